@@ -1,0 +1,123 @@
+"""What SMOTE must know of the user's data set: labels without decoding images, and raw images without the transform."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
+
+Transform = Callable[[Any], Any]
+Labels = NDArray[np.int64]
+
+
+def find_labels(dataset: "Dataset[Any]") -> Labels:
+    """Class index of every sample, int64, shape ``(N,)``, from what the data set already holds: no image is read.
+
+    Knows torchvision's data sets (``targets``, ``labels``, ``samples``), timm's ``ImageDataset``, ``TensorDataset``,
+    ``Subset`` and ``ConcatDataset``, and applies a ``target_transform``.
+
+    Raises:
+        TypeError: If labels are found but are no class indices.
+        ValueError: If no labels are found.
+    """
+    if isinstance(dataset, Subset):
+        return find_labels(dataset.dataset)[np.asarray(dataset.indices, dtype=np.int64)]
+    if isinstance(dataset, ConcatDataset):
+        return np.concatenate([find_labels(part) for part in dataset.datasets])
+    found: Any = None
+    if isinstance(dataset, TensorDataset):
+        found = dataset.tensors[1] if len(dataset.tensors) == 2 else None
+    else:
+        # timm's ImageDataset keeps its list in a reader
+        for holder in (dataset, getattr(dataset, "reader", None)):
+            for name in ("targets", "labels", "_labels", "samples"):
+                if found is None and (value := getattr(holder, name, None)) is not None and not callable(value):
+                    found = [sample[1] for sample in value] if name == "samples" else value
+    if found is None:
+        raise ValueError(
+            f"the labels of {type(dataset).__name__} are not found without reading its images (no targets, labels or samples). "
+            "Pass labels=[...], one class index for each sample."
+        )
+    if (target_transform := getattr(dataset, "target_transform", None)) is not None:
+        found = [target_transform(label) for label in found]
+    return check_labels(found, len(dataset))  # type: ignore[arg-type]
+
+
+def check_labels(labels: Any, length: int) -> Labels:
+    """Labels as int64 of shape ``(length,)``.
+
+    Raises:
+        TypeError: If they are no integers.
+        ValueError: If their shape is wrong or one is negative.
+    """
+    array = np.asarray(labels.cpu() if isinstance(labels, torch.Tensor) else labels)
+    if array.ndim == 2 and array.shape[1] == 1:  # medmnist
+        array = array[:, 0]
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(
+            f"labels must be class indices (integers); got {array.dtype}. Soft, multi-label or named labels cannot be "
+            "over-sampled by SMOTE; map names to indices 0 ... C-1."
+        )
+    if array.shape != (length,):
+        raise ValueError(f"labels must have shape {(length,)}, one for each sample of the data set; got {array.shape}.")
+    if (array < 0).any():
+        first = int(np.flatnonzero(array < 0)[0])
+        raise ValueError(
+            f"labels must be 0 or more; sample {first} has {array[first]}. Leave samples without a label out (Subset)."
+        )
+    return array.astype(np.int64)
+
+
+def split_transform(dataset: "Dataset[Any]") -> tuple["Dataset[Any]", Transform | None]:
+    """A copy of the data set that yields raw images, and the image transform it had. The data set itself is not changed.
+
+    The copy is shallow: images in memory are shared. The ``target_transform`` stays where it is.
+
+    Raises:
+        ValueError: If the parts of a ``ConcatDataset`` have different transforms, or image and label are transformed
+            together.
+    """
+    if isinstance(dataset, Subset):
+        inner, transform = split_transform(dataset.dataset)
+        return Subset(inner, dataset.indices), transform
+    if isinstance(dataset, ConcatDataset):
+        parts, transforms = zip(*map(split_transform, dataset.datasets), strict=True)
+        if any(transform is not transforms[0] for transform in transforms):
+            raise ValueError(
+                "the parts of the ConcatDataset have different transforms, so none of them fits a blend of two images. Give "
+                "the parts the same transform object, or none and pass transform= to SMOTEDataset."
+            )
+        return ConcatDataset(parts), transforms[0]
+    transform = getattr(dataset, "transform", None)
+    joint = getattr(dataset, "transforms", None)  # torchvision's VisionDataset holds the transform a second time
+    if transform is None and joint is None:
+        return dataset, None
+    raw = copy.copy(dataset)
+    if joint is not None:
+        from torchvision.datasets.vision import StandardTransform
+
+        if not isinstance(joint, StandardTransform):
+            raise ValueError(
+                f"{type(dataset).__name__} transforms image and label together (transforms=), which a blend of two images "
+                "cannot pass through. Use transform= and target_transform=."
+            )
+        raw.transforms = StandardTransform(None, joint.target_transform)  # type: ignore[attr-defined]
+    raw.transform = None  # type: ignore[attr-defined]
+    return raw, transform
+
+
+def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
+    """Where sample ``index`` lies on disk, if the data set knows."""
+    if isinstance(dataset, Subset):
+        return image_path(dataset.dataset, int(dataset.indices[index]))
+    if isinstance(dataset, ConcatDataset):
+        part = int(np.searchsorted(dataset.cumulative_sizes, index, side="right"))
+        return image_path(dataset.datasets[part], index - (dataset.cumulative_sizes[part - 1] if part else 0))
+    for holder in (dataset, getattr(dataset, "reader", None)):
+        samples: Sequence[Any] | None = getattr(holder, "samples", None)
+        if samples is not None:
+            return str(samples[index][0])
+    return None

@@ -1,0 +1,76 @@
+"""The cap of the paper's Eq. 2 and its Euclidean variant: what a synthetic sample may cost, given its embedding."""
+
+import torch
+from torch import Tensor
+
+_SAME_POINT = 1e-6  # a distance below this is rounding: no cap
+
+
+def cosine_cap(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float = 1.0) -> Tensor:
+    r"""Cap by cosine distance to the centroid of the sample's class (the paper's Eq. 2).
+
+    .. math:: \tau_i = \beta \,/\, \left(1 - \frac{\mu_{y_i} \cdot e_i}{\|\mu_{y_i}\| \|e_i\|}\right)
+
+    Cosine distance lies in ``[0, 2]``, so the cap is never below ``beta / 2``.
+
+    Args:
+        embeddings: Pre-head embeddings, float, shape ``(N, D)``; used in float32.
+        labels: Class indices, int64, shape ``(N,)``. A negative one (ignored by the loss) gets no cap.
+        centroids: Mean embedding of each class, shape ``(C, D)``; a row of NaN stands for a class not known yet.
+        beta: Noise tolerance in nats, positive: higher caps less.
+
+    Returns:
+        Caps in nats, float32, shape ``(N,)``; ``inf`` where the class has no centroid or the distance is below 1e-6.
+
+    Raises:
+        ValueError: If ``beta`` is not positive or a shape does not fit.
+
+    Example:
+        >>> centroids = torch.tensor([[1.0, 0.0], [float("nan"), float("nan")]])
+        >>> cosine_cap(torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 1.0]]), torch.tensor([0, 0, 1]), centroids)
+        tensor([inf, 1., inf])
+    """
+    embeddings, centers = _paired(embeddings, labels, centroids, beta)
+    return _inverse(1 - torch.nn.functional.cosine_similarity(embeddings, centers, dim=1), beta)
+
+
+def euclidean_cap(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float = 1.0) -> Tensor:
+    r"""Cap by Euclidean distance to the centroid of the sample's class (the paper's appendix A).
+
+    .. math:: \tau_i = \beta \,/\, \|\mu_{y_i} - e_i\|
+
+    Arguments, result and errors are those of :func:`cosine_cap`; ``beta`` is in nats times the unit of the embedding.
+
+    Example:
+        >>> euclidean_cap(torch.tensor([[3.0, 4.0]]), torch.tensor([0]), torch.zeros(1, 2), beta=10.0)
+        tensor([2.])
+    """
+    embeddings, centers = _paired(embeddings, labels, centroids, beta)
+    return _inverse(torch.linalg.vector_norm(embeddings - centers, dim=1), beta)
+
+
+def _paired(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """Each embedding with the centroid of its class, both float32 of shape ``(N, D)``."""
+    if not beta > 0:
+        raise ValueError(f"beta must be positive; got {beta}.")
+    if embeddings.ndim != 2 or centroids.ndim != 2 or embeddings.shape[1] != centroids.shape[1]:
+        raise ValueError(
+            "embeddings of shape (N, D) and centroids of shape (C, D) are wanted, of one D; got "
+            f"{tuple(embeddings.shape)} and {tuple(centroids.shape)}. Has the classifier's input changed since the centroids were made?"
+        )
+    if labels.shape != embeddings.shape[:1]:
+        raise ValueError(
+            f"labels must have shape {(len(embeddings),)}, one for each row of embeddings; got {tuple(labels.shape)}. Embeddings "
+            "of another batch? The tracker holds those of the model's last forward."
+        )
+    embeddings = embeddings.float()
+    centers = centroids.float()[labels.clamp(min=0)]
+    # No centroid: the sample is put at distance 0 of itself, which means "no cap". A NaN let through here would reach
+    # the gradient even where torch.where drops its value.
+    missing = centers.isnan().any(dim=1) | (labels < 0)
+    return embeddings, torch.where(missing[:, None], embeddings.detach(), centers)
+
+
+def _inverse(distance: Tensor, beta: float) -> Tensor:
+    far = distance > _SAME_POINT
+    return torch.where(far, beta / torch.where(far, distance, 1.0), torch.inf)

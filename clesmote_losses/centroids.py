@@ -1,0 +1,278 @@
+"""Class centroids: the mean embedding of the real images of each class, kept up to date at little cost."""
+
+from collections.abc import Iterable
+from typing import Any, Literal, cast, get_args
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+
+from clesmote_losses.base_dataset import Transform
+from clesmote_losses.embeddings import Classifier, EmbeddingHook, unwrap
+from clesmote_losses.rng import preserved_rng
+from clesmote_losses.smote_dataset import SMOTEDataset
+from clesmote_losses.targets import decode_target
+
+Mode = Literal["epoch", "online", "batch"]
+Statistic = Literal["mean_embedding", "mean_image"]
+
+
+class ClassCentroidTracker:
+    r"""Embeddings of the model's last forward, and the centroid of each class (the paper's section 2.4).
+
+    .. math:: \mu_c = \frac{1}{|R_c|} \sum_{i \in R_c} e_i \quad \text{over the real images } R_c \text{ of class } c
+
+    It listens to the model's classifier and is no part of the model: nothing is added to its state_dict, and copies of
+    the model (EMA) are not listened to. :meth:`detach` (or leaving a ``with`` block) takes the hook away.
+
+    Args:
+        model: Classification network, also one wrapped by DDP or ``torch.compile`` that has not run yet.
+        num_classes: Number of classes ``C``.
+        classifier: Layer whose input is the embedding, or its name; see :class:`EmbeddingHook`.
+        mode: ``"epoch"`` (the paper): :meth:`refresh` embeds the real images anew, in evaluation mode. ``"online"``: the
+            mean over the training forwards since the last :meth:`refresh`, which costs no forward; the first epoch
+            has no centroids. ``"batch"``: the mean over all samples of the class in the batch, synthetic ones
+            too, since a batch rarely holds a real one of a rare class (the ablation).
+        statistic: ``"mean_embedding"`` (the paper), or ``"mean_image"``: the embedding of the mean image of the class.
+
+    Raises:
+        ValueError: If an option is wrong or the classifier is not found.
+
+    Example:
+        >>> model = timm.create_model("test_resnet", num_classes=2).eval()
+        >>> images, labels = torch.rand(6, 3, 32, 32), torch.tensor([0, 0, 0, 1, 1, 1])
+        >>> with ClassCentroidTracker(model, num_classes=2) as tracker:
+        ...     tracker.refresh(TensorDataset(images, labels))
+        ...     tracker.centroids.shape, tracker.counts
+        (torch.Size([2, 96]), tensor([3, 3]))
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        num_classes: int,
+        *,
+        classifier: Classifier | None = None,
+        mode: Mode = "epoch",
+        statistic: Statistic = "mean_embedding",
+    ) -> None:
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode must be one of {get_args(Mode)}; got {mode!r}.")
+        if statistic not in get_args(Statistic):
+            raise ValueError(f"statistic must be one of {get_args(Statistic)}; got {statistic!r}.")
+        if statistic == "mean_image" and mode != "epoch":
+            raise ValueError(f'statistic="mean_image" needs mode="epoch", which reads the images; got mode={mode!r}.')
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1 (2 for one binary logit); got {num_classes}.")
+        self.model = unwrap(model)
+        self.num_classes = num_classes
+        self.mode: Mode = mode
+        self.statistic: Statistic = statistic
+        self._hook = EmbeddingHook(self.model, classifier)
+        device = next(self.model.parameters()).device
+        self._is_refreshed = False
+        self._centroids: Tensor | None = None
+        self._counts = torch.zeros(num_classes, dtype=torch.int64, device=device)
+        self._sums: _ClassSums | None = None  # of the running epoch, in mode "online"
+
+    @property
+    def embeddings(self) -> Tensor:
+        """Pre-head embeddings of the model's last forward, float, shape ``(N, D)``, with their autograd graph."""
+        return self._hook.embeddings
+
+    @property
+    def centroids(self) -> Tensor | None:
+        """Centroids, float32, shape ``(C, D)``, NaN in the row of a class not known yet; ``None`` while none is known."""
+        return self._centroids
+
+    @property
+    def counts(self) -> Tensor:
+        """Number of real images behind each centroid, int64, shape ``(C,)``; 0 for a class not known yet."""
+        return self._counts
+
+    def centroids_for(self, embeddings: Tensor, labels: Tensor, is_synthetic: Tensor) -> tuple[Tensor, Tensor]:
+        """What the loss asks for each training batch: centroids ``(C, D)`` and counts ``(C,)`` to hold it against.
+
+        In mode ``"online"`` this call is also what the running means learn from.
+
+        Raises:
+            RuntimeError: In mode ``"epoch"``, if there was no :meth:`refresh` yet.
+        """
+        embeddings = embeddings.detach()
+        if self.mode == "batch":
+            batch = _ClassSums(self.num_classes, embeddings)
+            batch.add(embeddings, labels, labels >= 0)
+            return batch.mean(), batch.counts
+        if self.mode == "online":
+            if self._sums is None:
+                self._sums = _ClassSums(self.num_classes, embeddings)
+            self._sums.add(embeddings, labels, (labels >= 0) & ~is_synthetic)
+        elif not self._is_refreshed:
+            raise RuntimeError("no centroids yet: call tracker.refresh(train_set) at the start of every epoch.")
+        if self._centroids is None:
+            unknown = embeddings.new_full((self.num_classes, embeddings.shape[1]), torch.nan, dtype=torch.float32)
+            return unknown, self._counts
+        return self._centroids, self._counts
+
+    @torch.no_grad()
+    def refresh(
+        self,
+        data: "Dataset[Any] | Iterable[Any] | None" = None,
+        *,
+        transform: Transform | None = None,
+        batch_size: int = 64,
+        num_workers: int = 0,
+    ) -> None:
+        """Make the centroids anew: once at the start of each epoch.
+
+        Under ``torch.distributed`` every rank calls it; each embeds its share (a loader should yield the rank's own
+        share), and sums and counts are added up over the ranks. Training mode, gradients and random number generators
+        are left as they were. Classes whose images are not in ``data`` become unknown.
+
+        Args:
+            data: A :class:`SMOTEDataset`: the real images of its over-sampled classes are read. Any other data set of
+                ``(image, label)``, or a loader of batches: all real samples. Not read in modes ``"online"`` and
+                ``"batch"``.
+            transform: Replaces that of a :class:`SMOTEDataset`: pass the one of your evaluation, without augmentation.
+            batch_size, num_workers: For a data set; a loader has its own.
+
+        Raises:
+            TypeError, ValueError: If the images are not what the model takes, or a label is out of range.
+        """
+        if self.mode == "batch":
+            return
+        if self.mode == "online":
+            sums, self._sums = self._sums, None
+            if sums is not None:
+                sums.all_reduce()
+                self._counts, self._centroids = sums.counts, sums.mean()
+            return
+        if data is None:
+            raise ValueError('refresh() in mode="epoch" reads images: pass the training set or a loader.')
+        with preserved_rng():
+            was_training = {module: module.training for module in self.model.modules()}
+            self.model.eval()
+            try:
+                self._embed(self._loader(data, transform, batch_size, num_workers))
+            finally:
+                for module, training in was_training.items():
+                    module.training = training
+                self._hook.clear()  # these embeddings are of no training batch
+        self._is_refreshed = True
+
+    def _loader(self, data: Any, transform: Transform | None, batch_size: int, num_workers: int) -> Iterable[Any]:
+        if isinstance(data, SMOTEDataset):
+            data = data.real_subset(data.oversampled_classes, transform=transform)
+        elif transform is not None:
+            raise ValueError("transform= replaces that of a SMOTEDataset; give any other data set its own.")
+        if isinstance(data, IterableDataset) or not (hasattr(data, "__getitem__") or isinstance(data, Iterable)):
+            raise TypeError(f"refresh takes a map-style data set or a loader of batches; got {type(data).__name__}.")
+        if not hasattr(data, "__getitem__"):
+            return cast(Iterable[Any], data)
+        if dist.is_initialized():  # this rank's share; the shares may be unequal
+            data = Subset(data, range(dist.get_rank(), len(data), dist.get_world_size()))
+        return DataLoader(data, batch_size=batch_size, num_workers=num_workers)
+
+    def _embed(self, loader: Iterable[Any]) -> None:
+        parameter = next(self.model.parameters())
+        sums: _ClassSums | None = None
+        shape: torch.Size | None = None  # of one row: an embedding or an image
+        for batch in loader:
+            images, target = batch[0], batch[1]
+            if not isinstance(images, Tensor) or not images.is_floating_point():
+                raise TypeError(
+                    "the model takes batches of float images; refresh got "
+                    f"{images.dtype if isinstance(images, Tensor) else type(images).__name__}. Pass transform= (the one of your "
+                    "evaluation) or a loader that yields what the model is trained on."
+                )
+            labels, is_synthetic = decode_target(torch.as_tensor(target))
+            if labels.numel() and int(labels.max()) >= self.num_classes:
+                raise ValueError(f"label {int(labels.max())} is out of range for num_classes={self.num_classes}.")
+            images = images.to(parameter.device, parameter.dtype, non_blocking=True)
+            if self.statistic == "mean_image":
+                rows = images
+            else:
+                self.model(images)
+                rows = self.embeddings
+            shape = rows.shape[1:]
+            if sums is None:
+                sums = _ClassSums(self.num_classes, rows.flatten(1))
+            labels, is_synthetic = labels.to(parameter.device), is_synthetic.to(parameter.device)
+            sums.add(rows.flatten(1), labels, (labels >= 0) & ~is_synthetic)
+        if dist.is_initialized():
+            shapes: list[torch.Size | None] = [None] * dist.get_world_size()
+            dist.all_gather_object(shapes, shape)
+            shape = next((known for known in shapes if known is not None), None)
+            if sums is None and shape is not None:  # this rank's share is empty
+                sums = _ClassSums(self.num_classes, parameter.new_empty(0, shape.numel()))
+        if sums is None or shape is None:  # nothing is over-sampled: no class needs a centroid
+            self._centroids, self._counts = None, torch.zeros_like(self._counts)
+            return
+        sums.all_reduce()
+        centroids = sums.mean()
+        if self.statistic == "mean_image":
+            self.model(centroids.nan_to_num().to(parameter.dtype).unflatten(1, shape))
+            centroids = torch.where((sums.counts > 0)[:, None], self.embeddings.float(), torch.nan)
+        self._centroids, self._counts = centroids, sums.counts
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Centroids, counts and running sums: what a resumed run needs to go on as if it had not stopped."""
+        state = {"counts": self._counts}
+        if self._centroids is not None:
+            state["centroids"] = self._centroids
+        if self._sums is not None:
+            state.update(running_total=self._sums.total, running_counts=self._sums.counts)
+        return {name: tensor.clone() for name, tensor in state.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore what :meth:`state_dict` gave.
+
+        Raises:
+            ValueError: If it is of another number of classes.
+        """
+        if state["counts"].shape != (self.num_classes,):
+            raise ValueError(
+                f"the state holds {len(state['counts'])} classes; this tracker has num_classes={self.num_classes}."
+            )
+        device = next(self.model.parameters()).device
+        state = {name: tensor.to(device, copy=True) for name, tensor in state.items()}
+        self._counts, self._centroids, self._sums = state["counts"], state.get("centroids"), None
+        self._is_refreshed = True
+        if "running_total" in state:
+            self._sums = _ClassSums(self.num_classes, state["running_total"])
+            self._sums.total, self._sums.counts = state["running_total"], state["running_counts"]
+
+    def detach(self) -> None:
+        """Remove the hook from the model; the centroids stay."""
+        self._hook.detach()
+
+    def __enter__(self) -> "ClassCentroidTracker":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.detach()
+
+
+class _ClassSums:
+    """Sum of rows ``(N, D)`` and number of them, class by class."""
+
+    def __init__(self, num_classes: int, rows: Tensor) -> None:
+        # float64, or a mean over thousands of images loses digits; Apple's GPUs have none
+        dtype = torch.float32 if rows.device.type == "mps" else torch.float64
+        self.total = rows.new_zeros((num_classes, rows.shape[1]), dtype=dtype)
+        self.counts = rows.new_zeros(num_classes, dtype=torch.int64)
+
+    def add(self, rows: Tensor, labels: Tensor, counted: Tensor) -> None:
+        index = labels.clamp(min=0)
+        # masked by zeros and not by indexing, which would wait for the GPU
+        self.total.index_add_(0, index, torch.where(counted[:, None], rows, 0).to(self.total.dtype))
+        self.counts.index_add_(0, index, counted.long())
+
+    def all_reduce(self) -> None:
+        if dist.is_initialized():
+            dist.all_reduce(self.total)
+            dist.all_reduce(self.counts)
+
+    def mean(self) -> Tensor:
+        return (self.total / self.counts[:, None]).float()  # 0 / 0 is the NaN that stands for "not known"

@@ -1,0 +1,174 @@
+"""Pre-head embeddings of any classification network, by a hook on its classifier: no second pass, no other model."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Classifier = nn.Module | Sequence[nn.Module] | str
+_NAMES = ("fc", "classifier", "heads", "head")  # torchvision's names, and most people's
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside ``DistributedDataParallel``, ``DataParallel`` and ``torch.compile``, in whatever order."""
+    while True:
+        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            model = model.module
+        elif isinstance(original := getattr(model, "_orig_mod", None), nn.Module):
+            model = original
+        else:
+            return model
+
+
+def find_classifier(model: nn.Module) -> list[nn.Module]:
+    """The layers whose input is the embedding: one, or one for each head of a model with several.
+
+    timm's ``get_classifier()`` is asked first, then the attributes torchvision's models use.
+
+    Raises:
+        ValueError: If there is none; the message names the candidates.
+
+    Example:
+        >>> find_classifier(timm.create_model("test_resnet", num_classes=3))
+        [Linear(in_features=96, out_features=3, bias=True)]
+    """
+    model = unwrap(model)
+    if callable(get_classifier := getattr(model, "get_classifier", None)):
+        found = get_classifier()
+    else:
+        found = next((layer for name in _NAMES if isinstance(layer := getattr(model, name, None), nn.Module)), None)
+    if found is None:
+        layers = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+        raise ValueError(
+            f"{type(model).__name__} has no get_classifier() and none of the attributes {_NAMES}, so its classifier must be named: "
+            f"classifier=..., a layer or its name. Its last linear and convolution layers are {layers[-5:]}. An encoder without a "
+            "classifier needs one: put nn.Linear(features, num_classes) on it."
+        )
+    return [_head(layer) for layer in _layers(found)]
+
+
+def _layers(classifier: Any) -> Iterator[nn.Module]:
+    if isinstance(classifier, nn.Module) and not isinstance(classifier, nn.ModuleList):
+        yield classifier
+    elif isinstance(classifier, tuple | list | nn.ModuleList):  # distilled models; crossvit, efficientvim
+        for part in classifier:
+            yield from _layers(part)
+    else:
+        raise TypeError(
+            f"a classifier must be a module, its name or a sequence of modules; got {type(classifier).__name__}."
+        )
+
+
+def _head(classifier: nn.Module) -> nn.Module:
+    """The layer inside a classifier that the embedding enters, where the classifier does more than classify."""
+    if isinstance(fc := getattr(classifier, "fc", None), nn.Module):
+        return fc  # timm's ClassifierHead pools, and may normalise, before its fc
+    if isinstance(classifier, nn.Sequential):
+        layers = [layer for layer in classifier.modules() if not isinstance(layer, nn.Sequential)]
+        last = max((i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear | nn.Conv2d)), default=0)
+        while last and isinstance(layers[last - 1], nn.Dropout):
+            last -= 1  # torchvision drops out inside its classifier; the embedding is what comes before
+        return layers[last] if layers else classifier
+    return classifier
+
+
+class _Inert:
+    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """A copy of the model (EMA, another process) runs without being listened to."""
+
+
+class _Listener:
+    """Forward pre-hook that keeps the layer's last input."""
+
+    def __init__(self) -> None:
+        self.input: Tensor | None = None
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        self.input = args[0]
+
+    def __reduce__(self) -> tuple[type[_Inert], tuple[()]]:
+        return _Inert, ()  # what copy.deepcopy(model) and pickle put in the place of this hook
+
+
+class EmbeddingHook:
+    """Keeps the embeddings of the model's last forward until :meth:`detach`; a context manager.
+
+    The embedding is the input of the classifier, shape ``(N, D)``. A feature map (the classifier is a 1x1 convolution,
+    say) is averaged over its places; those of several heads are put side by side.
+
+    Args:
+        model: Network, also one wrapped by DDP or ``torch.compile`` that has not run yet.
+        classifier: The layer or layers whose input is the embedding, or the name of one; by default
+            :func:`find_classifier` looks.
+
+    Raises:
+        ValueError: If no classifier is found or the name is not one of the model's layers.
+    """
+
+    def __init__(self, model: nn.Module, classifier: Classifier | None = None) -> None:
+        model = unwrap(model)
+        if classifier is None:
+            layers = find_classifier(model)
+        elif isinstance(classifier, str):
+            named = dict(model.named_modules())
+            if classifier not in named:
+                raise ValueError(f"{type(model).__name__} has no layer {classifier!r}. Its layers: {', '.join(named)}.")
+            layers = list(_layers(named[classifier]))
+        else:
+            layers = list(_layers(classifier))
+            strangers = [layer for layer in layers if all(layer is not own for own in model.modules())]
+            if strangers or not layers:
+                raise ValueError(
+                    f"classifier= must be part of the model, or its input is never seen; got {strangers or layers}."
+                )
+        self.layers = layers
+        self._listeners = [_Listener() for _ in layers]
+        pairs = zip(layers, self._listeners, strict=True)
+        self._handles = [layer.register_forward_pre_hook(listener) for layer, listener in pairs]
+
+    @property
+    def embeddings(self) -> Tensor:
+        """Embeddings of the last forward, float, shape ``(N, D)``, with their autograd graph.
+
+        Raises:
+            RuntimeError: If there was no forward since the hook was set or cleared.
+        """
+        pairs = zip(self.layers, self._listeners, strict=True)
+        parts = [_flatten(layer, listener.input) for layer, listener in pairs if listener.input is not None]
+        if not parts:
+            raise RuntimeError(
+                "no embeddings yet: the hooked classifier has not run. Run the model first; if it did run, the hook came too late "
+                "(make the tracker before the first call of a compiled model) or the classifier was replaced since "
+                "(reset_classifier): make the tracker anew."
+            )
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def clear(self) -> None:
+        """Forget the last forward."""
+        for listener in self._listeners:
+            listener.input = None
+
+    def detach(self) -> None:
+        """Remove the hook; the model is as before."""
+        for handle in self._handles:
+            handle.remove()
+        self.clear()
+
+    def __enter__(self) -> "EmbeddingHook":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.detach()
+
+
+def _flatten(layer: nn.Module, embeddings: Tensor) -> Tensor:
+    """``(N, D)`` of a layer's input: the mean over places, where it has any."""
+    if embeddings.ndim == 2:
+        return embeddings
+    if embeddings.ndim < 2:
+        raise ValueError(
+            f"an embedding of shape (N, D) is wanted; the input of {layer} has shape {tuple(embeddings.shape)}."
+        )
+    channels_last = embeddings.ndim == 3 or isinstance(layer, nn.Linear)
+    return embeddings.flatten(1, -2).mean(1) if channels_last else embeddings.flatten(2).mean(2)

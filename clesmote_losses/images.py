@@ -1,0 +1,114 @@
+"""Raw images of any kind (PIL, array, tensor): blended, resized, and laid out as a row of numbers."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_WIDE = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  # float32 would lose digits of these
+_BLENDABLE_MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I", "F", "I;16")
+
+
+def blend(base: Any, neighbor: Any, lam: float) -> Any:
+    """The image ``(1 - lam) * base + lam * neighbor``, of the kind, shape and dtype of ``base``.
+
+    Computed in float and rounded for integer images, so each value lies between those of its parents. (imbalanced-learn
+    subtracts in the dtype of its input, where uint8 wraps around.)
+
+    Args:
+        base, neighbor: Two PIL images, arrays or tensors of one kind, shape and dtype (or mode).
+        lam: Weight of the neighbour, in ``[0, 1]``.
+
+    Raises:
+        TypeError: If it is no image, or values of its kind cannot be averaged (bool, palette, complex).
+        ValueError: If the two differ in kind, shape or dtype.
+
+    Example:
+        >>> blend(np.uint8([[200, 0]]), np.uint8([[100, 255]]), 0.25)
+        array([[175,  64]], dtype=uint8)
+    """
+    x, y = to_tensor(base), to_tensor(neighbor)
+    if _describe(base) != _describe(neighbor):
+        raise ValueError(
+            f"two images to be blended differ: {_describe(base)} and {_describe(neighbor)}. Where sizes differ, pass "
+            "image_size=(height, width); where modes or dtypes do, let the base data set convert them."
+        )
+    dtype = torch.float64 if x.dtype in _WIDE else torch.float32
+    mixed = torch.lerp(x.to(dtype), y.to(dtype), lam)
+    return _restore((mixed if x.dtype.is_floating_point else mixed.round_()).to(x.dtype), base)
+
+
+def resize(image: Any, size: tuple[int, int]) -> Any:
+    """The image at ``size`` (height, width), bilinear with antialiasing, of the kind it was.
+
+    Arrays are ``(H, W[, C])``, tensors ``([C,] H, W)``.
+    """
+    from torchvision.transforms.v2 import functional
+
+    if isinstance(image, np.ndarray):
+        planes = to_tensor(image)
+        planes = planes[None] if planes.ndim == 2 else planes.movedim(2, 0)
+        planes = functional.resize(planes.to(torch.float32), list(size)).movedim(0, 2)
+        planes = planes if np.issubdtype(image.dtype, np.floating) else planes.round_()
+        return planes.numpy().astype(image.dtype).reshape(*size, *image.shape[2:])
+    if isinstance(image, Tensor) and image.ndim == 2:
+        return functional.resize(image[None], list(size))[0]
+    return functional.resize(image, list(size))
+
+
+def to_tensor(image: Any) -> Tensor:
+    """The values of an image as a CPU tensor, without a copy where that is possible.
+
+    Raises:
+        TypeError: If it is no image, or values of its kind cannot be averaged.
+    """
+    if isinstance(image, Tensor):
+        tensor = image.detach().as_subclass(Tensor).cpu()
+    elif isinstance(image, np.ndarray):
+        if image.dtype.kind not in "iuf":
+            raise TypeError(f"images must have integer or float values; got an array of {image.dtype}.")
+        # a view that torch takes: writeable, in native byte order, without negative strides
+        tensor = torch.from_numpy(np.require(image, image.dtype.newbyteorder("="), ["C", "W"]))
+    elif (mode := _pil_mode(image)) is not None:
+        if mode not in _BLENDABLE_MODES:
+            raise TypeError(
+                f"a PIL image of mode {mode!r} holds no values that can be averaged: let the base data set return "
+                'image.convert("RGB").'
+            )
+        tensor = torch.from_numpy(np.array(image))
+    else:
+        raise TypeError(
+            f"images must be PIL images, arrays or tensors; got {type(image).__name__}. SMOTEDataset wants a data set of (image, label)."
+        )
+    if tensor.dtype == torch.bool or tensor.is_complex():
+        raise TypeError(f"images must have integer or float values; got a tensor of {tensor.dtype}.")
+    return tensor
+
+
+def _pil_mode(image: Any) -> str | None:
+    from PIL import Image  # not at the top: users of the loss alone need no Pillow
+
+    return image.mode if isinstance(image, Image.Image) else None
+
+
+def _describe(image: Any) -> tuple[str, ...]:
+    """Kind, mode or dtype, and size; equal for images that can be blended."""
+    mode = _pil_mode(image)
+    if mode is not None:
+        return "PIL", mode, f"{image.height}x{image.width}"
+    return type(image).__name__, str(image.dtype), "x".join(str(n) for n in image.shape)
+
+
+def _restore(values: Tensor, like: Any) -> Any:
+    if (mode := _pil_mode(like)) is not None:
+        from PIL import Image
+
+        return Image.frombytes(mode, like.size, values.numpy().tobytes())
+    if isinstance(like, np.ndarray):
+        return values.numpy()
+    if type(like) is not Tensor:
+        from torchvision import tv_tensors
+
+        return tv_tensors.wrap(values, like=like) if isinstance(like, tv_tensors.TVTensor) else values
+    return values.to(like.device)

@@ -1,0 +1,336 @@
+"""Stage 1 of CLE-SMOTE: a data set that is balanced by SMOTE without holding one synthetic image."""
+
+import copy
+from collections.abc import Callable, Collection
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset, Subset
+from tqdm import tqdm
+
+from clesmote_losses.base_dataset import Labels, Transform, check_labels, find_labels, image_path, split_transform
+from clesmote_losses.images import blend, resize, to_tensor
+from clesmote_losses.smote_plan import SmallClass, SMOTEPlan, sampler_options
+from clesmote_losses.targets import encode_target
+
+Features = NDArray[Any] | Tensor | Callable[[Any], ArrayLike]
+Redraw = Literal["never", "epoch"]
+Flag = Literal["target", "item"]
+
+
+class Provenance(NamedTuple):
+    """Where a sample of a :class:`SMOTEDataset` comes from; ``neighbor`` is ``None`` for a real one."""
+
+    is_synthetic: bool
+    label: int
+    base: int
+    neighbor: int | None
+    lam: float
+
+
+class SMOTEDataset(Dataset[Any]):
+    r"""Real samples, then synthetic ones that are interpolated when they are asked for.
+
+    .. math:: x = (1 - \lambda)\, x_\text{base} + \lambda\, x_\text{neighbor}
+
+    Images are blended as the base data set stores them, in float, rounded and clipped by construction to the source's
+    dtype; then ``transform`` runs on real and synthetic images alike. Items are ``(image, target)`` with the synthetic
+    flag in the target (:func:`decode_target`), so loaders and collate functions stay as they are.
+
+    Args:
+        base: Map-style data set of ``(image, label)``; images are PIL images, arrays or tensors. It is not changed.
+        sampler: ``SMOTE``, ``BorderlineSMOTE`` or ``ADASYN`` of imbalanced-learn with its own options; by default
+            ``SMOTE(k_neighbors=5, random_state=0)``. Under ``torch.distributed`` it needs an int ``random_state``, or
+            ranks would train on different data.
+        labels: Class index of every sample, shape ``(N,)``; by default found in the data set without reading images.
+        strata: One group for each sample, shape ``(N,)``, of one class each: SMOTE balances these in place of the
+            classes, for imbalance inside a class. Keys of the sampler's ``sampling_strategy`` are strata then.
+        features: What neighbours are searched in, in place of pixels: rows of shape ``(N, D)``, or a function of the
+            raw image that returns a row.
+        image_size: Height and width at which images are compared and blended, where those of the data set differ. Real
+            images keep their size.
+        plan: A plan made before (:meth:`SMOTEPlan.load`); nothing is searched then.
+        transform: Applied to every image; by default that of ``base``, which is taken over. Assign to ``.transform``
+            to change it later, as timm's ``create_loader`` does.
+        small_class: What to do with a class of ``k`` or fewer samples; see :meth:`SMOTEPlan.from_sampler`.
+        redraw: ``"epoch"``: :meth:`set_epoch` draws new synthetic samples.
+        flag: ``"target"``: in the target. ``"item"``: items are ``(image, label, is_synthetic)``.
+        device: Where the neighbour search runs; by default the GPU if there is one.
+
+    Raises:
+        TypeError: If ``base``, ``sampler``, labels or images are of the wrong kind.
+        ValueError: If labels are not found, sizes differ, a class is too small, the plan does not fit, or an option is wrong.
+        RuntimeError: If an image cannot be read; the message names it.
+
+    Example:
+        >>> base = TensorDataset(torch.rand(30, 3, 8, 8), torch.tensor([0] * 20 + [1] * 10))
+        >>> train_set = SMOTEDataset(base, sampler=SMOTE(k_neighbors=5, random_state=0))
+        >>> len(train_set), train_set.oversampled_classes
+        (40, [1])
+        >>> image, target = train_set[35]
+        >>> image.shape, decode_target(target)
+        (torch.Size([3, 8, 8]), (1, True))
+    """
+
+    def __init__(
+        self,
+        base: "Dataset[Any]",
+        *,
+        sampler: Any = None,
+        labels: ArrayLike | Tensor | None = None,
+        strata: ArrayLike | None = None,
+        features: Features | None = None,
+        image_size: tuple[int, int] | int | None = None,
+        plan: SMOTEPlan | None = None,
+        transform: Transform | None = None,
+        small_class: SmallClass = "error",
+        redraw: Redraw = "never",
+        flag: Flag = "target",
+        device: torch.device | str | None = None,
+    ) -> None:
+        _check_base(base)
+        if redraw not in get_args(Redraw):
+            raise ValueError(f"redraw must be one of {get_args(Redraw)}; got {redraw!r}.")
+        if flag not in get_args(Flag):
+            raise ValueError(f"flag must be one of {get_args(Flag)}; got {flag!r}.")
+        if sampler is None and plan is None:
+            from imblearn.over_sampling import SMOTE
+
+            sampler = SMOTE(k_neighbors=5, random_state=0)
+        self.base, base_transform = split_transform(base)
+        self.transform = base_transform if transform is None else transform
+        self.flag = flag
+        self.redraw = redraw
+        self._sampler = sampler
+        self._strata = strata
+        self._size = _image_size(image_size)
+        self._has_own_labels = labels is None  # those a user passes may regroup the classes
+        self._labels: Labels = find_labels(base) if labels is None else check_labels(labels, len(base))  # type: ignore[arg-type]
+        if plan is None:
+            plan = self._make_plan(features, small_class, device)
+        else:
+            self._check_plan(plan, small_class)
+        if redraw == "epoch" and not isinstance(plan.options["random_state"], int):
+            raise ValueError(
+                'redraw="epoch" needs an int random_state, e.g. sampler=SMOTE(random_state=0), or ranks differ.'
+            )
+        self._options, self._fingerprint, self._tables = plan.options, plan.fingerprint, plan.tables
+        # In shared memory, or workers that live on would not see a new draw.
+        arrays = (plan.base, plan.neighbor, plan.lam, plan.label)
+        self._recipe = tuple(torch.from_numpy(np.array(array)).share_memory_() for array in arrays)
+        self._check_base_is_steady()
+
+    def _make_plan(
+        self, features: Features | None, small_class: SmallClass, device: torch.device | str | None
+    ) -> SMOTEPlan:
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if distributed and getattr(self._sampler, "random_state", None) is None:
+            raise ValueError(
+                "every rank must draw the same samples: give the sampler an int random_state, e.g. SMOTE(random_state=0)."
+            )
+        if features is not None and not callable(features):
+            rows: Any = features
+        else:
+            rows = _RowReader(self, features)
+        return SMOTEPlan.from_sampler(
+            self._sampler,
+            self._labels,
+            rows,
+            strata=self._strata,
+            small_class=small_class,
+            device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        )
+
+    def _check_plan(self, plan: SMOTEPlan, small_class: SmallClass) -> None:
+        plan.check_fits(self._labels, self._strata)
+        if self._sampler is not None:
+            groups = self._labels if self._strata is None else np.asarray(self._strata)
+            wanted = sampler_options(self._sampler, groups, small_class)
+            if wanted != plan.options:
+                raise ValueError(
+                    f"the plan was made with other options than those of the sampler: {plan.options}, wanted {wanted}. Pass one of the "
+                    "two, or make the plan anew."
+                )
+        elif self.redraw == "epoch":
+            raise ValueError('redraw="epoch" with plan= needs sampler= too: the one that made the plan.')
+
+    def _check_base_is_steady(self) -> None:
+        for index in np.unique(self.plan.base)[:4].tolist():
+            if not torch.equal(to_tensor(self.raw_image(index)), to_tensor(self.raw_image(index))):
+                raise ValueError(
+                    f"{type(self.base).__name__} gave two different images for index {index}: it augments inside __getitem__. A "
+                    "blend needs raw images: let it return them, and pass the augmentation as transform=."
+                )
+
+    def raw_image(self, index: int) -> Any:
+        """Real image ``index`` as the base data set stores it (at ``image_size``, if one is set), before ``transform``.
+
+        Raises:
+            RuntimeError: If it cannot be read.
+            ValueError: If the base data set gives another label for it than it told before.
+        """
+        image, label = self._read(index)
+        if self._has_own_labels and int(label) != self._labels[index]:
+            raise ValueError(
+                f"real sample {index} has label {int(label)}, but the data set's list of labels says {self._labels[index]}. Was the "
+                "image unreadable and another one taken (timm warns 'Skipped sample'), or the data set changed?"
+            )
+        return image if self._size is None else resize(image, self._size)
+
+    def _read(self, index: int) -> tuple[Any, Any]:
+        try:
+            item = self.base[index]
+        except Exception as error:
+            path = image_path(self.base, index)
+            raise RuntimeError(
+                f"real image {index}{f' ({path})' if path else ''} cannot be read: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise TypeError(
+                f"the base data set must give (image, label); item {index} is a "
+                f"{type(item).__name__}{f' of {len(item)}' if isinstance(item, tuple | list) else ''}."
+            )
+        return item[0], item[1]
+
+    @property
+    def plan(self) -> SMOTEPlan:
+        """The recipe of every synthetic sample, of the current draw."""
+        base, neighbor, lam, label = (tensor.numpy() for tensor in self._recipe)
+        return SMOTEPlan(base, neighbor, lam, label, self._fingerprint, self._options, self._tables)
+
+    @property
+    def labels(self) -> Labels:
+        """Class index of every sample, real ones first, int64, shape ``(len(self),)``."""
+        return np.concatenate([self._labels, self._recipe[3].numpy()])
+
+    @property
+    def is_synthetic(self) -> NDArray[np.bool_]:
+        """``True`` for the synthetic samples, bool, shape ``(len(self),)``."""
+        return np.arange(len(self)) >= len(self._labels)
+
+    @property
+    def oversampled_classes(self) -> list[int]:
+        """Classes that have synthetic samples, ascending."""
+        return [int(label) for label in np.unique(self._recipe[3].numpy())]
+
+    def provenance(self, index: int) -> Provenance:
+        """Label, parents and lambda of sample ``index``."""
+        index = self._checked(index)
+        row = index - len(self._labels)
+        if row < 0:
+            return Provenance(False, int(self._labels[index]), index, None, 0.0)
+        base, neighbor, lam, label = (tensor[row].item() for tensor in self._recipe)
+        return Provenance(True, int(label), int(base), int(neighbor), float(lam))
+
+    def real_subset(
+        self, classes: Collection[int] | None = None, *, transform: Transform | None = None
+    ) -> "Subset[Any]":
+        """The real samples (of some classes).
+
+        Args:
+            classes: Class indices; by default all.
+            transform: Replaces the data set's own in the subset.
+        """
+        wanted = np.ones(len(self._labels), dtype=bool) if classes is None else np.isin(self._labels, list(classes))
+        view = self
+        if transform is not None:
+            view = copy.copy(self)
+            view.transform = transform
+        return Subset(view, np.flatnonzero(wanted).tolist())
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw new synthetic samples if ``redraw="epoch"``; workers that live on see them too.
+
+        The draw is seeded by ``(random_state, epoch)``: the same on every rank and in a resumed run.
+        """
+        if hasattr(self.base, "set_epoch"):
+            self.base.set_epoch(epoch)
+        if self.redraw == "epoch":
+            plan = self.plan.redrawn(self._sampler, self._labels, self._strata, epoch=epoch)
+            for tensor, array in zip(self._recipe, (plan.base, plan.neighbor, plan.lam, plan.label), strict=True):
+                tensor.copy_(torch.from_numpy(array))
+
+    def __len__(self) -> int:
+        return len(self._labels) + len(self._recipe[0])
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        is_synthetic, label, base, neighbor, lam = self.provenance(index)
+        if neighbor is None:
+            image = self._read(base)[0]
+        else:
+            image = self.raw_image(base)
+            if neighbor != base:
+                image = self._blend(image, base, neighbor, lam)
+        if self.transform is not None:
+            image = self.transform(image)
+        return (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))
+
+    def _blend(self, image: Any, base: int, neighbor: int, lam: float) -> Any:
+        try:
+            return blend(image, self.raw_image(neighbor), lam)
+        except ValueError as error:
+            raise ValueError(f"real images {base} and {neighbor} cannot be blended: {error}") from error
+
+    def _checked(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} is out of range for {len(self)} samples.")
+        return int(index) % len(self)
+
+    def __repr__(self) -> str:
+        synthetic = dict(zip(*np.unique(self._recipe[3].numpy(), return_counts=True), strict=True))
+        classes, counts = np.unique(self._labels, return_counts=True)
+        lines = [
+            f"    class {c}: {n} real" + (f" + {synthetic[c]} synthetic" if c in synthetic else "")
+            for c, n in zip(classes, counts, strict=True)
+        ]
+        return "\n".join([f"SMOTEDataset of {type(self.base).__name__}, {self._options['sampler']}", *lines])
+
+
+class _RowReader:
+    """Feature rows of real images, read when the neighbour search asks for them."""
+
+    def __init__(self, dataset: SMOTEDataset, features: Callable[[Any], ArrayLike] | None) -> None:
+        self._dataset, self._features = dataset, features
+
+    def __call__(self, indices: NDArray[np.int64]) -> Tensor:
+        rows: Tensor | None = None
+        for i, index in enumerate(tqdm(indices.tolist(), desc="Reading images for SMOTE", delay=5, leave=False)):
+            image = self._dataset.raw_image(index)
+            row = to_tensor(image) if self._features is None else torch.as_tensor(self._features(image))
+            if rows is None:
+                shape, first = row.shape, index
+                rows = torch.empty((len(indices), row.numel()), dtype=row.dtype)
+            if row.shape != shape or row.dtype != rows.dtype:
+                raise ValueError(
+                    f"images {first} and {index} differ: {tuple(shape)} of {rows.dtype} and {tuple(row.shape)} of {row.dtype}. To compare "
+                    "and blend images of unequal size pass image_size=(height, width)."
+                )
+            rows[i] = row.reshape(-1)
+        assert rows is not None  # a class that gets synthetic samples has real ones
+        return rows
+
+
+def _check_base(base: Any) -> None:
+    if isinstance(base, SMOTEDataset):
+        raise TypeError(
+            "base is a SMOTEDataset already: SMOTE of synthetic images is not SMOTE. Pass the real data set."
+        )
+    if isinstance(base, IterableDataset) or not hasattr(base, "__getitem__") or not hasattr(base, "__len__"):
+        raise TypeError(
+            f"base must be a map-style data set of (image, label) with a length; got {type(base).__name__}. The images of an "
+            "iterable data set cannot be looked up, which a blend of two needs."
+        )
+    if len(base) == 0:
+        raise ValueError(f"base is empty: {type(base).__name__} of length 0.")
+
+
+def _image_size(size: Any) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
+        raise ValueError(f"image_size must be (height, width) in pixels, or one number for both; got {size!r}.")
+    return pair

@@ -1,0 +1,19 @@
+"""Names that the docstring examples use without importing them."""
+
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _doctest_names(request: pytest.FixtureRequest) -> None:
+    if not isinstance(request.node, pytest.DoctestItem):
+        return
+    import timm
+    from imblearn.over_sampling import SMOTE
+    from torch.utils.data import TensorDataset
+
+    import clesmote_losses
+
+    public = {name: getattr(clesmote_losses, name) for name in clesmote_losses.__all__}
+    request.node.dtest.globs.update(public, np=np, torch=torch, timm=timm, SMOTE=SMOTE, TensorDataset=TensorDataset)
