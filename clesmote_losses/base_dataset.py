@@ -1,7 +1,8 @@
 """What SMOTE must know of the user's data set: labels without decoding images, and raw images without the transform."""
 
 import copy
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,8 @@ def find_labels(dataset: "Dataset[Any]") -> Labels:
             "Pass labels=[...], one class index for each sample."
         )
     if (target_transform := getattr(dataset, "target_transform", None)) is not None:
+        if getattr(found, "ndim", 0) == 1:  # it may look labels up in a dict, where a tensor is no key
+            found = found.tolist()
         found = [target_transform(label) for label in found]
     return check_labels(found, len(dataset))  # type: ignore[arg-type]
 
@@ -80,9 +83,11 @@ def split_transform(dataset: "Dataset[Any]") -> tuple["Dataset[Any]", Transform 
         ValueError: If the parts of a ``ConcatDataset`` have different transforms, or image and label are transformed
             together.
     """
-    if isinstance(dataset, Subset):
-        inner, transform = split_transform(dataset.dataset)
-        return Subset(inner, dataset.indices), transform
+    transform = getattr(dataset, "transform", None)
+    if isinstance(dataset, Subset) and (transform is None or type(dataset).__getitem__ is Subset.__getitem__):
+        part = copy.copy(dataset)  # a subclass may read in its own way
+        part.dataset, transform = split_transform(dataset.dataset)
+        return part, transform
     if isinstance(dataset, ConcatDataset):
         parts, transforms = zip(*map(split_transform, dataset.datasets), strict=True)
         if any(transform is not transforms[0] for transform in transforms):
@@ -91,7 +96,6 @@ def split_transform(dataset: "Dataset[Any]") -> tuple["Dataset[Any]", Transform 
                 "the parts the same transform object, or none and pass transform= to SMOTEDataset."
             )
         return ConcatDataset(parts), transforms[0]
-    transform = getattr(dataset, "transform", None)
     joint = getattr(dataset, "transforms", None)  # torchvision's VisionDataset holds the transform a second time
     if transform is None and joint is None:
         return dataset, None
@@ -105,7 +109,7 @@ def split_transform(dataset: "Dataset[Any]") -> tuple["Dataset[Any]", Transform 
                 "cannot pass through. Use transform= and target_transform=."
             )
         raw.transforms = StandardTransform(None, joint.target_transform)  # type: ignore[attr-defined]
-    raw.transform = None  # type: ignore[attr-defined]
+    raw.transform = _unchanged  # type: ignore[attr-defined]  # not None: many data sets call it without asking
     return raw, transform
 
 
@@ -117,7 +121,13 @@ def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
         part = int(np.searchsorted(dataset.cumulative_sizes, index, side="right"))
         return image_path(dataset.datasets[part], index - (dataset.cumulative_sizes[part - 1] if part else 0))
     for holder in (dataset, getattr(dataset, "reader", None)):
-        samples: Sequence[Any] | None = getattr(holder, "samples", None)
-        if samples is not None:
-            return str(samples[index][0])
+        samples = getattr(holder, "samples", None)
+        if isinstance(samples, list | tuple | np.ndarray):
+            sample = samples[index]
+            first = sample[0] if isinstance(sample, list | tuple) else sample
+            return str(first) if isinstance(first, str | os.PathLike) else None
     return None
+
+
+def _unchanged(image: Any) -> Any:
+    return image

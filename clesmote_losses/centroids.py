@@ -143,10 +143,9 @@ class ClassCentroidTracker:
         if self.mode == "batch":
             return
         if self.mode == "online":
-            sums, self._sums = self._sums, None
+            sums = self._over_all_ranks(self._sums)
             if sums is not None:
-                sums.all_reduce()
-                self._counts, self._centroids = sums.counts, sums.mean()
+                self._counts, self._centroids, self._sums = sums.counts, sums.mean(), None
             return
         if data is None:
             raise ValueError('refresh() in mode="epoch" reads images: pass the training set or a loader.')
@@ -177,7 +176,6 @@ class ClassCentroidTracker:
     def _embed(self, loader: Iterable[Any]) -> None:
         parameter = next(self.model.parameters())
         sums: _ClassSums | None = None
-        shape: torch.Size | None = None  # of one row: an embedding or an image
         for batch in loader:
             images, target = batch[0], batch[1]
             if not isinstance(images, Tensor) or not images.is_floating_point():
@@ -195,26 +193,34 @@ class ClassCentroidTracker:
             else:
                 self.model(images)
                 rows = self.embeddings
-            shape = rows.shape[1:]
             if sums is None:
-                sums = _ClassSums(self.num_classes, rows.flatten(1))
+                sums = _ClassSums(self.num_classes, rows)
             labels, is_synthetic = labels.to(parameter.device), is_synthetic.to(parameter.device)
-            sums.add(rows.flatten(1), labels, (labels >= 0) & ~is_synthetic)
-        if dist.is_initialized():
-            shapes: list[torch.Size | None] = [None] * dist.get_world_size()
-            dist.all_gather_object(shapes, shape)
-            shape = next((known for known in shapes if known is not None), None)
-            if sums is None and shape is not None:  # this rank's share is empty
-                sums = _ClassSums(self.num_classes, parameter.new_empty(0, shape.numel()))
-        if sums is None or shape is None:  # nothing is over-sampled: no class needs a centroid
+            sums.add(rows, labels, (labels >= 0) & ~is_synthetic)
+        sums = self._over_all_ranks(sums)
+        if sums is None:  # nothing is over-sampled: no class needs a centroid
             self._centroids, self._counts = None, torch.zeros_like(self._counts)
             return
-        sums.all_reduce()
         centroids = sums.mean()
         if self.statistic == "mean_image":
-            self.model(centroids.nan_to_num().to(parameter.dtype).unflatten(1, shape))
+            self.model(centroids.nan_to_num().to(parameter.dtype))
             centroids = torch.where((sums.counts > 0)[:, None], self.embeddings.float(), torch.nan)
         self._centroids, self._counts = centroids, sums.counts
+
+    def _over_all_ranks(self, sums: "_ClassSums | None") -> "_ClassSums | None":
+        """The sums of all ranks added up; ``None`` if no rank has any."""
+        if not dist.is_initialized():
+            return sums
+        shapes: list[torch.Size | None] = [None] * dist.get_world_size()
+        dist.all_gather_object(shapes, None if sums is None else sums.total.shape[1:])
+        shape = next((known for known in shapes if known is not None), None)
+        if shape is None:
+            return None
+        if sums is None:  # this rank's share was empty; it learns the shape from the others
+            sums = _ClassSums(self.num_classes, next(self.model.parameters()).new_empty(0, *shape))
+        dist.all_reduce(sums.total)
+        dist.all_reduce(sums.counts)
+        return sums
 
     def state_dict(self) -> dict[str, Tensor]:
         """Centroids, counts and running sums: what a resumed run needs to go on as if it had not stopped."""
@@ -255,24 +261,26 @@ class ClassCentroidTracker:
 
 
 class _ClassSums:
-    """Sum of rows ``(N, D)`` and number of them, class by class."""
+    """Sum of rows (embeddings or images, shape ``(N, ...)``) and number of them, class by class."""
 
     def __init__(self, num_classes: int, rows: Tensor) -> None:
         # float64, or a mean over thousands of images loses digits; Apple's GPUs have none
         dtype = torch.float32 if rows.device.type == "mps" else torch.float64
-        self.total = rows.new_zeros((num_classes, rows.shape[1]), dtype=dtype)
+        self.total = rows.new_zeros((num_classes, *rows.shape[1:]), dtype=dtype)
         self.counts = rows.new_zeros(num_classes, dtype=torch.int64)
 
     def add(self, rows: Tensor, labels: Tensor, counted: Tensor) -> None:
         index = labels.clamp(min=0)
         # masked by zeros and not by indexing, which would wait for the GPU
-        self.total.index_add_(0, index, torch.where(counted[:, None], rows, 0).to(self.total.dtype))
+        self.total.index_add_(0, index, torch.where(_as_column(counted, rows), rows, 0).to(self.total.dtype))
         self.counts.index_add_(0, index, counted.long())
 
-    def all_reduce(self) -> None:
-        if dist.is_initialized():
-            dist.all_reduce(self.total)
-            dist.all_reduce(self.counts)
-
     def mean(self) -> Tensor:
-        return (self.total / self.counts[:, None]).float()  # 0 / 0 is the NaN that stands for "not known"
+        return (
+            self.total / _as_column(self.counts, self.total)
+        ).float()  # 0 / 0 is the NaN that stands for "not known"
+
+
+def _as_column(values: Tensor, rows: Tensor) -> Tensor:
+    """One value for each row, in a shape that spreads over the rows."""
+    return values.reshape(-1, *[1] * (rows.ndim - 1))

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 _WIDE = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  # float32 would lose digits of these
-_BLENDABLE_MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I", "F", "I;16")
+# not HSV, whose hue is an angle, and not LAB, whose bytes are signed
+_BLENDABLE_MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F", "I;16")
 
 
 def blend(base: Any, neighbor: Any, lam: float) -> Any:

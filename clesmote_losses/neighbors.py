@@ -46,7 +46,7 @@ def nearest_neighbors(
             "features hold NaN or infinity, so they have no neighbours. Mend the images, or the features= given."
         )
     found = [torch.empty(0, k, dtype=torch.int64)]
-    for index in queries.split(block):
+    for index in queries.split(block) if len(queries) else ():
         approximate, candidates = _candidates(rows, index, min(k + _SPARE, n - 1), block, mean.float(), device)
         exact = _exact_distances(rows, index, candidates)
         nearest, kth = _ordered(exact, candidates, k)

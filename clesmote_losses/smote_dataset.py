@@ -157,8 +157,14 @@ class SMOTEDataset(Dataset[Any]):
         elif self.redraw == "epoch":
             raise ValueError('redraw="epoch" with plan= needs sampler= too: the one that made the plan.')
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._recipe = tuple(
+            tensor.share_memory_() for tensor in self._recipe
+        )  # a deep copy's is not, nor an unpickled one's
+
     def _check_base_is_steady(self) -> None:
-        for index in np.unique(self.plan.base)[:4].tolist():
+        for index in np.unique(self.plan.base)[:16].tolist():  # a flip, p=0.5, passes as steady once in 2**16
             if not torch.equal(to_tensor(self.raw_image(index)), to_tensor(self.raw_image(index))):
                 raise ValueError(
                     f"{type(self.base).__name__} gave two different images for index {index}: it augments inside __getitem__. A "
@@ -173,9 +179,11 @@ class SMOTEDataset(Dataset[Any]):
             ValueError: If the base data set gives another label for it than it told before.
         """
         image, label = self._read(index)
-        if self._has_own_labels and int(label) != self._labels[index]:
+        if (
+            self._has_own_labels and (told := int(np.asarray(label).item())) != self._labels[index]
+        ):  # medmnist: shape (1,)
             raise ValueError(
-                f"real sample {index} has label {int(label)}, but the data set's list of labels says {self._labels[index]}. Was the "
+                f"real sample {index} has label {told}, but the data set's list of labels says {self._labels[index]}. Was the "
                 "image unreadable and another one taken (timm warns 'Skipped sample'), or the data set changed?"
             )
         return image if self._size is None else resize(image, self._size)
@@ -198,7 +206,7 @@ class SMOTEDataset(Dataset[Any]):
     @property
     def plan(self) -> SMOTEPlan:
         """The recipe of every synthetic sample, of the current draw."""
-        base, neighbor, lam, label = (tensor.numpy() for tensor in self._recipe)
+        base, neighbor, lam, label = (tensor.numpy().copy() for tensor in self._recipe)  # a later draw leaves it alone
         return SMOTEPlan(base, neighbor, lam, label, self._fingerprint, self._options, self._tables)
 
     @property

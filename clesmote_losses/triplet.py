@@ -174,15 +174,17 @@ class TripletPretrainer:
             history = self._resume(checkpoint, stepper, scaler)
         batches: list[TripletBatch] = []
         index_lists: list[list[int]] = []  # what the loader iterates over, filled anew each epoch
-        loader = DataLoader(
-            dataset, batch_sampler=index_lists, num_workers=num_workers, persistent_workers=num_workers > 0
-        )
+        generator = torch.Generator()
+        # no workers that live on: theirs would be the seeds of the first epoch, so a resumed run would differ
+        loader = DataLoader(dataset, batch_sampler=index_lists, num_workers=num_workers, generator=generator)
         was_training = {module: module.training for module in self.model.modules()}
         self.model.train()
         try:
             with EmbeddingHook(self.model, self._classifier) as hook:
                 for epoch in range(len(history), epochs):
-                    with preserved_rng(seed=int(np.random.SeedSequence([seed, epoch, _rank()]).generate_state(1)[0])):
+                    epoch_seed = int(np.random.SeedSequence([seed, epoch, _rank()]).generate_state(1)[0])
+                    with preserved_rng(epoch_seed):
+                        generator.manual_seed(epoch_seed)
                         dataset.set_epoch(epoch)
                         batches = draw_batches(
                             labels,
@@ -279,8 +281,8 @@ class TripletPretrainer:
 
 def _spread(embeddings: Tensor) -> Tensor:
     """Standard deviation of the embeddings over their mean length."""
-    deviation: Tensor = embeddings.std(0, correction=0).norm()
-    return deviation / embeddings.norm(dim=1).mean()
+    spread: Tensor = embeddings.std(0, correction=0).norm() / embeddings.norm(dim=1).mean()
+    return spread
 
 
 def _summary(epoch: int, sums: Tensor) -> dict[str, float]:

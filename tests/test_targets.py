@@ -1,0 +1,73 @@
+"""The synthetic flag in the target."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from timm.data.loader import fast_collate
+from torch.utils.data import default_collate
+
+from clesmote_losses import decode_target, encode_target
+
+LABELS = [0, 1, 99, 2**30 - 1]
+
+
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("flag", [False, True])
+def test_decoding_undoes_encoding_of_an_int(label: int, flag: bool) -> None:
+    target = encode_target(label, flag)
+    assert type(target) is int
+    assert decode_target(target) == (label, flag)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_decoding_undoes_encoding_of_a_tensor(dtype: torch.dtype) -> None:
+    labels = torch.tensor([[0, 1, 99], [7, 0, 255]]).to(dtype)
+    flags = torch.tensor([[False, True, True], [False, True, True]])
+    target = encode_target(labels, flags)
+    assert target.dtype == torch.int64
+    decoded, is_synthetic = decode_target(target)
+    assert torch.equal(decoded, labels.long())
+    assert torch.equal(is_synthetic, flags)
+
+
+def test_decoding_undoes_encoding_of_an_array() -> None:
+    labels, flags = np.array([0, 5, 5], dtype=np.int32), np.array([True, False, True])
+    decoded, is_synthetic = decode_target(encode_target(labels, flags))
+    np.testing.assert_array_equal(decoded, labels)
+    np.testing.assert_array_equal(is_synthetic, flags)
+    assert encode_target(labels, flags).dtype == np.int64
+
+
+def test_one_flag_serves_a_whole_tensor() -> None:
+    assert decode_target(encode_target(torch.arange(3), True))[1].all()
+
+
+def test_a_real_target_is_the_label_itself_and_an_ignored_one_stays_ignored() -> None:
+    labels = torch.tensor([3, -100, -1])
+    target = encode_target(labels, False)
+    assert torch.equal(target, labels)
+    decoded, is_synthetic = decode_target(target)
+    assert torch.equal(decoded, labels)
+    assert not is_synthetic.any()
+
+
+@pytest.mark.parametrize("collate", [default_collate, fast_collate])
+def test_the_flag_survives_the_collate_functions_of_torch_and_timm(collate: object) -> None:
+    batch = [(np.zeros((3, 4, 4), np.uint8), encode_target(label, label % 2 == 1)) for label in range(4)]
+    _, target = collate(batch)  # type: ignore[operator]
+    label, is_synthetic = decode_target(target)
+    assert label.tolist() == [0, 1, 2, 3]
+    assert is_synthetic.tolist() == [False, True, False, True]
+
+
+def test_a_loss_that_does_not_decode_fails_loudly() -> None:
+    with pytest.raises(IndexError):
+        F.cross_entropy(torch.zeros(1, 10), torch.tensor([encode_target(3, True)]))
+
+
+def test_decoding_compiles_without_a_graph_break() -> None:
+    target = encode_target(torch.tensor([0, 4, -100]), torch.tensor([True, False, False]))
+    compiled = torch.compile(decode_target, fullgraph=True, backend="eager")
+    for ours, plain in zip(compiled(target), decode_target(target), strict=True):
+        assert torch.equal(ours, plain)
