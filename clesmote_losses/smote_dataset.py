@@ -159,9 +159,8 @@ class SMOTEDataset(Dataset[Any]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._recipe = tuple(
-            tensor.share_memory_() for tensor in self._recipe
-        )  # a deep copy's is not, nor an unpickled one's
+        # a deep copy's memory is not shared, nor an unpickled one's
+        self._recipe = tuple(tensor.share_memory_() for tensor in self._recipe)
 
     def _check_base_is_steady(self) -> None:
         for index in np.unique(self.plan.base)[:16].tolist():  # a flip, p=0.5, passes as steady once in 2**16
@@ -179,11 +178,10 @@ class SMOTEDataset(Dataset[Any]):
             ValueError: If the base data set gives another label for it than it told before.
         """
         image, label = self._read(index)
-        if (
-            self._has_own_labels and (told := int(np.asarray(label).item())) != self._labels[index]
-        ):  # medmnist: shape (1,)
+        told = label.item() if hasattr(label, "item") else label  # medmnist gives an array of shape (1,)
+        if self._has_own_labels and int(told) != self._labels[index]:
             raise ValueError(
-                f"real sample {index} has label {told}, but the data set's list of labels says {self._labels[index]}. Was the "
+                f"real sample {index} has label {int(told)}, but the data set's list of labels says {self._labels[index]}. Was the "
                 "image unreadable and another one taken (timm warns 'Skipped sample'), or the data set changed?"
             )
         return image if self._size is None else resize(image, self._size)

@@ -234,7 +234,10 @@ def sampler_options(sampler: Any, groups: NDArray[Any], small_class: SmallClass 
 
 def _neighbor_count(k: Any) -> int:
     """Neighbours besides the sample itself; an estimator's ``n_neighbors`` counts the sample too, as in imbalanced-learn."""
-    return int(k) if isinstance(k, int | np.integer) else int(k.n_neighbors) - 1
+    count = int(k) if isinstance(k, int | np.integer) else int(k.n_neighbors) - 1
+    if count < 1:
+        raise ValueError(f"k_neighbors and its like must ask for at least 1 neighbour besides the sample itself; got {k!r}.")
+    return count
 
 
 def _groups(labels: NDArray[np.int64], strata: ArrayLike | None) -> NDArray[Any]:
