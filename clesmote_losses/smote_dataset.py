@@ -12,8 +12,9 @@ from torch.utils.data import Dataset, IterableDataset, Subset
 from tqdm import tqdm
 
 from clesmote_losses.base_dataset import Labels, Transform, check_labels, find_labels, image_path, split_transform
+from clesmote_losses.identity_resampling import SmallClass
 from clesmote_losses.images import blend, resize, to_tensor
-from clesmote_losses.smote_plan import SmallClass, SMOTEPlan, sampler_options
+from clesmote_losses.smote_plan import SMOTEPlan, sampler_options
 from clesmote_losses.targets import encode_target
 
 Features = NDArray[Any] | Tensor | Callable[[Any], ArrayLike]

@@ -1,16 +1,11 @@
-"""Which two images each synthetic sample is made of: imbalanced-learn's draws, without its images.
-
-imbalanced-learn is run on the identity matrix, one row for each real sample, with a neighbour search of ours as its
-``k_neighbors``. A row of its result then holds the recipe of a synthetic sample: ``1 - lambda`` at the base and
-``lambda`` at the neighbour. Only public API is used, and the draws are imbalanced-learn's own.
-"""
+"""Which two images each synthetic sample is made of, and how much of each: 20 bytes in place of an image."""
 
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -18,11 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from clesmote_losses.files import written_whole
-from clesmote_losses.neighbors import nearest_neighbors
+from clesmote_losses.identity_resampling import (
+    NeighborSearch,
+    ReplayedSearch,
+    RowsOf,
+    SmallClass,
+    neighbor_count,
+    resample_identity,
+)
 
-SmallClass = Literal["error", "shrink_k", "duplicate"]
-RowsOf = Callable[[NDArray[np.int64]], Tensor]
-_Search = Callable[[NDArray[np.int64], NDArray[np.int64], Any], NDArray[np.int32]]  # queries, pool, k or estimator
 _ARRAYS = ("base", "neighbor", "lam", "label")
 _FORMAT = "clesmote_losses.SMOTEPlan.1"
 
@@ -97,8 +96,8 @@ class SMOTEPlan:
         sizes = dict(zip(*np.unique(groups, return_counts=True), strict=True))
         for group, _ in options["n_samples"]:
             _check_size(group, int(sizes[group]), k, small_class)
-        search = _NeighborSearch(features, groups, sampler, small_class, device)
-        recipe, resampled = _resample(sampler, groups, search, options["random_state"])
+        search = NeighborSearch(features, groups, sampler, small_class, device)
+        recipe, resampled = resample_identity(sampler, groups, search, options["random_state"])
         return cls._from_recipe(recipe, resampled, labels, groups, search.tables, _fingerprint(labels, strata), options)
 
     def redrawn(
@@ -114,7 +113,7 @@ class SMOTEPlan:
         if not isinstance(seed, int):
             raise ValueError(f"a new draw each epoch needs a sampler with an int random_state; got {seed!r}.")
         seed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-        recipe, resampled = _resample(sampler, groups, _Replay(self.tables), seed)
+        recipe, resampled = resample_identity(sampler, groups, ReplayedSearch(self.tables), seed)
         return self._from_recipe(recipe, resampled, labels, groups, self.tables, self.fingerprint, self.options)
 
     @classmethod
@@ -220,9 +219,9 @@ def sampler_options(sampler: Any, groups: NDArray[Any], small_class: SmallClass 
     if small_class not in get_args(SmallClass):
         raise ValueError(f"small_class must be one of {get_args(SmallClass)}; got {small_class!r}.")
     options = sampler.get_params(deep=False)
-    options["k_neighbors"] = _neighbor_count(options.pop("n_neighbors", options.get("k_neighbors")))
+    options["k_neighbors"] = neighbor_count(options.pop("n_neighbors", options.get("k_neighbors")))
     if "m_neighbors" in options:
-        options["m_neighbors"] = _neighbor_count(options["m_neighbors"])
+        options["m_neighbors"] = neighbor_count(options["m_neighbors"])
     if not isinstance(options["random_state"], int | np.integer | None):
         options["random_state"] = repr(options["random_state"])
     elif options["random_state"] is not None:
@@ -230,14 +229,6 @@ def sampler_options(sampler: Any, groups: NDArray[Any], small_class: SmallClass 
     n_samples = check_sampling_strategy(options.pop("sampling_strategy"), groups, "over-sampling")
     wanted = [[group.item() if isinstance(group, np.generic) else group, int(n)] for group, n in n_samples.items() if n]
     return {"sampler": type(sampler).__name__, **options, "n_samples": wanted, "small_class": small_class}
-
-
-def _neighbor_count(k: Any) -> int:
-    """Neighbours besides the sample itself; an estimator's ``n_neighbors`` counts the sample too, as in imbalanced-learn."""
-    count = int(k) if isinstance(k, int | np.integer) else int(k.n_neighbors) - 1
-    if count < 1:
-        raise ValueError(f"k_neighbors and its like must ask for at least 1 neighbour besides the sample itself; got {k!r}.")
-    return count
 
 
 def _groups(labels: NDArray[np.int64], strata: ArrayLike | None) -> NDArray[Any]:
@@ -272,123 +263,3 @@ def _check_size(group: Any, count: int, k: int, small_class: SmallClass) -> None
             f'small_class="{small_class}". Ways out: fewer k_neighbors, small_class="shrink_k" (takes the neighbours there are), or '
             'small_class="duplicate" (copies its images).'
         )
-
-
-def _resample(sampler: Any, groups: NDArray[Any], search: _Search, seed: int | str | None) -> tuple[Any, NDArray[Any]]:
-    """Recipes of the synthetic samples, sparse ``(S, N)``, and the group of each."""
-    from scipy import sparse
-    from sklearn.base import clone
-
-    sampler = clone(sampler)
-    names = [name for name in ("k_neighbors", "m_neighbors", "n_neighbors") if name in sampler.get_params(deep=False)]
-    estimators = {name: _IdentityNeighbors(getattr(sampler, name), search) for name in names}
-    sampler.set_params(**estimators, **({} if isinstance(seed, str) else {"random_state": seed}))
-    # csr_array, not csr_matrix: BorderlineSMOTE's second kind multiplies rows elementwise
-    rows, resampled = sampler.fit_resample(sparse.csr_array(sparse.identity(len(groups), format="csr")), groups)
-    return sparse.csr_array(rows)[len(groups) :], resampled[len(groups) :]
-
-
-class _IdentityNeighbors:
-    """k-NN estimator on rows of an identity matrix: the place of the 1 is the index of the real sample."""
-
-    def __init__(self, wanted: Any, search: _Search) -> None:
-        self.n_neighbors = _neighbor_count(wanted) + 1  # the sample itself counts, as in imbalanced-learn
-        self._wanted, self._search = wanted, search
-
-    def __sklearn_clone__(self) -> "_IdentityNeighbors":
-        return _IdentityNeighbors(self._wanted, self._search)
-
-    def fit(self, rows: Any, y: Any = None) -> "_IdentityNeighbors":
-        self._pool = rows.indices.astype(np.int64)
-        return self
-
-    def kneighbors(self, rows: Any, n_neighbors: int | None = None, return_distance: bool = False) -> NDArray[np.int64]:
-        """Positions in the pool, ``(q, n)``; the query itself first."""
-        table = self._search(rows.indices.astype(np.int64), self._pool, self._wanted)
-        return np.searchsorted(self._pool, table)
-
-    def kneighbors_graph(self) -> None:
-        """Never called; imbalanced-learn takes an estimator only if it has this method."""
-
-
-class _NeighborSearch:
-    """Answers imbalanced-learn's questions from features that are read when first needed, and keeps the answers."""
-
-    def __init__(
-        self,
-        features: NDArray[Any] | Tensor | RowsOf,
-        groups: NDArray[Any],
-        sampler: Any,
-        small_class: SmallClass,
-        device: torch.device | str,
-    ) -> None:
-        if not callable(features):
-            matrix = torch.as_tensor(features)
-            if matrix.ndim != 2 or len(matrix) != len(groups):
-                raise ValueError(
-                    f"features must have shape ({len(groups)}, D), a row for each sample; got {tuple(matrix.shape)}."
-                )
-            features = matrix.__getitem__
-        self._rows_of: Callable[[Any], Tensor] = features
-        self._groups, self._small_class, self._device = groups, small_class, device
-        self._fills_k = type(sampler).__name__ == "ADASYN"
-        self._read: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self.tables: list[NDArray[np.int32]] = []
-
-    def __call__(self, queries: NDArray[np.int64], pool: NDArray[np.int64], wanted: Any) -> NDArray[np.int32]:
-        table = np.concatenate([queries[:, None], self._neighbors(queries, pool, wanted)], axis=1).astype(np.int32)
-        self.tables.append(table)
-        return table
-
-    def _neighbors(self, queries: NDArray[np.int64], pool: NDArray[np.int64], wanted: Any) -> NDArray[np.int64]:
-        k, available = _neighbor_count(wanted), len(pool) - 1
-        if available < k and self._small_class == "error":
-            raise ValueError(
-                f"{k} neighbours are wanted among {available} other samples: lower k_neighbors or m_neighbors."
-            )
-        if available < k and self._small_class == "duplicate":
-            return np.repeat(queries[:, None], k, axis=1)
-        rows = self._rows(pool)
-        positions = np.searchsorted(pool, queries)
-        if hasattr(wanted, "kneighbors"):
-            found = _ask(wanted, rows, positions, min(k, available))
-        else:
-            found = nearest_neighbors(rows, torch.from_numpy(positions), min(k, available), device=self._device).numpy()
-        neighbors = pool[found]
-        # ADASYN draws among k columns, whatever it is given
-        return neighbors[:, np.arange(k) % available] if self._fills_k else neighbors
-
-    def _rows(self, pool: NDArray[np.int64]) -> Tensor:
-        """Features of the pool; those read last are kept, since ADASYN asks for all, then for a class, again and again."""
-        if not np.isin(pool, self._read, assume_unique=True).all():
-            self._read, self._rows_read = pool, self._rows_of(pool)
-        if len(pool) == len(self._read):
-            return self._rows_read
-        return self._rows_read[torch.from_numpy(np.searchsorted(self._read, pool))]
-
-
-def _ask(estimator: Any, rows: Tensor, positions: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """Neighbours by the user's own estimator; a sample is taken out of its own neighbours wherever it comes."""
-    from sklearn.base import clone
-
-    matrix = rows.numpy()
-    found = clone(estimator).fit(matrix).kneighbors(matrix[positions], n_neighbors=k + 1, return_distance=False)
-    is_self = found == positions[:, None]
-    is_self[~is_self.any(1), -1] = True  # crowded out by duplicates: the farthest goes
-    others: NDArray[np.int64] = found[~is_self].reshape(len(positions), k)
-    return others
-
-
-class _Replay:
-    """Answers imbalanced-learn's questions with the tables of an earlier search, in the same order."""
-
-    def __init__(self, tables: Sequence[NDArray[np.int32]]) -> None:
-        self._tables: Iterator[NDArray[np.int32]] = iter(tables)
-
-    def __call__(self, queries: NDArray[np.int64], pool: NDArray[np.int64], wanted: Any) -> NDArray[np.int32]:
-        table = next(self._tables, None)
-        if table is None or not np.array_equal(table[:, 0], queries):
-            raise ValueError(
-                "the plan was made by another sampler or for another data set, so nothing can be drawn from it anew."
-            )
-        return table
