@@ -34,9 +34,9 @@ def find_labels(dataset: "Dataset[Any]") -> Labels:
     else:
         # timm's ImageDataset keeps its list in a reader
         for holder in (dataset, getattr(dataset, "reader", None)):
-            for name in ("targets", "labels", "_labels", "samples"):
+            for name in ("targets", "labels", "_labels", "samples", "_samples"):
                 if found is None and (value := getattr(holder, name, None)) is not None and not callable(value):
-                    found = [sample[1] for sample in value] if name == "samples" else value
+                    found = [sample[1] for sample in value] if name.endswith("samples") else value
     if found is None:
         raise ValueError(
             f"the labels of {type(dataset).__name__} are not found without reading its images (no targets, labels or samples). "
@@ -121,7 +121,7 @@ def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
         part = int(np.searchsorted(dataset.cumulative_sizes, index, side="right"))
         return image_path(dataset.datasets[part], index - (dataset.cumulative_sizes[part - 1] if part else 0))
     for holder in (dataset, getattr(dataset, "reader", None)):
-        samples = getattr(holder, "samples", None)
+        samples = getattr(holder, "samples", getattr(holder, "_samples", None))
         if isinstance(samples, list | tuple | np.ndarray):
             sample = samples[index]
             first = sample[0] if isinstance(sample, list | tuple) else sample

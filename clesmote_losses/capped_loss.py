@@ -12,6 +12,7 @@ from clesmote_losses.targets import decode_target
 Gradient = Literal["stop", "scale", "flow"]
 Distance = Literal["cosine", "euclidean"]
 Reduction = Literal["none", "mean", "sum"]
+_GRADIENTS, _REDUCTIONS = get_args(Gradient), get_args(Reduction)  # here, since torch 2.6 cannot compile get_args
 
 
 def capped_cross_entropy(
@@ -337,9 +338,9 @@ def _check_rows(logits: Tensor, target: Tensor, is_synthetic: Tensor, cap: Tenso
 
 
 def _check_options(gradient: str, label_smoothing: float, reduction: str) -> None:
-    if gradient not in get_args(Gradient):
-        raise ValueError(f"gradient must be one of {get_args(Gradient)}; got {gradient!r}.")
+    if gradient not in _GRADIENTS:
+        raise ValueError(f"gradient must be one of {_GRADIENTS}; got {gradient!r}.")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be in [0, 1]; got {label_smoothing}.")
-    if reduction not in get_args(Reduction):
-        raise ValueError(f"reduction must be one of {get_args(Reduction)}; got {reduction!r}.")
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"reduction must be one of {_REDUCTIONS}; got {reduction!r}.")

@@ -1,6 +1,7 @@
 """Pre-head embeddings of any classification network, by a hook on its classifier: no second pass, no other model."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -34,9 +35,11 @@ def find_classifier(model: nn.Module) -> list[nn.Module]:
         [Linear(in_features=96, out_features=3, bias=True)]
     """
     model = unwrap(model)
+    found: Any = None
     if callable(get_classifier := getattr(model, "get_classifier", None)):
-        found = get_classifier()
-    else:
+        with suppress(AttributeError):  # timm 1.0.15 looks for one that its CLIP resnets do not have
+            found = get_classifier()
+    if found is None:
         found = next((layer for name in _NAMES if isinstance(layer := getattr(model, name, None), nn.Module)), None)
     if found is None:
         layers = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]

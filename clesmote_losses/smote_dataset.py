@@ -313,7 +313,8 @@ class _RowReader:
             if row.shape != shape or row.dtype != rows.dtype:
                 raise ValueError(
                     f"images {first} and {index} differ: {tuple(shape)} of {rows.dtype} and {tuple(row.shape)} of {row.dtype}. To compare "
-                    "and blend images of unequal size pass image_size=(height, width)."
+                    "and blend images of unequal size pass image_size=(height, width); where channels or dtypes differ, let the base "
+                    "data set convert them."
                 )
             rows[i] = row.reshape(-1)
         assert rows is not None  # a class that gets synthetic samples has real ones

@@ -48,8 +48,9 @@ def test_the_embedding_is_timms_pre_logits(name: str) -> None:
 
 @pytest.mark.parametrize("name", SPECIAL_HEADS)
 def test_special_heads_give_one_row_for_each_image(name: str) -> None:
-    with torch.device("meta"):
-        model = timm.create_model(name, num_classes=3).eval()
+    if not timm.is_model(name):
+        pytest.skip(f"timm {timm.__version__} has no {name}")
+    model = timm.create_model(name, num_classes=3).eval().to("meta")  # no arithmetic, so it costs nothing
     images = torch.zeros(2, *model.default_cfg["input_size"], device="meta")
     assert embeddings_of(model, images).shape == (2, SPECIAL_HEADS[name][0])
 
