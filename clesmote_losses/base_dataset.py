@@ -59,7 +59,7 @@ def check_labels(labels: Any, length: int) -> Labels:
     array = np.asarray(labels.cpu() if isinstance(labels, torch.Tensor) else labels)
     if array.ndim == 2 and array.shape[1] == 1:  # medmnist
         array = array[:, 0]
-    if not np.issubdtype(array.dtype, np.integer):
+    if array.dtype.kind not in "iub":
         raise TypeError(
             f"labels must be class indices (integers); got {array.dtype}. Soft, multi-label or named labels cannot be "
             "over-sampled by SMOTE; map names to indices 0 ... C-1."
@@ -97,9 +97,12 @@ def split_transform(dataset: "Dataset[Any]") -> tuple["Dataset[Any]", Transform 
             )
         return ConcatDataset(parts), transforms[0]
     joint = getattr(dataset, "transforms", None)  # torchvision's VisionDataset holds the transform a second time
-    if transform is None and joint is None:
+    takes_others = hasattr(dataset, "_max_retries")  # timm's ImageDataset, in the place of an image it cannot read
+    if transform is None and joint is None and not takes_others:
         return dataset, None
     raw = copy.copy(dataset)
+    if takes_others:
+        raw._max_retries = 1  # type: ignore[attr-defined]
     if joint is not None:
         from torchvision.datasets.vision import StandardTransform
 

@@ -120,7 +120,7 @@ def _ask(estimator: Any, rows: Tensor, positions: Indices, k: int) -> Indices:
     """Neighbours by the user's own estimator; a sample is taken out of its own neighbours wherever it comes."""
     from sklearn.base import clone
 
-    matrix = rows.numpy()
+    matrix = (rows.float() if rows.dtype == torch.bfloat16 else rows).numpy()
     found = clone(estimator).fit(matrix).kneighbors(matrix[positions], n_neighbors=k + 1, return_distance=False)
     is_self = found == positions[:, None]
     is_self[~is_self.any(1), -1] = True  # crowded out by duplicates: the farthest goes

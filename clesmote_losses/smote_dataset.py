@@ -178,16 +178,10 @@ class SMOTEDataset(Dataset[Any]):
             RuntimeError: If it cannot be read.
             ValueError: If the base data set gives another label for it than it told before.
         """
-        image, label = self._read(index)
-        told = label.item() if hasattr(label, "item") else label  # medmnist gives an array of shape (1,)
-        if self._has_own_labels and int(told) != self._labels[index]:
-            raise ValueError(
-                f"real sample {index} has label {int(told)}, but the data set's list of labels says {self._labels[index]}. Was the "
-                "image unreadable and another one taken (timm warns 'Skipped sample'), or the data set changed?"
-            )
+        image = self._read(index)
         return image if self._size is None else resize(image, self._size)
 
-    def _read(self, index: int) -> tuple[Any, Any]:
+    def _read(self, index: int) -> Any:
         try:
             item = self.base[index]
         except Exception as error:
@@ -200,7 +194,14 @@ class SMOTEDataset(Dataset[Any]):
                 f"the base data set must give (image, label); item {index} is a "
                 f"{type(item).__name__}{f' of {len(item)}' if isinstance(item, tuple | list) else ''}."
             )
-        return item[0], item[1]
+        image, label = item
+        if self._has_own_labels and not np.array_equal(np.ravel(label), self._labels[index : index + 1]):
+            raise ValueError(
+                f"real sample {index} has label {label}, but the data set's list of labels says {self._labels[index]}. Was the "
+                "image unreadable and another one taken, or the data set changed? If it gives labels of another kind, pass "
+                "labels=, one class index for each sample."
+            )
+        return image
 
     @property
     def plan(self) -> SMOTEPlan:
@@ -266,7 +267,7 @@ class SMOTEDataset(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         is_synthetic, label, base, neighbor, lam = self.provenance(index)
         if neighbor is None:
-            image = self._read(base)[0]
+            image = self._read(base)
         else:
             image = self.raw_image(base)
             if neighbor != base:

@@ -130,6 +130,11 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "real sample 20 has label 0, but.*says 1",
     ),
+    "one-hot items": (
+        lambda: c.SMOTEDataset(Items([(IMAGES[i], torch.eye(2)[LABELS[i]]) for i in range(30)], targets=LABELS)),
+        ValueError,
+        "labels of another kind, pass labels=",
+    ),
     "one class": (lambda: smote(labels=[0] * 30), ValueError, "more than 1 class"),
     "strata of two classes": (lambda: smote(strata=["a"] * 30), ValueError, r"stratum.*'a'.*classes \[0, 1\]"),
     "too few strata": (lambda: smote(strata=["a"] * 3), ValueError, r"strata must have shape \(30,\)"),
@@ -392,3 +397,17 @@ def test_a_file_that_holds_no_plan_is_refused_and_stays(content: bytes | None, t
     with pytest.raises(ValueError, match=r"weights.safetensors (holds no SMOTE plan|is no .safetensors file)"):
         c.SMOTEPlan.load(path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("when", ["planning", "training"])
+def test_timm_does_not_put_another_image_in_the_place_of_an_unreadable_one(when: str, tmp_path: Path) -> None:
+    for name, count in (("common", 20), ("rare", 8)):
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            Image.new("RGB", (8, 8), (i, i, i)).save(tmp_path / name / f"{i:02}.png")
+    broken = {"planning": tmp_path / "rare" / "03.png", "training": tmp_path / "common" / "03.png"}[when]
+    broken.write_bytes(broken.read_bytes()[:20])
+    if not hasattr(timm.data.create_dataset("", str(tmp_path)), "_max_retries"):
+        pytest.skip(f"timm {timm.__version__} cannot be told not to; it warns 'Skipped sample'")
+    with pytest.raises(RuntimeError, match=rf"real image \d+ \(.*{broken.name}\) cannot be read"):
+        c.SMOTEDataset(timm.data.create_dataset("", str(tmp_path)))[3]
