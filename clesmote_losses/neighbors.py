@@ -1,5 +1,6 @@
 """Exact nearest neighbours by blocked matrix products, on the GPU if there is one."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,6 +36,7 @@ def nearest_neighbors(
         tensor([[1, 2],
                 [3, 1]])
     """
+    rows = rows.float() if rows.dtype == torch.bfloat16 else rows  # numpy has none
     n, width = rows.shape
     if not 1 <= k <= n - 1:
         raise ValueError(f"k must be in [1, {n - 1}], for {n} rows of which none is its own neighbour; got {k}.")
@@ -46,7 +48,7 @@ def nearest_neighbors(
             "features hold NaN or infinity, so they have no neighbours. Mend the images, or the features= given."
         )
     found = [torch.empty(0, k, dtype=torch.int64)]
-    for index in queries.split(block) if len(queries) else ():
+    for index in queries.split(block):
         approximate, candidates = _candidates(rows, index, min(k + _SPARE, n - 1), block, mean.float(), device)
         exact = _exact_distances(rows, index, candidates)
         nearest, kth = _ordered(exact, candidates, k)
@@ -87,9 +89,13 @@ def _candidates(
 
 def _exact_distances(rows: Tensor, index: Tensor, candidates: Tensor) -> Tensor:
     """Squared distance in float64 of each query to its candidates, ``(q, m)``."""
-    # query by query: the rows of one fit the processor's cache, which is several times faster than a block of them
-    pairs = zip(index.tolist(), candidates, strict=True)
-    return torch.stack([(rows[some].double() - rows[query].double()).square_().sum(1) for query, some in pairs])
+    # Query by query, since the rows of one fit the processor's cache, and in numpy: thousands of small operations of torch,
+    # each spread over threads, crawl where another process wants the processor too.
+    matrix = rows.numpy()
+    distance = np.empty(candidates.shape)
+    for i, (query, some) in enumerate(zip(index.tolist(), candidates.numpy(), strict=True)):
+        distance[i] = np.square(matrix[some].astype(np.float64) - matrix[query]).sum(1)
+    return torch.from_numpy(distance)
 
 
 def _ordered(distance: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
