@@ -18,6 +18,8 @@ SmallClass = Literal["error", "shrink_k", "duplicate"]
 Indices = NDArray[np.int64]
 Table = NDArray[np.int32]
 RowsOf = Callable[[Indices], Tensor]
+# numpy has no bfloat16, and torch 2.6 cannot pick rows of the wider unsigned integers
+_INDEXABLE = {torch.bfloat16: torch.float32, torch.uint16: torch.int32, torch.uint32: torch.int64}
 Search = Callable[[Indices, Indices, Any], Table]  # queries, pool, and k or an estimator
 
 
@@ -110,7 +112,8 @@ class NeighborSearch:
     def _rows(self, pool: Indices) -> Tensor:
         """Features of the pool; those read last are kept, since ADASYN asks for all, then for a class, again and again."""
         if not np.isin(pool, self._read, assume_unique=True).all():
-            self._read, self._rows_read = pool, self._rows_of(pool)
+            rows = self._rows_of(pool)
+            self._read, self._rows_read = pool, rows.to(_INDEXABLE.get(rows.dtype, rows.dtype))
         if len(pool) == len(self._read):
             return self._rows_read
         return self._rows_read[torch.from_numpy(np.searchsorted(self._read, pool))]
@@ -120,7 +123,7 @@ def _ask(estimator: Any, rows: Tensor, positions: Indices, k: int) -> Indices:
     """Neighbours by the user's own estimator; a sample is taken out of its own neighbours wherever it comes."""
     from sklearn.base import clone
 
-    matrix = (rows.float() if rows.dtype == torch.bfloat16 else rows).numpy()
+    matrix = rows.numpy()
     found = clone(estimator).fit(matrix).kneighbors(matrix[positions], n_neighbors=k + 1, return_distance=False)
     is_self = found == positions[:, None]
     is_self[~is_self.any(1), -1] = True  # crowded out by duplicates: the farthest goes

@@ -19,7 +19,7 @@ def nearest_neighbors(
     never its own neighbour, also where duplicates of it exist.
 
     Args:
-        rows: Feature rows of any integer or float dtype, shape ``(n, D)``, on the CPU.
+        rows: Feature rows, integer or float (not bfloat16, which numpy has not), shape ``(n, D)``, on the CPU.
         queries: Indices of the rows to search for, int64, shape ``(q,)``.
         k: Number of neighbours, in ``[1, n - 1]``.
         device: Where the matrix products run.
@@ -36,7 +36,6 @@ def nearest_neighbors(
         tensor([[1, 2],
                 [3, 1]])
     """
-    rows = rows.float() if rows.dtype == torch.bfloat16 else rows  # numpy has none
     n, width = rows.shape
     if not 1 <= k <= n - 1:
         raise ValueError(f"k must be in [1, {n - 1}], for {n} rows of which none is its own neighbour; got {k}.")

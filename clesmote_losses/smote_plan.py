@@ -87,8 +87,8 @@ class SMOTEPlan:
         Example:
             >>> labels, features = np.repeat([0, 1], [20, 10]), np.random.default_rng(0).normal(size=(30, 4))
             >>> plan = SMOTEPlan.from_sampler(SMOTE(k_neighbors=3, random_state=0), labels, features)
-            >>> len(plan), set(plan.label), plan.base.min() >= 20
-            (10, {np.int64(1)}, np.True_)
+            >>> len(plan), set(plan.label.tolist()), bool(plan.base.min() >= 20)
+            (10, {1}, True)
         """
         groups = _groups(labels, strata)
         options = sampler_options(sampler, groups, small_class)

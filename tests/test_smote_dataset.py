@@ -390,7 +390,9 @@ def test_timms_loader_gives_the_images_that_it_gives_for_stored_images(
 
     def load(dataset: Any, workers: int) -> tuple[torch.Tensor, torch.Tensor]:
         options = {"use_prefetcher": use_prefetcher, "num_workers": workers, "device": torch.device("cpu")}
-        loader = timm.data.create_loader(dataset, (3, 24, 24), 8, crop_pct=0.9, **options)
+        loader = timm.data.create_loader(
+            dataset, (3, 24, 24), 8, crop_pct=0.9, persistent_workers=options["num_workers"] > 0, **options
+        )
         images, targets = zip(*loader, strict=True)
         return torch.cat(images), torch.cat(targets)
 
@@ -416,6 +418,7 @@ def test_timms_training_loader_augments_real_and_synthetic_images_and_keeps_ever
         auto_augment="rand-m9-mstd0.5",
         re_prob=0.5,
         num_workers=0,
+        persistent_workers=False,
         device=torch.device("cpu"),
     )
     targets = torch.cat([target for _, target in loader])
