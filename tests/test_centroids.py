@@ -15,6 +15,7 @@ from gloo import in_two_processes
 from imblearn.over_sampling import SMOTE
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, encode_target
@@ -365,3 +366,31 @@ def test_two_processes_with_unequal_shares_get_the_centroids_of_one(tmp_path: Pa
     centroids, counts = first["online"]
     assert counts[2] == 0
     torch.testing.assert_close(centroids[1], images.flatten(1)[labels == 1, :7].double().mean(0).float())
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses the operations that would make the CPU wait for a GPU: those whose result Python, or a shape, depends on."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name().removeprefix("aten::").split(".")[0]
+        assert name not in self.WAITS, f"{name} waits for the GPU"
+        if name == "index":
+            assert not any(index is not None and index.dtype == torch.bool for index in args[1]), "a mask waits too"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("mode", ["epoch", "online", "batch"])
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"gradient": "scale"}, {"distance": "euclidean"}])
+def test_hook_tracker_loss_and_stats_never_wait_for_the_gpu(mode: Any, options: dict[str, Any]) -> None:
+    base, model = data(), network()
+    tracker = ClassCentroidTracker(model, 3, mode=mode)
+    tracker.refresh(base)
+    criterion = CappedSMOTELoss(tracker=tracker, **options)
+    images, labels = base.tensors
+    target = encode_target(labels, labels > 0)
+    with NoWaiting():
+        criterion(model(images), target).backward()
+    with pytest.raises(AssertionError, match="_local_scalar_dense waits"), NoWaiting():
+        criterion.stats["synthetic"].item()
