@@ -132,5 +132,5 @@ def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
     return None
 
 
-def _unchanged(image: Any) -> Any:
-    return image
+def _unchanged(*image: Any, **named: Any) -> Any:
+    return image[0] if image else named  # albumentations is called transform(image=image)["image"]

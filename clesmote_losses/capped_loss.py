@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clesmote_losses.caps import cosine_cap, euclidean_cap
-from clesmote_losses.targets import decode_target
+from clesmote_losses.targets import check_class_index, decode_target
 
 Gradient = Literal["stop", "scale", "flow"]
 Distance = Literal["cosine", "euclidean"]
@@ -65,6 +65,10 @@ def capped_cross_entropy(
     _check_options(gradient, label_smoothing, reduction)
     logits = _columns(logits)
     _check_rows(logits, target, is_synthetic, cap)
+    if gradient == "flow" and logits.requires_grad and not cap.requires_grad:
+        raise ValueError(
+            'gradient="flow" passes the gradient of the cap, but cap has no graph. Make it of embeddings that have one.'
+        )
     return _cap(logits, target, is_synthetic, cap, gradient, weight, label_smoothing, ignore_index, reduction)[0]
 
 
@@ -86,10 +90,11 @@ def _cap(
             logits, target, weight, reduction=reduction, ignore_index=ignore_index, label_smoothing=label_smoothing
         )
 
-    row_weight = (target != ignore_index).float()
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    row_weight = (target != ignore_index).to(dtype)
     if weight is not None:
-        row_weight = row_weight * weight.float()[target.clamp(0, logits.shape[1] - 1)]
-    ceiling = cap.float() if weight is None else cap.float() * row_weight
+        row_weight = row_weight * weight.to(dtype)[target.clamp(0, logits.shape[1] - 1)]
+    ceiling = cap.to(dtype) if weight is None else cap.to(dtype) * row_weight
     with torch.no_grad():
         unbounded = cross_entropy(target, "none")
         capped = is_synthetic & (unbounded > ceiling)
@@ -97,7 +102,9 @@ def _cap(
         ceiling = ceiling.detach()
     elif gradient == "scale":
         ratio = torch.where(capped, ceiling / unbounded, 0.0).detach()
-        ceiling = cross_entropy(target, "none") * ratio
+        # an infinite loss has no gradient to scale
+        scaled = torch.where(unbounded.isfinite(), cross_entropy(target, "none"), 0.0) * ratio
+        ceiling = scaled + (ceiling - scaled).detach()
 
     # The rows under their cap go through torch's own reduction and the capped ones are left out of it as ignored. With
     # no capped row the rest is a multiplication by 1 and an addition of 0, so the loss is torch's, bit for bit.
@@ -117,8 +124,7 @@ def _cap(
 class Tracker(Protocol):
     """What :class:`CappedSMOTELoss` asks of its tracker; :class:`ClassCentroidTracker` is one."""
 
-    @property
-    def embeddings(self) -> Tensor:
+    def take_embeddings(self) -> Tensor:
         """Pre-head embeddings of the model's last forward, shape ``(N, D)``."""
 
     def centroids_for(self, embeddings: Tensor, labels: Tensor, is_synthetic: Tensor) -> tuple[Tensor, Tensor]:
@@ -219,23 +225,23 @@ class CappedSMOTELoss(nn.Module):
         logits = _columns(logits)
         if is_synthetic is None:
             target, is_synthetic = decode_target(target)
-        if self._is_capping is None:
+        _check_rows(logits, target, is_synthetic)
+        if self.training and self._is_capping is None:
             raise RuntimeError(
                 "warmup_epochs is set, so the loss must know the epoch: call criterion.set_epoch(epoch)."
             )
+        cap = logits.new_full(logits.shape[:1], self.beta, dtype=torch.float32)
+        is_unknown = torch.zeros_like(cap, dtype=torch.bool)
+        if (
+            self.training and self.tracker is not None and self.distance is not None
+        ):  # in warm-up too: the tracker learns
+            cap, is_unknown = self._distance_cap(self.tracker, logits, target, is_synthetic, embeddings)
         is_capping = self.training and self._is_capping
-        if is_capping and self.distance is not None:
-            _check_rows(logits, target, is_synthetic)
-            cap, is_unknown = self._distance_cap(len(logits), target, is_synthetic, embeddings)
-        else:
-            cap = logits.new_full(logits.shape[:1], self.beta if is_capping else torch.inf, dtype=torch.float32)
-            is_unknown = torch.zeros_like(cap, dtype=torch.bool)
-            _check_rows(logits, target, is_synthetic, cap)
         loss, capped = _cap(
             logits,
             target,
             is_synthetic,
-            cap,
+            cap if is_capping else torch.full_like(cap, torch.inf),
             self.gradient,
             self.weight,
             self.label_smoothing,
@@ -247,21 +253,26 @@ class CappedSMOTELoss(nn.Module):
         return loss
 
     def _distance_cap(
-        self, rows: int, labels: Tensor, is_synthetic: Tensor, embeddings: Tensor | None
+        self, tracker: Tracker, logits: Tensor, labels: Tensor, is_synthetic: Tensor, embeddings: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Caps, and which rows have none because the class has no centroid yet; both ``(N,)``."""
-        assert self.tracker is not None  # __init__ saw to it
         if embeddings is None:
-            embeddings = self.tracker.embeddings
-        if len(embeddings) != rows:
+            embeddings = tracker.take_embeddings()
+        if len(embeddings) != len(logits):
             raise ValueError(
-                f"the tracker holds embeddings of {len(embeddings)} samples, but logits has {rows} rows: they are not of the same "
-                "forward. Call criterion(model(images), target) right after each other; evaluate other models (an EMA copy, say) "
-                "with criterion.eval() or nn.CrossEntropyLoss; use DistributedDataParallel, not DataParallel."
+                f"embeddings of {len(embeddings)} samples do not belong to logits of {len(logits)} rows. Call "
+                "criterion(model(images), target) right after each other; evaluate another model (an EMA copy, say) with "
+                "criterion.eval() or nn.CrossEntropyLoss; use DistributedDataParallel, not DataParallel."
             )
         if self.gradient != "flow":
             embeddings = embeddings.detach()
-        centroids, counts = self.tracker.centroids_for(embeddings, labels, is_synthetic)
+        labels = labels.masked_fill(labels == self.ignore_index, -1)  # which may be no class, or one that counts here
+        centroids, counts = tracker.centroids_for(embeddings, labels, is_synthetic)
+        if len(centroids) < logits.shape[1]:
+            raise ValueError(
+                f"logits are of {logits.shape[1]} classes and the tracker was made with num_classes={len(centroids)}: make it "
+                "with as many (2 for one binary logit)."
+            )
         cap = (cosine_cap if self.distance == "cosine" else euclidean_cap)(embeddings, labels, centroids, self.beta)
         return cap, counts[labels.clamp(min=0)] == 0
 
@@ -320,7 +331,7 @@ def _columns(logits: Tensor) -> Tensor:
 
 def _check_rows(logits: Tensor, target: Tensor, is_synthetic: Tensor, cap: Tensor | None = None) -> None:
     rows = logits.shape[:1]
-    decode_target(target)  # says what is wrong with soft targets
+    check_class_index("target", target)
     if target.shape != rows:
         raise ValueError(
             f"target must have shape {tuple(rows)}, one class index for each row of logits; got {tuple(target.shape)}."

@@ -8,8 +8,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from clesmote_losses.base_dataset import Transform
-from clesmote_losses.embeddings import Classifier, EmbeddingHook, unwrap
+from clesmote_losses.base_dataset import Transform, split_transform
+from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
 from clesmote_losses.rng import preserved_rng
 from clesmote_losses.smote_dataset import SMOTEDataset
 from clesmote_losses.targets import decode_target
@@ -31,8 +31,8 @@ class ClassCentroidTracker:
         num_classes: Number of classes ``C``.
         classifier: Layer whose input is the embedding, or its name; see :class:`EmbeddingHook`.
         mode: ``"epoch"`` (the paper): :meth:`refresh` embeds the real images anew, in evaluation mode. ``"online"``: the
-            mean over the training forwards since the last :meth:`refresh`, which costs no forward; the first epoch
-            has no centroids. ``"batch"``: the mean over all samples of the class in the batch, synthetic ones
+            mean over the training forwards between the last two calls of :meth:`refresh`, which costs no forward;
+            the first epoch has no centroids. ``"batch"``: the mean over all samples of the class in the batch, synthetic ones
             too, since a batch rarely holds a real one of a rare class (the ablation).
         statistic: ``"mean_embedding"`` (the paper), or ``"mean_image"``: the embedding of the mean image of the class.
 
@@ -81,6 +81,14 @@ class ClassCentroidTracker:
         """Pre-head embeddings of the model's last forward, float, shape ``(N, D)``, with their autograd graph."""
         return self._hook.embeddings
 
+    def take_embeddings(self) -> Tensor:
+        """:attr:`embeddings` for the loss, once for each forward: those of an earlier one are never used again.
+
+        Raises:
+            RuntimeError: If they were taken already, or there are none.
+        """
+        return self._hook.take()
+
     @property
     def centroids(self) -> Tensor | None:
         """Centroids, float32, shape ``(C, D)``, NaN in the row of a class not known yet; ``None`` while none is known."""
@@ -97,22 +105,22 @@ class ClassCentroidTracker:
         In mode ``"online"`` this call is also what the running means learn from.
 
         Raises:
-            RuntimeError: In mode ``"epoch"``, if there was no :meth:`refresh` yet.
+            RuntimeError: If there was no :meth:`refresh` yet, except in mode ``"batch"``, which needs none.
         """
         embeddings = embeddings.detach()
         if self.mode == "batch":
             batch = _ClassSums(self.num_classes, embeddings)
             batch.add(embeddings, labels, labels >= 0)
             return batch.mean(), batch.counts
-        if self.mode == "online":
+        if not self._is_refreshed:
+            raise RuntimeError("no centroids yet: call tracker.refresh(train_set) at the start of every epoch.")
+        if self.mode == "online" and self.model.training:
             if self._sums is None:
                 self._sums = _ClassSums(self.num_classes, embeddings)
             self._sums.add(embeddings, labels, (labels >= 0) & ~is_synthetic)
-        elif not self._is_refreshed:
-            raise RuntimeError("no centroids yet: call tracker.refresh(train_set) at the start of every epoch.")
         if self._centroids is None:
             unknown = embeddings.new_full((self.num_classes, embeddings.shape[1]), torch.nan, dtype=torch.float32)
-            return unknown, self._counts
+            return unknown, self._counts.to(embeddings.device)
         return self._centroids, self._counts
 
     @torch.no_grad()
@@ -134,7 +142,7 @@ class ClassCentroidTracker:
             data: A :class:`SMOTEDataset`: the real images of its over-sampled classes are read. Any other data set of
                 ``(image, label)``, or a loader of batches: all real samples. Not read in modes ``"online"`` and
                 ``"batch"``.
-            transform: Replaces that of a :class:`SMOTEDataset`: pass the one of your evaluation, without augmentation.
+            transform: Replaces the transform of a data set: pass the one of your evaluation, without augmentation.
             batch_size, num_workers: For a data set; a loader has its own.
 
         Raises:
@@ -143,6 +151,7 @@ class ClassCentroidTracker:
         if self.mode == "batch":
             return
         if self.mode == "online":
+            self._is_refreshed = True
             sums = self._over_all_ranks(self._sums)
             if sums is not None:
                 self._counts, self._centroids, self._sums = sums.counts, sums.mean(), None
@@ -164,7 +173,9 @@ class ClassCentroidTracker:
         if isinstance(data, SMOTEDataset):
             data = data.real_subset(data.oversampled_classes, transform=transform)
         elif transform is not None:
-            raise ValueError("transform= replaces that of a SMOTEDataset; give any other data set its own.")
+            if not hasattr(data, "__getitem__"):
+                raise ValueError("transform= replaces that of a data set; a loader's is fixed. Pass the data set.")
+            data = _Transformed(data, transform)
         if isinstance(data, IterableDataset) or not (hasattr(data, "__getitem__") or isinstance(data, Iterable)):
             raise TypeError(f"refresh takes a map-style data set or a loader of batches; got {type(data).__name__}.")
         if not hasattr(data, "__getitem__"):
@@ -174,20 +185,13 @@ class ClassCentroidTracker:
         return DataLoader(data, batch_size=batch_size, num_workers=num_workers)
 
     def _embed(self, loader: Iterable[Any]) -> None:
-        parameter = next(self.model.parameters())
         sums: _ClassSums | None = None
         for batch in loader:
             images, target = batch[0], batch[1]
-            if not isinstance(images, Tensor) or not images.is_floating_point():
-                raise TypeError(
-                    "the model takes batches of float images; refresh got "
-                    f"{images.dtype if isinstance(images, Tensor) else type(images).__name__}. Pass transform= (the one of your "
-                    "evaluation) or a loader that yields what the model is trained on."
-                )
             labels, is_synthetic = decode_target(torch.as_tensor(target))
             if labels.numel() and int(labels.max()) >= self.num_classes:
                 raise ValueError(f"label {int(labels.max())} is out of range for num_classes={self.num_classes}.")
-            images = images.to(parameter.device, parameter.dtype, non_blocking=True)
+            images = model_input(images, self.model)
             if self.statistic == "mean_image":
                 rows = images
             else:
@@ -195,15 +199,15 @@ class ClassCentroidTracker:
                 rows = self.embeddings
             if sums is None:
                 sums = _ClassSums(self.num_classes, rows)
-            labels, is_synthetic = labels.to(parameter.device), is_synthetic.to(parameter.device)
-            sums.add(rows, labels, (labels >= 0) & ~is_synthetic)
+            sums.add(rows, labels.to(rows.device), ((labels >= 0) & ~is_synthetic).to(rows.device))
         sums = self._over_all_ranks(sums)
         if sums is None:  # nothing is over-sampled: no class needs a centroid
-            self._centroids, self._counts = None, torch.zeros_like(self._counts)
+            device = next(self.model.parameters()).device
+            self._centroids, self._counts = None, torch.zeros_like(self._counts, device=device)
             return
         centroids = sums.mean()
         if self.statistic == "mean_image":
-            self.model(centroids.nan_to_num().to(parameter.dtype))
+            self.model(model_input(centroids.nan_to_num(), self.model))
             centroids = torch.where((sums.counts > 0)[:, None], self.embeddings.float(), torch.nan)
         self._centroids, self._counts = centroids, sums.counts
 
@@ -224,7 +228,7 @@ class ClassCentroidTracker:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Centroids, counts and running sums: what a resumed run needs to go on as if it had not stopped."""
-        state = {"counts": self._counts}
+        state = {"counts": self._counts, "is_refreshed": torch.tensor(self._is_refreshed)}
         if self._centroids is not None:
             state["centroids"] = self._centroids
         if self._sums is not None:
@@ -244,7 +248,7 @@ class ClassCentroidTracker:
         device = next(self.model.parameters()).device
         state = {name: tensor.to(device, copy=True) for name, tensor in state.items()}
         self._counts, self._centroids, self._sums = state["counts"], state.get("centroids"), None
-        self._is_refreshed = True
+        self._is_refreshed = bool(state["is_refreshed"])
         if "running_total" in state:
             self._sums = _ClassSums(self.num_classes, state["running_total"])
             self._sums.total, self._sums.counts = state["running_total"], state["running_counts"]
@@ -260,6 +264,21 @@ class ClassCentroidTracker:
         self.detach()
 
 
+class _Transformed(Dataset[Any]):
+    """A data set with another transform."""
+
+    def __init__(self, data: "Dataset[Any]", transform: Transform) -> None:
+        self.raw, _ = split_transform(data)
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.raw)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        image, *rest = self.raw[index]
+        return self.transform(image), *rest
+
+
 class _ClassSums:
     """Sum of rows (embeddings or images, shape ``(N, ...)``) and number of them, class by class."""
 
@@ -271,6 +290,7 @@ class _ClassSums:
 
     def add(self, rows: Tensor, labels: Tensor, counted: Tensor) -> None:
         index = labels.clamp(min=0)
+        counted = counted & rows.flatten(1).isfinite().all(1)  # one overflow must not take the class's centroid with it
         # masked by zeros and not by indexing, which would wait for the GPU
         self.total.index_add_(0, index, torch.where(_as_column(counted, rows), rows, 0).to(self.total.dtype))
         self.counts.index_add_(0, index, counted.long())

@@ -77,6 +77,8 @@ def _head(classifier: nn.Module) -> nn.Module:
 
 
 class _Inert:
+    input, is_fresh = None, False
+
     def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """A copy of the model (EMA, another process) runs without being listened to."""
 
@@ -86,9 +88,10 @@ class _Listener:
 
     def __init__(self) -> None:
         self.input: Tensor | None = None
+        self.is_fresh = False
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        self.input = args[0]
+        self.input, self.is_fresh = args[0], True
 
     def __reduce__(self) -> tuple[type[_Inert], tuple[()]]:
         return _Inert, ()  # what copy.deepcopy(model) and pickle put in the place of this hook
@@ -98,7 +101,10 @@ class EmbeddingHook:
     """Keeps the embeddings of the model's last forward until :meth:`detach`; a context manager.
 
     The embedding is the input of the classifier, shape ``(N, D)``. A feature map (the classifier is a 1x1 convolution,
-    say) is averaged over its places; those of several heads are put side by side.
+    say) is averaged over its places; those of several heads are put side by side. Where a network drops out (timm's
+    ``drop_rate``) right before its classifier, the embeddings of a training forward are what is left.
+
+    Detach it before exporting or scripting the model.
 
     Args:
         model: Network, also one wrapped by DDP or ``torch.compile`` that has not run yet.
@@ -147,10 +153,27 @@ class EmbeddingHook:
             )
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
+    def take(self) -> Tensor:
+        """:attr:`embeddings`, once for each forward.
+
+        Raises:
+            RuntimeError: If they were taken already, or there are none.
+        """
+        embeddings = self.embeddings
+        if not any(listener.is_fresh for listener in self._listeners):
+            raise RuntimeError(
+                "the embeddings of the model's last forward were used already, so these logits are of another model or forward. "
+                "Evaluate another model (an EMA copy, say) with criterion.eval() or nn.CrossEntropyLoss; for a second loss on the "
+                "same forward pass embeddings=tracker.embeddings."
+            )
+        for listener in self._listeners:
+            listener.is_fresh = False
+        return embeddings
+
     def clear(self) -> None:
         """Forget the last forward."""
         for listener in self._listeners:
-            listener.input = None
+            listener.input, listener.is_fresh = None, False
 
     def detach(self) -> None:
         """Remove the hook; the model is as before."""
@@ -173,5 +196,22 @@ def _flatten(layer: nn.Module, embeddings: Tensor) -> Tensor:
         raise ValueError(
             f"an embedding of shape (N, D) is wanted; the input of {layer} has shape {tuple(embeddings.shape)}."
         )
-    channels_last = embeddings.ndim == 3 or isinstance(layer, nn.Linear)
+    channels_last = isinstance(layer, nn.Linear) or (embeddings.ndim == 3 and not isinstance(layer, nn.Conv1d))
     return embeddings.flatten(1, -2).mean(1) if channels_last else embeddings.flatten(2).mean(2)
+
+
+def model_input(images: Any, model: nn.Module) -> Tensor:
+    """A batch of images where the model's weights are, and of their dtype.
+
+    Raises:
+        TypeError: If it is no float tensor. uint8 images are such whose normalisation is yet to come.
+    """
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        raise TypeError(
+            "the model takes batches of float images; got "
+            f"{images.dtype if isinstance(images, Tensor) else type(images).__name__}. The data set's transform must give what the "
+            "model is trained on (timm's prefetching loader normalises after it): pass transform=, or a loader, to a refresh; set "
+            "dataset.transform for the pretraining."
+        )
+    parameter = next(model.parameters())
+    return images.to(parameter.device, parameter.dtype, non_blocking=True)

@@ -112,6 +112,7 @@ class NeighborSearch:
     def _rows(self, pool: Indices) -> Tensor:
         """Features of the pool; those read last are kept, since ADASYN asks for all, then for a class, again and again."""
         if not np.isin(pool, self._read, assume_unique=True).all():
+            self._rows_read = torch.empty(0)  # the rows of one class at a time are enough
             rows = self._rows_of(pool)
             self._read, self._rows_read = pool, rows.to(_INDEXABLE.get(rows.dtype, rows.dtype))
         if len(pool) == len(self._read):

@@ -13,10 +13,9 @@ def nearest_neighbors(
 ) -> Tensor:
     """The ``k`` rows nearest to each query row by Euclidean distance, never the row itself.
 
-    Distances by a float32 matrix product pick a few candidates, float64 differences put them in order. A query where
-    the error seen there could have kept a nearer row out of the candidates is searched again in float64. So the answer
-    is that of a float64 search by differences, equal distances in the order of their index, and row ``i`` is
-    never its own neighbour, also where duplicates of it exist.
+    Distances by a float32 matrix product pick a few candidates, float64 differences put them in order, equal distances
+    by index. Where several times the float32 error seen among the candidates could have kept a nearer row out of them, the
+    query is searched again in float64. A row is never its own neighbour, also where duplicates of it exist.
 
     Args:
         rows: Feature rows, integer or float (not bfloat16, which numpy has not), shape ``(n, D)``, on the CPU.

@@ -97,6 +97,8 @@ class SMOTEDataset(Dataset[Any]):
             raise ValueError(f"redraw must be one of {get_args(Redraw)}; got {redraw!r}.")
         if flag not in get_args(Flag):
             raise ValueError(f"flag must be one of {get_args(Flag)}; got {flag!r}.")
+        from sklearn.base import clone
+
         if sampler is None and plan is None:
             from imblearn.over_sampling import SMOTE
 
@@ -110,6 +112,8 @@ class SMOTEDataset(Dataset[Any]):
         self._size = _image_size(image_size)
         self._has_own_labels = labels is None  # those a user passes may regroup the classes
         self._labels: Labels = find_labels(base) if labels is None else check_labels(labels, len(base))  # type: ignore[arg-type]
+        if plan is not None and features is not None:
+            raise ValueError("features= are for the neighbour search, and a plan= has done it: pass one of the two.")
         if plan is None:
             plan = self._make_plan(features, small_class, device)
         else:
@@ -118,6 +122,7 @@ class SMOTEDataset(Dataset[Any]):
             raise ValueError(
                 'redraw="epoch" needs an int random_state, e.g. sampler=SMOTE(random_state=0), or ranks differ.'
             )
+        self._sampler = None if sampler is None else clone(sampler)  # the caller may go on to use it otherwise
         self._options, self._fingerprint, self._tables = plan.options, plan.fingerprint, plan.tables
         # In shared memory, or workers that live on would not see a new draw.
         arrays = (plan.base, plan.neighbor, plan.lam, plan.label)
@@ -133,7 +138,7 @@ class SMOTEDataset(Dataset[Any]):
                 "every rank must draw the same samples: give the sampler an int random_state, e.g. SMOTE(random_state=0)."
             )
         if features is not None and not callable(features):
-            rows: Any = features
+            rows: Any = _as_row(features)
         else:
             rows = _RowReader(self, features)
         return SMOTEPlan.from_sampler(
@@ -195,7 +200,8 @@ class SMOTEDataset(Dataset[Any]):
                 f"{type(item).__name__}{f' of {len(item)}' if isinstance(item, tuple | list) else ''}."
             )
         image, label = item
-        if self._has_own_labels and not np.array_equal(np.ravel(label), self._labels[index : index + 1]):
+        told = np.ravel(label.cpu() if isinstance(label, Tensor) else label)
+        if self._has_own_labels and not np.array_equal(told, self._labels[index : index + 1]):
             raise ValueError(
                 f"real sample {index} has label {label}, but the data set's list of labels says {self._labels[index]}. Was the "
                 "image unreadable and another one taken, or the data set changed? If it gives labels of another kind, pass "
@@ -304,11 +310,11 @@ class _RowReader:
         self._dataset, self._features = dataset, features
 
     def __call__(self, indices: NDArray[np.int64]) -> Tensor:
-        rows: Tensor | None = None
+        rows = torch.empty(0, 0)
         for i, index in enumerate(tqdm(indices.tolist(), desc="Reading images for SMOTE", delay=5, leave=False)):
             image = self._dataset.raw_image(index)
-            row = to_tensor(image) if self._features is None else torch.as_tensor(self._features(image))
-            if rows is None:
+            row = to_tensor(image) if self._features is None else _as_row(self._features(image))
+            if i == 0:
                 shape, first = row.shape, index
                 rows = torch.empty((len(indices), row.numel()), dtype=row.dtype)
             if row.shape != shape or row.dtype != rows.dtype:
@@ -318,8 +324,11 @@ class _RowReader:
                     "data set convert them."
                 )
             rows[i] = row.reshape(-1)
-        assert rows is not None  # a class that gets synthetic samples has real ones
         return rows
+
+
+def _as_row(features: Any) -> Tensor:
+    return torch.as_tensor(features).detach().cpu()
 
 
 def _check_base(base: Any) -> None:

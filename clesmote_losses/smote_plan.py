@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from clesmote_losses.base_dataset import check_labels
 from clesmote_losses.files import written_whole
 from clesmote_losses.identity_resampling import (
     NeighborSearch,
@@ -26,11 +27,11 @@ _ARRAYS = ("base", "neighbor", "lam", "label")
 _FORMAT = "clesmote_losses.SMOTEPlan.1"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class SMOTEPlan:
     """The recipe of every synthetic sample: ``(1 - lam) * image[base] + lam * image[neighbor]``.
 
-    ``len(plan)`` is the number of synthetic samples ``S``; 20 bytes each.
+    ``len(plan)`` is the number of synthetic samples ``S``; 20 bytes each, and those of ``tables`` for the real ones.
 
     Attributes:
         base: Index of the first parent among the real samples, int32, shape ``(S,)``. Where each parent is among the
@@ -90,6 +91,7 @@ class SMOTEPlan:
             >>> len(plan), set(plan.label.tolist()), bool(plan.base.min() >= 20)
             (10, {1}, True)
         """
+        labels = check_labels(labels, len(labels))
         groups = _groups(labels, strata)
         options = sampler_options(sampler, groups, small_class)
         k = int(options["k_neighbors"])

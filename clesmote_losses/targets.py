@@ -40,7 +40,7 @@ def encode_target(label: Any, is_synthetic: Any) -> Any:
         >>> decode_target(encode_target(torch.tensor([0, 1, -100]), torch.tensor([True, False, False])))
         (tensor([   0,    1, -100]), tensor([ True, False, False]))
     """
-    _check_integer("label", label)
+    check_class_index("label", label)
     flag_dtype = getattr(is_synthetic, "dtype", type(is_synthetic))
     if flag_dtype not in (bool, torch.bool, np.dtype(bool)):
         raise TypeError(f"is_synthetic must be bool; got {flag_dtype}. decode_target(target)[1] gives it.")
@@ -74,7 +74,7 @@ def decode_target(target: Any) -> Any:
         target: What :func:`encode_target` returned, or a plain label: an int, or an integer array or tensor of any shape.
 
     Returns:
-        ``(label, is_synthetic)``: class index (int, or the dtype and shape of ``target``), and bool of the same shape.
+        ``(label, is_synthetic)``: class index (int, or int64 of the shape of ``target``), and bool of the same shape.
 
     Raises:
         TypeError: If ``target`` is not integer.
@@ -83,12 +83,17 @@ def decode_target(target: Any) -> Any:
         >>> decode_target(5), decode_target(-100)
         ((5, False), (-100, False))
     """
-    _check_integer("target", target)
+    check_class_index("target", target)
+    if isinstance(target, Tensor):
+        target = target.long()  # a narrow integer cannot hold the flag, and wraps around where it is taken off
+    elif isinstance(target, np.ndarray | np.generic):
+        target = target.astype(np.int64)
     is_synthetic = target >= _SYNTHETIC
     return target - is_synthetic * _SYNTHETIC, is_synthetic
 
 
-def _check_integer(name: str, value: object) -> None:
+def check_class_index(name: str, value: object) -> None:
+    """Raise ``TypeError`` if ``value`` is not an int, or an array or tensor of an integer dtype."""
     if isinstance(value, Tensor):
         integer = not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
     elif isinstance(value, np.ndarray | np.generic):

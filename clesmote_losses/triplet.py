@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from clesmote_losses.embeddings import Classifier, EmbeddingHook, find_classifier, unwrap
+from clesmote_losses.embeddings import Classifier, EmbeddingHook, find_classifier, model_input, unwrap
 from clesmote_losses.files import written_whole
 from clesmote_losses.rng import preserved_rng
 from clesmote_losses.smote_dataset import SMOTEDataset
@@ -74,7 +74,7 @@ class TripletPretrainer:
             forwards an anchor. ``"batch"``: drawn from the real samples of the batch, to which real samples are
             added where a class would have none; about one forward an anchor.
         loss: With ``sampling="batch"``, a metric-learning criterion to use in place of triplets, called as
-            ``loss(embeddings, labels)`` on the whole batch.
+            ``loss(embeddings, labels)`` on the whole batch. If it is a Module, its parameters are trained too.
         classifier: Layer whose input is the embedding, or its name; see :class:`EmbeddingHook`.
 
     Raises:
@@ -132,13 +132,14 @@ class TripletPretrainer:
 
         The global random number generators and the model's training mode are left as they were. Each epoch is seeded by
         ``(seed, epoch)``, so a resumed run goes on as the uninterrupted one would. Under ``torch.distributed`` each rank
-        takes its share of the anchors and gradients are averaged; every rank calls it with the same arguments.
+        takes its share of the anchors, weights start as those of rank 0 and gradients are averaged; every rank calls it
+        with the same arguments. A data set with ``redraw="epoch"`` is left with the draw of the last epoch.
 
         Args:
             dataset: The training set.
             epochs: Passes over the anchors.
             batch_size: Anchors in a step, on each rank.
-            lr: Learning rate of the default optimizer, AdamW.
+            lr: Learning rate of the default optimizer, AdamW; another ``optimizer`` has its own.
             optimizer: Makes another one: ``optimizer=lambda parameters: SGD(parameters, lr=1e-5)``.
             amp: ``torch.bfloat16`` or ``torch.float16`` to train under autocast.
             device: Moves the model there first; by default it stays where it is.
@@ -161,24 +162,29 @@ class TripletPretrainer:
             )
         if epochs < 0 or batch_size < 1:
             raise ValueError(f"epochs must be 0 or more and batch_size 1 or more; got {epochs} and {batch_size}.")
+        if amp not in (None, torch.bfloat16, torch.float16):
+            raise ValueError(f"amp must be torch.bfloat16, torch.float16 or None; got {amp!r}.")
         labels, is_synthetic = dataset.labels, dataset.is_synthetic
         if device is not None:
             self.model.to(device)
         parameter = next(self.model.parameters())
-        stepper = (optimizer or partial(torch.optim.AdamW, lr=lr))(
-            [p for p in self.model.parameters() if p.requires_grad]
-        )
+        trained = nn.ModuleList([self.model])
+        if isinstance(self.loss, nn.Module):  # proxies, say, are trained with it
+            trained.append(self.loss.to(parameter.device))
+        stepper = (optimizer or partial(torch.optim.AdamW, lr=lr))([p for p in trained.parameters() if p.requires_grad])
         scaler = torch.amp.GradScaler(parameter.device.type, enabled=amp == torch.float16)
         history: list[dict[str, float]] = []
         if checkpoint is not None and Path(checkpoint).exists():
-            history = self._resume(checkpoint, stepper, scaler)
+            history = _resume(checkpoint, trained, stepper, scaler)
+        _check_same_on_all_ranks(len(history))
+        _share_from_rank_0([*trained.parameters(), *trained.buffers()])
         batches: list[TripletBatch] = []
         index_lists: list[list[int]] = []  # what the loader iterates over, filled anew each epoch
         generator = torch.Generator()
         # no workers that live on: theirs would be the seeds of the first epoch, so a resumed run would differ
         loader = DataLoader(dataset, batch_sampler=index_lists, num_workers=num_workers, generator=generator)
-        was_training = {module: module.training for module in self.model.modules()}
-        self.model.train()
+        was_training = {module: module.training for module in trained.modules()}
+        trained.train()
         try:
             with EmbeddingHook(self.model, self._classifier) as hook:
                 for epoch in range(len(history), epochs):
@@ -199,25 +205,28 @@ class TripletPretrainer:
                         index_lists[:] = [batch.indices.tolist() for batch in batches]
                         sums = torch.zeros(4, device=parameter.device)
                         bar = tqdm(
-                            loader, desc=f"Triplets, epoch {epoch + 1}/{epochs}", disable=not progress, leave=False
+                            loader,
+                            desc=f"Triplets, epoch {epoch + 1}/{epochs}",
+                            disable=not progress or _rank() > 0,
+                            leave=False,
                         )
                         for (images, *_), batch in zip(bar, batches, strict=True):
                             with torch.autocast(parameter.device.type, amp, enabled=amp is not None):
-                                self.model(images.to(parameter.device, parameter.dtype, non_blocking=True))
+                                self.model(model_input(images, self.model))
                                 embeddings = hook.embeddings.float()
                             loss, active = self._loss(embeddings, labels, batch)
                             stepper.zero_grad(set_to_none=True)
                             scaler.scale(loss).backward()
-                            _average_gradients(self.model)
+                            _average_gradients(trained)
                             scaler.step(stepper)
                             scaler.update()
                             sums += torch.stack(
                                 [loss.detach(), active, _spread(embeddings.detach()), torch.ones_like(active)]
                             )
-                    _share_buffers(self.model)
+                    _share_from_rank_0(trained.buffers())  # running statistics, as DistributedDataParallel has it
                     history.append(_summary(epoch, sums))
                     if checkpoint is not None and _rank() == 0:
-                        self._checkpoint(checkpoint, stepper, scaler, history)
+                        _write_checkpoint(checkpoint, trained, stepper, scaler, history)
         finally:
             for module, training in was_training.items():
                 module.training = training
@@ -234,27 +243,7 @@ class TripletPretrainer:
         loss = triplet_margin_loss(anchors, positives, negatives, self.margin)
         with torch.no_grad():
             gap = (anchors - positives).norm(dim=1) - (anchors - negatives).norm(dim=1) + self.margin
-            return loss, (gap > 0).float().mean()
-
-    def _checkpoint(
-        self,
-        path: str | os.PathLike[str],
-        optimizer: torch.optim.Optimizer,
-        scaler: torch.amp.GradScaler,
-        history: list[dict[str, float]],
-    ) -> None:
-        parts = {"model": self.model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
-        with written_whole(path) as unfinished:
-            torch.save({**parts, "history": history}, unfinished)
-
-    def _resume(
-        self, path: str | os.PathLike[str], optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
-    ) -> list[dict[str, float]]:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self.model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        scaler.load_state_dict(state["scaler"])
-        return list(state["history"])
+            return loss, (gap > 0).sum() / max(len(gap), 1)
 
     def save(self, path: str | os.PathLike[str], *, classifier: bool = True) -> None:
         """Write the weights as ``.safetensors``, under the model's own names.
@@ -287,7 +276,7 @@ def _spread(embeddings: Tensor) -> Tensor:
 
 def _summary(epoch: int, sums: Tensor) -> dict[str, float]:
     loss, active, spread = (sums[:3] / sums[3]).tolist()
-    if not spread >= _COLLAPSED:
+    if spread < _COLLAPSED:
         warnings.warn(
             f"the embedding has collapsed in epoch {epoch}: all images lie within {spread:.1e} of its length. Equal embeddings cost "
             "nothing without a margin. Pass margin=0.2 or more, a smaller lr, or a contrastive loss= with sampling='batch'.",
@@ -301,17 +290,49 @@ def _rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def _average_gradients(model: nn.Module) -> None:
-    # By hand and not by DDP, which would wait for the gradient of the classifier that has none.
+def _write_checkpoint(
+    path: str | os.PathLike[str],
+    trained: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    history: list[dict[str, float]],
+) -> None:
+    parts = {"trained": trained.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
+    with written_whole(path) as unfinished:
+        torch.save({**parts, "history": history}, unfinished)
+
+
+def _resume(
+    path: str | os.PathLike[str], trained: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+) -> list[dict[str, float]]:
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    trained.load_state_dict(state["trained"])
+    optimizer.load_state_dict(state["optimizer"])
+    scaler.load_state_dict(state["scaler"])
+    return list(state["history"])
+
+
+def _check_same_on_all_ranks(epochs_done: int) -> None:
     if dist.is_initialized():
-        for parameter in model.parameters():
+        of_ranks: list[int] = [0] * dist.get_world_size()
+        dist.all_gather_object(of_ranks, epochs_done)
+        if len(set(of_ranks)) > 1:
+            raise RuntimeError(
+                f"ranks would resume after different epochs: {of_ranks}. The checkpoint must lie where every rank can read it."
+            )
+
+
+def _average_gradients(trained: nn.Module) -> None:
+    # by hand and not by DistributedDataParallel, which would wait for the gradient of the classifier that has none
+    if dist.is_initialized():
+        for parameter in trained.parameters():
             if parameter.grad is not None:
                 dist.all_reduce(parameter.grad)
                 parameter.grad /= dist.get_world_size()
 
 
-def _share_buffers(model: nn.Module) -> None:
-    """Running statistics of rank 0 for all, as DDP has it."""
+@torch.no_grad()
+def _share_from_rank_0(tensors: Iterable[Tensor]) -> None:
     if dist.is_initialized():
-        for buffer in model.buffers():
-            dist.broadcast(buffer, 0)
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)

@@ -28,6 +28,9 @@ def name(options: dict[str, Any]) -> str:
 class StubTracker:
     """Embeddings and centroids as given: what the loss asks of a tracker."""
 
+    def take_embeddings(self) -> Tensor:
+        return self.embeddings
+
     def __init__(self, embeddings: Tensor, centroids: Tensor, counts: Tensor) -> None:
         self.embeddings, self.centroids, self.counts = embeddings, centroids, counts
 
@@ -239,9 +242,11 @@ def test_logits_in_half_precision_give_the_dtype_that_torch_gives(batch: tuple[T
         assert loss.dtype == F.cross_entropy(half, target, reduction=reduction).dtype
 
 
-def test_a_capped_row_with_an_infinite_loss_costs_its_cap_and_has_no_gradient() -> None:
+@pytest.mark.parametrize("gradient", ["stop", "scale"])
+def test_a_capped_row_with_an_infinite_loss_costs_its_cap_and_has_no_gradient(gradient: Any) -> None:
     logits = torch.tensor([[-1e38, 3e38], [0.0, 1.0]], requires_grad=True)
-    loss = capped_cross_entropy(logits, torch.tensor([0, 0]), torch.tensor([True, False]), torch.ones(2))
+    flags = torch.tensor([True, False])
+    loss = capped_cross_entropy(logits, torch.tensor([0, 0]), flags, torch.ones(2), gradient=gradient)
     loss.backward()
     expected = (1 + F.cross_entropy(logits.detach()[1:], torch.tensor([0]))) / 2
     torch.testing.assert_close(loss.detach(), expected)
@@ -250,13 +255,12 @@ def test_a_capped_row_with_an_infinite_loss_costs_its_cap_and_has_no_gradient() 
     assert logits.grad[1].isfinite().all()
 
 
-@pytest.mark.parametrize("gradient", ["stop", "flow"])  # "scale" is by design not the gradient of its value
-def test_gradient_equals_finite_differences(gradient: Any) -> None:
+def test_gradient_equals_finite_differences() -> None:  # of "stop"; the others have by design another one
     torch.manual_seed(1)
     logits = torch.randn(12, C, dtype=torch.float64, requires_grad=True)
     target, flags = torch.randint(0, C, (12,)), torch.rand(12) < 0.6
     cap = torch.rand(12) * 2
-    assert torch.autograd.gradcheck(lambda z: capped_cross_entropy(z, target, flags, cap, gradient=gradient), logits)
+    assert torch.autograd.gradcheck(lambda z: capped_cross_entropy(z, target, flags, cap), logits)
 
 
 # --- the Module
@@ -325,6 +329,35 @@ def test_nothing_is_capped_during_warm_up(batch: tuple[Tensor, ...]) -> None:
     assert torch.equal(losses[1], losses[0])
     assert losses[2] < losses[1]
     assert torch.equal(losses[2], losses[3])
+
+
+@pytest.mark.parametrize("ignore_index", [255, 1])
+def test_an_ignored_class_is_ignored_by_the_caps_too(
+    ignore_index: int, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    logits, target, flags, _ = batch
+    target = torch.where(target == -100, ignore_index, target)
+    flags = flags & (target != ignore_index)
+    criterion = CappedSMOTELoss(0.7, tracker=tracker, ignore_index=ignore_index)
+    cap = cosine_cap(tracker.embeddings, target.clamp(max=C - 1), tracker.centroids, 0.7)
+    expected = capped_cross_entropy(logits, target, flags, cap, ignore_index=ignore_index)
+    assert torch.equal(criterion(logits, encode_target(target, flags)), expected)
+
+
+def test_float64_logits_lose_no_digits(batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, cap = batch
+    logits, weight = logits.double(), WEIGHT.double()
+    for options in ({}, {"weight": weight}, {"weight": weight, "label_smoothing": 0.1}):
+        loss = capped_cross_entropy(logits, target, flags, cap, **options)
+        full: dict[str, Any] = {"weight": None, "label_smoothing": 0.0, "ignore_index": -100, "reduction": "mean"}
+        assert loss.dtype == torch.float64
+        assert loss.item() == pytest.approx(naive(logits, target, flags, cap, **{**full, **options}), rel=1e-12)
+
+
+def test_in_eval_mode_no_epoch_needs_to_be_known(batch: tuple[Tensor, ...]) -> None:
+    logits, target, _, _ = batch
+    criterion = CappedSMOTELoss(distance=None, warmup_epochs=1).eval()
+    assert torch.equal(criterion(logits, target), F.cross_entropy(logits, target))
 
 
 def test_in_eval_mode_it_is_cross_entropy_that_knows_encoded_targets(batch: tuple[Tensor, ...]) -> None:

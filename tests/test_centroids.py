@@ -171,6 +171,66 @@ def test_online_centroids_are_the_mean_over_the_training_forwards_of_the_last_ep
         torch.testing.assert_close(tracker.centroids[c].double(), expected, rtol=1e-5, atol=1e-6)  # type: ignore[index]
 
 
+def test_online_centroids_learn_in_warm_up_and_not_from_a_validation() -> None:
+    base, model = data(), network()
+    tracker = ClassCentroidTracker(model, 3, mode="online")
+    criterion = CappedSMOTELoss(tracker=tracker, warmup_epochs=1)
+    images, labels = base.tensors
+    criterion.set_epoch(0)
+    tracker.refresh()
+    criterion(model(images), encode_target(labels, labels == 2))
+    criterion(model.eval()(images), labels)
+    model.train()
+    tracker.refresh()
+    assert tracker.counts.tolist() == [40, 13, 0]
+
+
+def test_one_embedding_that_overflowed_does_not_take_the_centroid_with_it() -> None:
+    tracker = ClassCentroidTracker(network(), 2, mode="online")
+    tracker.refresh()
+    embeddings = torch.randn(5, 4)
+    embeddings[1] = torch.inf
+    tracker.centroids_for(embeddings, torch.tensor([0, 0, 1, 1, 0]), torch.zeros(5, dtype=torch.bool))
+    tracker.refresh()
+    assert tracker.centroids is not None
+    torch.testing.assert_close(tracker.centroids[0], embeddings[[0, 4]].mean(0))
+    assert tracker.counts.tolist() == [2, 2]
+
+
+def test_a_copy_of_the_loss_says_that_it_hears_no_model() -> None:
+    base, model = data(), network()
+    tracker = ClassCentroidTracker(model, 3)
+    tracker.refresh(base)
+    criterion = copy.deepcopy(CappedSMOTELoss(tracker=tracker))
+    with pytest.raises(RuntimeError, match="no embeddings yet"):
+        criterion(model(base.tensors[0]), base.tensors[1])
+
+
+def test_a_tracker_made_before_the_model_moved_counts_where_the_model_is() -> None:
+    model = network()
+    tracker = ClassCentroidTracker(model, 3, mode="online")
+    tracker.refresh()
+    model.to("meta")
+    labels = torch.zeros(2, dtype=torch.long, device="meta")
+    _, counts = tracker.centroids_for(torch.empty(2, 96, device="meta"), labels, labels > 0)
+    assert counts.device.type == "meta"
+
+
+def test_another_data_sets_transform_is_replaced_too() -> None:
+    base, model = data(), network()
+
+    class Noisy(TensorDataset):
+        transform: Any = staticmethod(torch.zeros_like)
+
+        def __getitem__(self, index: int) -> Any:
+            return self.transform(self.tensors[0][index]), self.tensors[1][index]
+
+    with ClassCentroidTracker(model, 3) as tracker:
+        tracker.refresh(Noisy(*base.tensors), transform=lambda image: image)
+    expected = torch.stack(list(naive_centroids(model, base).values()))
+    torch.testing.assert_close(tracker.centroids, expected.float(), rtol=1e-5, atol=1e-6)
+
+
 def test_batch_centroids_are_the_mean_of_the_class_in_the_batch_and_an_absent_class_is_unknown() -> None:
     tracker = ClassCentroidTracker(network(), 3, mode="batch")
     embeddings, labels = torch.randn(6, 4), torch.tensor([0, 0, 2, 2, 2, -100])
@@ -195,6 +255,20 @@ def test_embeddings_of_a_refresh_are_not_taken_for_those_of_a_batch() -> None:
     tracker.refresh(SMOTEDataset(base))
     with pytest.raises(RuntimeError, match="no embeddings yet"):
         CappedSMOTELoss(tracker=tracker)(torch.randn(4, 3), torch.zeros(4, dtype=torch.long))
+
+
+def test_embeddings_are_used_for_one_loss_only() -> None:
+    base, model = data(), network()
+    tracker = ClassCentroidTracker(model, 3)
+    criterion = CappedSMOTELoss(tracker=tracker)
+    tracker.refresh(base)
+    logits = model(base.tensors[0])
+    criterion(logits, base.tensors[1])
+    other = copy.deepcopy(model)(base.tensors[0])  # an EMA copy's, and just as many
+    with pytest.raises(RuntimeError, match=r"used already.*EMA copy.*criterion.eval"):
+        criterion(other, base.tensors[1])
+    criterion(logits, base.tensors[1], tracker.embeddings)  # on purpose
+    criterion.eval()(other, base.tensors[1])
 
 
 def test_the_models_state_and_its_copies_know_nothing_of_the_tracker() -> None:
@@ -340,6 +414,7 @@ def refresh_everything(rank: int) -> dict[Any, tuple[Tensor, Tensor]]:
 
 def online_in_shares(rank: int) -> tuple[Tensor, Tensor]:
     tracker = ClassCentroidTracker(network(), 3, mode="online")
+    tracker.refresh()
     images, labels = (tensor[rank::2] for tensor in data().tensors)
     if rank == 0:  # one rank trained on nothing
         tracker.centroids_for(images.flatten(1)[:, :7], labels, labels == 2)

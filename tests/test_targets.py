@@ -39,6 +39,15 @@ def test_decoding_undoes_encoding_of_an_array() -> None:
     assert encode_target(labels, flags).dtype == np.int64
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_plain_labels_of_narrow_dtypes_decode_to_themselves(dtype: torch.dtype) -> None:
+    labels = torch.tensor([0, 1, 100], dtype=dtype)
+    for given in (labels, labels.numpy()):
+        decoded, is_synthetic = decode_target(given)
+        assert decoded.tolist() == [0, 1, 100]
+        assert not is_synthetic.any()
+
+
 def test_one_flag_serves_a_whole_tensor() -> None:
     assert decode_target(encode_target(torch.arange(3), True))[1].all()
 

@@ -18,8 +18,8 @@ from torch.utils.data import TensorDataset
 from clesmote_losses import SMOTEDataset, TripletPretrainer, triplet_margin_loss
 
 
-def network(**options: Any) -> nn.Module:
-    torch.manual_seed(0)
+def network(seed: int = 0, **options: Any) -> nn.Module:
+    torch.manual_seed(seed)
     return timm.create_model("test_resnet", num_classes=2, in_chans=1, **options)
 
 
@@ -187,6 +187,28 @@ def test_another_loss_sees_all_embeddings_and_labels_of_the_batch() -> None:
     assert all(set(labels.tolist()) == {0, 1} for _, labels in seen)
 
 
+def test_a_loss_with_parameters_is_trained_too(tmp_path: Path) -> None:
+    class Proxies(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.proxies = nn.Parameter(torch.eye(2, 96))
+
+        def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+            return nn.functional.cross_entropy(-torch.cdist(embeddings, self.proxies), labels)
+
+    options: dict[str, Any] = {"lr": 1e-3, "progress": False}
+    whole, resumed = Proxies(), Proxies()
+    history = TripletPretrainer(network(), sampling="batch", loss=whole).fit(digits(), epochs=2, **options)
+    assert history[1]["loss"] < history[0]["loss"]
+    assert not torch.equal(whole.proxies, torch.eye(2, 96))
+    assert whole.proxies.grad is None
+    path = tmp_path / "triplet.pt"
+    TripletPretrainer(network(), sampling="batch", loss=resumed).fit(digits(), epochs=1, checkpoint=path, **options)
+    resumed = Proxies()
+    TripletPretrainer(network(), sampling="batch", loss=resumed).fit(digits(), epochs=2, checkpoint=path, **options)
+    assert torch.equal(whole.proxies, resumed.proxies)
+
+
 def test_a_collapsed_embedding_is_warned_of() -> None:
     class Constant(nn.Module):
         def __init__(self) -> None:
@@ -237,7 +259,7 @@ def test_items_with_the_flag_apart_train_alike() -> None:
 
 
 def pretrain(rank: int) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
-    model = network()
+    model = network(seed=rank)  # as timm seeds them
     train_set = SMOTEDataset(digits().base, sampler=SMOTE(random_state=0))
     history = TripletPretrainer(model, margin=0.5).fit(train_set, epochs=2, lr=1e-3, batch_size=16, progress=False)
     return weights(model), history

@@ -12,7 +12,7 @@ from imblearn.over_sampling import ADASYN, SMOTE, SMOTENC, SVMSMOTE, KMeansSMOTE
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
-from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 from torchvision.datasets import FakeData, ImageFolder
 
 import clesmote_losses as c
@@ -77,6 +77,23 @@ def changed_width() -> Any:
     tracker = c.ClassCentroidTracker(model, 2)
     tracker.refresh(BASE)
     return c.CappedSMOTELoss(tracker=tracker)(LOGITS, LABELS, torch.randn(30, 5))
+
+
+def fewer_classes() -> Any:
+    model = network()
+    tracker = c.ClassCentroidTracker(model, 1)
+    tracker.refresh(Subset(BASE, range(20)))
+    return c.CappedSMOTELoss(tracker=tracker)(model(IMAGES), LABELS)
+
+
+def online_without_refresh() -> Any:
+    model = network()
+    return c.CappedSMOTELoss(tracker=c.ClassCentroidTracker(model, 2, mode="online"))(model(IMAGES), LABELS)
+
+
+def uint8_pretraining() -> Any:
+    base = TensorDataset((255 * IMAGES).to(torch.uint8), LABELS)  # what timm's prefetching loader normalises itself
+    c.TripletPretrainer(network()).fit(c.SMOTEDataset(base), epochs=1, progress=False)
 
 
 def replaced_classifier() -> Any:
@@ -226,6 +243,11 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "made for another data set",
     ),
+    "features for a plan": (
+        lambda: smote(plan=smote().plan, features=IMAGES[:, 0, 0]),
+        ValueError,
+        "a plan= has done it",
+    ),
     "another sampler's plan": (plan_of_other_options, ValueError, "made with other options"),
     "two images of different size": (lambda: blend(IMAGES[0], IMAGES[0, :, :4], 0.5), ValueError, "image_size="),
     "tensor and array": (lambda: blend(IMAGES[0], IMAGES[0].numpy(), 0.5), ValueError, "differ"),
@@ -243,6 +265,11 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "unknown gradient": (lambda: loss(gradient="reverse"), ValueError, "gradient must be one of.*'reverse'"),
     "unknown reduction": (lambda: loss(reduction="avg"), ValueError, "reduction must be one of.*'avg'"),
     "smoothing of two": (lambda: loss(label_smoothing=2.0), ValueError, r"label_smoothing must be in \[0, 1\]"),
+    "flow without a graph": (
+        lambda: c.capped_cross_entropy(LOGITS.clone().requires_grad_(), LABELS, FLAGS, CAP, gradient="flow"),
+        ValueError,
+        "cap has no graph",
+    ),
     "flow through a constant": (lambda: loss(gradient="flow"), ValueError, "a constant cap .distance=None. has none"),
     "negative warm-up": (lambda: loss(warmup_epochs=-1), ValueError, "warmup_epochs must be 0 or more"),
     "warm-up without epochs": (no_warm_up_epoch, RuntimeError, r"call criterion.set_epoch\(epoch\)"),
@@ -266,7 +293,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "out of bounds",
     ),
     "class out of range": (lambda: loss()(LOGITS, LABELS + 1), IndexError, "Target 2 is out of bounds"),
-    "another model's batch": (stale_loss, ValueError, "embeddings of 7 samples, but logits has 30 rows.*EMA"),
+    "another model's batch": (stale_loss, ValueError, "embeddings of 7 samples do not belong to logits of 30 rows.*EMA"),
     "another width": (changed_width, ValueError, "of one D"),
     "caps for other labels": (
         lambda: c.cosine_cap(IMAGES[:, 0, 0], LABELS[:3], torch.rand(2, 32)),
@@ -323,13 +350,17 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "label 1 is out of range",
     ),
-    "transform of a plain data set": (
-        lambda: c.ClassCentroidTracker(network(), 2).refresh(BASE, transform=abs),
+    "transform of a loader": (
+        lambda: c.ClassCentroidTracker(network(), 2).refresh(DataLoader(BASE), transform=abs),
         ValueError,
-        "replaces that of a SMOTEDataset",
+        "a loader's is fixed",
     ),
+    "a tracker of fewer classes": (fewer_classes, ValueError, "logits are of 2 classes.*num_classes=1"),
+    "online without a refresh": (online_without_refresh, RuntimeError, r"call tracker.refresh"),
     "another number of classes": (
-        lambda: c.ClassCentroidTracker(network(), 2).load_state_dict({"counts": torch.ones(3)}),
+        lambda: c.ClassCentroidTracker(network(), 2).load_state_dict(
+            {"counts": torch.ones(3), "is_refreshed": torch.tensor(True)}
+        ),
         ValueError,
         "the state holds 3 classes",
     ),
@@ -351,6 +382,12 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         TypeError,
         "got TensorDataset",
     ),  # type: ignore[arg-type]
+    "pretraining on uint8": (uint8_pretraining, TypeError, "takes batches of float images; got torch.uint8"),
+    "amp of True": (
+        lambda: c.TripletPretrainer(network()).fit(smote(), epochs=1, amp=True),  # type: ignore[arg-type]
+        ValueError,
+        "amp must be torch.bfloat16.*got True",
+    ),
     "batches of nothing": (
         lambda: c.TripletPretrainer(network()).fit(smote(), epochs=1, batch_size=0),
         ValueError,
