@@ -189,7 +189,7 @@ def _demo(
     with tqdm(total=sum(steps), unit="step", disable=not missing, mininterval=pause, dynamic_ncols=on_screen) as bar:
         for method, seed in missing.values():
             bar.set_description(f"{method.name}, seed {seed}")
-            results.add(*run(experiment, method, settings, seed, on_steps=bar.update))
+            results.add(*run(experiment, method, settings, seed, on_steps=bar.update, show_pretraining=on_screen))
     records = [results.records[identity] for identity in planned]
     console.print(report.auroc_table(methods, records))
     pictures = [results.path.with_name("curves.png")]

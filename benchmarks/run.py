@@ -147,17 +147,8 @@ def run(
             started = time.perf_counter()
             if tracker is not None:
                 tracker.refresh(train_set, transform=to_input)
-            model.train()
-            losses = torch.zeros((), device=device)
-            for images, target in loader:
-                loss = loss_of(model(images.to(device)), target.to(device))
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                losses += loss.detach()
-                on_steps(1)
-            point: dict[str, Any] = {"epoch": epoch + 1, "loss": losses.item() / steps}
+            loss = _train_epoch(model, loader, loss_of, optimizer, schedule, on_steps)
+            point: dict[str, Any] = {"epoch": epoch + 1, "loss": loss}
             if isinstance(loss_of, CappedSMOTELoss):
                 stats = loss_of.stats
                 synthetic += int(stats["synthetic"])
@@ -192,6 +183,29 @@ def run(
         "seconds": {part: round(spent, 2) for part, spent in seconds.items()},
     }
     return record, arrays
+
+
+def _train_epoch(
+    model: nn.Module,
+    loader: "DataLoader[Any]",
+    loss_of: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    on_steps: Callable[[int], object],
+) -> float:
+    """Mean loss over the steps of an epoch."""
+    device = next(model.parameters()).device
+    model.train()
+    losses = []
+    for images, target in loader:
+        loss = loss_of(model(images.to(device)), target.to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.detach())
+        on_steps(1)
+    return torch.stack(losses).mean().item()
 
 
 def pretraining_steps(experiment: Experiment, method: Method, settings: Settings) -> int:

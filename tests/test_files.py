@@ -10,9 +10,14 @@ from clesmote_losses.files import written_whole
 def test_a_body_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "result"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), written_whole(path) as unfinished:
-        unfinished.write_text("half of the ne")
-        raise KeyboardInterrupt
+
+    def killed() -> None:
+        with written_whole(path) as unfinished:
+            unfinished.write_text("half of the ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
     with written_whole(path) as unfinished:

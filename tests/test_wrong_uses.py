@@ -293,7 +293,11 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "out of bounds",
     ),
     "class out of range": (lambda: loss()(LOGITS, LABELS + 1), IndexError, "Target 2 is out of bounds"),
-    "another model's batch": (stale_loss, ValueError, "embeddings of 7 samples do not belong to logits of 30 rows.*EMA"),
+    "another model's batch": (
+        stale_loss,
+        ValueError,
+        "embeddings of 7 samples do not belong to logits of 30 rows.*EMA",
+    ),
     "another width": (changed_width, ValueError, "of one D"),
     "caps for other labels": (
         lambda: c.cosine_cap(IMAGES[:, 0, 0], LABELS[:3], torch.rand(2, 32)),
