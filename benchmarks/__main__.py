@@ -120,6 +120,8 @@ def _prepared(arguments: argparse.Namespace) -> tuple[Experiment, list[Method], 
     counts = None if arguments.classes is None else dict(arguments.classes)
     if counts is not None and len(counts) < len(arguments.classes):
         raise ValueError("--classes names a class twice.")
+    if arguments.batch_size < 2:
+        raise ValueError("--batch-size must be 2 or more: batch normalisation needs more than one image.")
     methods = [METHODS[name] for name in dict.fromkeys(arguments.methods)]
     settings = Settings(model=arguments.model, epochs=arguments.epochs, batch_size=arguments.batch_size)
     try:

@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 
 from clesmote_losses.files import written_whole
 
+try:
+    import fcntl
+except ImportError:  # Windows: one process at a time
+    fcntl = None  # type: ignore[assignment]
+
 Record = dict[str, Any]
 
 
@@ -40,7 +45,6 @@ class Results:
             pass
         self.records: dict[str, Record] = {}
         lines = self.path.read_bytes().split(b"\n")
-        self._whole = sum(len(line) + 1 for line in lines[:-1])
         for number, line in enumerate(lines[:-1], start=1):
             try:
                 record = json.loads(line)
@@ -60,12 +64,14 @@ class Results:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         line = (json.dumps(record, allow_nan=False) + "\n").encode()
         with self.path.open("r+b") as file:
-            file.truncate(self._whole)
-            file.seek(self._whole)
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed: other processes write here too
+            whole = file.read().rfind(b"\n") + 1
+            file.truncate(whole)
+            file.seek(whole)
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
-        self._whole += len(line)
         self.records[record["id"]] = record
 
     def arrays(self, identity: str) -> dict[str, NDArray[Any]]:

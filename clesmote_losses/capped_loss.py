@@ -175,6 +175,10 @@ class CappedSMOTELoss(nn.Module):
         super().__init__()
         if not beta > 0:
             raise ValueError(f"beta must be positive; got {beta}.")
+        if weight is not None and not isinstance(weight, Tensor):
+            raise TypeError(
+                f"weight must be a float tensor, one for each class; got {type(weight).__name__}: torch.tensor(weight)."
+            )
         if distance not in (*get_args(Distance), None):
             raise ValueError(f"distance must be one of {get_args(Distance)} or None (constant cap); got {distance!r}.")
         if distance is not None and tracker is None:
@@ -232,9 +236,8 @@ class CappedSMOTELoss(nn.Module):
             )
         cap = logits.new_full(logits.shape[:1], self.beta, dtype=torch.float32)
         is_unknown = torch.zeros_like(cap, dtype=torch.bool)
-        if (
-            self.training and self.tracker is not None and self.distance is not None
-        ):  # in warm-up too: the tracker learns
+        # in warm-up too, since an online tracker learns from each batch that it is asked for
+        if self.training and self.tracker is not None and self.distance is not None:
             cap, is_unknown = self._distance_cap(self.tracker, logits, target, is_synthetic, embeddings)
         is_capping = self.training and self._is_capping
         loss, capped = _cap(

@@ -122,7 +122,9 @@ class EmbeddingHook:
         elif isinstance(classifier, str):
             named = dict(model.named_modules())
             if classifier not in named:
-                raise ValueError(f"{type(model).__name__} has no layer {classifier!r}. Its layers: {', '.join(named)}.")
+                raise ValueError(
+                    f"{type(model).__name__} has no layer {classifier!r}. Its layers: {', '.join(filter(None, named))}."
+                )
             layers = list(_layers(named[classifier]))
         else:
             layers = list(_layers(classifier))

@@ -10,6 +10,8 @@ from pathlib import Path
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give another name in the same folder to write to, and rename it to ``path`` if the body ends well."""
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} is no folder, so {path.name} cannot be written there: make it first.")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield unfinished

@@ -355,3 +355,10 @@ def test_a_line_that_is_no_record_is_named(tmp_path):
         file.write("[1]\n")
     with pytest.raises(ValueError, match=r"line 2 of .* is no record of a run"):
         Results(tmp_path)
+
+
+def test_two_processes_keep_each_others_lines(tmp_path):
+    first, second = Results(tmp_path), Results(tmp_path)  # each has seen an empty file
+    for i, results in enumerate((first, second, first, second)):
+        results.add({"id": f"run{i}"}, {"scores": np.zeros(3)})
+    assert list(Results(tmp_path).records) == ["run0", "run1", "run2", "run3"]

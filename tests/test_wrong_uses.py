@@ -259,6 +259,12 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "synthetic but ignored": (lambda: c.encode_target(-100, True), ValueError, "only for a real sample"),
     # --- loss
     "beta of zero": (lambda: loss(beta=0.0), ValueError, "beta must be positive; got 0.0"),
+    "a list of weights": (lambda: loss(weight=[1.0, 2.0]), TypeError, "weight must be a float tensor.*got list"),
+    "a folder that is not there": (
+        lambda: c.TripletPretrainer(network()).save("no_such_folder/w.safetensors"),
+        FileNotFoundError,
+        "no_such_folder is no folder",
+    ),
     "beta of NaN": (lambda: loss(beta=float("nan")), ValueError, "beta must be positive; got nan"),
     "no tracker": (lambda: c.CappedSMOTELoss(), ValueError, "needs tracker=ClassCentroidTracker.*distance=None"),
     "unknown distance": (lambda: loss(distance="manhattan"), ValueError, "distance must be one of.*'manhattan'"),
