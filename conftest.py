@@ -1,8 +1,13 @@
-"""Names that the docstring examples use without importing them."""
+"""Set-up of the tests, and names that the docstring examples use without importing them."""
 
 import numpy as np
 import pytest
 import torch
+
+
+def pytest_configure() -> None:
+    # Networks this small wait for their threads longer than they gain from them, the more so on a busy machine.
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -31,15 +31,6 @@ def without_times(record):
     return {key: value for key, value in record.items() if key != "seconds"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small wait for their threads more than they gain, the more so where cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A folder with the runs of three methods, and the records."""
