@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from clesmote_losses.base_dataset import Transform, split_transform
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
+from clesmote_losses.modes import preserved_modes
 from clesmote_losses.rng import preserved_rng
 from clesmote_losses.smote_dataset import SMOTEDataset
 from clesmote_losses.targets import decode_target
@@ -158,14 +159,11 @@ class ClassCentroidTracker:
             return
         if data is None:
             raise ValueError('refresh() in mode="epoch" reads images: pass the training set or a loader.')
-        with preserved_rng():
-            was_training = {module: module.training for module in self.model.modules()}
+        with preserved_rng(), preserved_modes(self.model):
             self.model.eval()
             try:
                 self._embed(self._loader(data, transform, batch_size, num_workers))
             finally:
-                for module, training in was_training.items():
-                    module.training = training
                 self._hook.clear()  # these embeddings are of no training batch
         self._is_refreshed = True
 
@@ -296,9 +294,8 @@ class _ClassSums:
         self.counts.index_add_(0, index, counted.long())
 
     def mean(self) -> Tensor:
-        return (
-            self.total / _as_column(self.counts, self.total)
-        ).float()  # 0 / 0 is the NaN that stands for "not known"
+        # 0 / 0 is the NaN that stands for "not known"
+        return (self.total / _as_column(self.counts, self.total)).float()
 
 
 def _as_column(values: Tensor, rows: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from clesmote_losses.base_dataset import Labels, Transform, check_labels, find_labels, image_path, split_transform
 from clesmote_losses.identity_resampling import SmallClass
 from clesmote_losses.images import blend, resize, to_tensor
-from clesmote_losses.smote_plan import SMOTEPlan, sampler_options
+from clesmote_losses.smote_plan import SMOTEPlan, sampler_options, strata_of
 from clesmote_losses.targets import encode_target
 
 Features = NDArray[Any] | Tensor | Callable[[Any], ArrayLike]
@@ -153,8 +153,7 @@ class SMOTEDataset(Dataset[Any]):
     def _check_plan(self, plan: SMOTEPlan, small_class: SmallClass) -> None:
         plan.check_fits(self._labels, self._strata)
         if self._sampler is not None:
-            groups = self._labels if self._strata is None else np.asarray(self._strata)
-            wanted = sampler_options(self._sampler, groups, small_class)
+            wanted = sampler_options(self._sampler, strata_of(self._labels, self._strata), small_class)
             if wanted != plan.options:
                 raise ValueError(
                     f"the plan was made with other options than those of the sampler: {plan.options}, wanted {wanted}. Pass one of the "
@@ -169,7 +168,7 @@ class SMOTEDataset(Dataset[Any]):
         self._recipe = tuple(tensor.share_memory_() for tensor in self._recipe)
 
     def _check_base_is_steady(self) -> None:
-        for index in np.unique(self.plan.base)[:16].tolist():  # a flip, p=0.5, passes as steady once in 2**16
+        for index in np.unique(self._recipe[0].numpy())[:16].tolist():  # a flip, p=0.5, passes as steady once in 2**16
             if not torch.equal(to_tensor(self.raw_image(index)), to_tensor(self.raw_image(index))):
                 raise ValueError(
                     f"{type(self.base).__name__} gave two different images for index {index}: it augments inside __getitem__. A "

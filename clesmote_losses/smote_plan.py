@@ -92,7 +92,7 @@ class SMOTEPlan:
             (10, {1}, True)
         """
         labels = check_labels(labels, len(labels))
-        groups = _groups(labels, strata)
+        groups = strata_of(labels, strata)
         options = sampler_options(sampler, groups, small_class)
         k = int(options["k_neighbors"])
         sizes = dict(zip(*np.unique(groups, return_counts=True), strict=True))
@@ -110,7 +110,7 @@ class SMOTEPlan:
         Raises:
             ValueError: If the sampler has no int ``random_state``, or is not the one that made the plan.
         """
-        groups = _groups(labels, strata)
+        groups = strata_of(labels, strata)
         seed = self.options["random_state"]
         if not isinstance(seed, int):
             raise ValueError(f"a new draw each epoch needs a sampler with an int random_state; got {seed!r}.")
@@ -233,7 +233,12 @@ def sampler_options(sampler: Any, groups: NDArray[Any], small_class: SmallClass 
     return {"sampler": type(sampler).__name__, **options, "n_samples": wanted, "small_class": small_class}
 
 
-def _groups(labels: NDArray[np.int64], strata: ArrayLike | None) -> NDArray[Any]:
+def strata_of(labels: NDArray[np.int64], strata: ArrayLike | None) -> NDArray[Any]:
+    """The groups that SMOTE balances, shape ``(N,)``: the strata if there are any, else the classes.
+
+    Raises:
+        ValueError: If the shape is wrong or a stratum holds several classes.
+    """
     if strata is None:
         return labels
     groups = np.asarray(strata)

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, find_classifier, model_input, unwrap
 from clesmote_losses.files import written_whole
+from clesmote_losses.modes import preserved_modes
 from clesmote_losses.rng import preserved_rng
 from clesmote_losses.smote_dataset import SMOTEDataset
 from clesmote_losses.triplet_sampling import Anchors, Sampling, TripletBatch, draw_batches
@@ -183,10 +184,9 @@ class TripletPretrainer:
         generator = torch.Generator()
         # no workers that live on: theirs would be the seeds of the first epoch, so a resumed run would differ
         loader = DataLoader(dataset, batch_sampler=index_lists, num_workers=num_workers, generator=generator)
-        was_training = {module: module.training for module in trained.modules()}
-        trained.train()
         try:
-            with EmbeddingHook(self.model, self._classifier) as hook:
+            with preserved_modes(trained), EmbeddingHook(self.model, self._classifier) as hook:
+                trained.train()
                 for epoch in range(len(history), epochs):
                     epoch_seed = int(np.random.SeedSequence([seed, epoch, _rank()]).generate_state(1)[0])
                     with preserved_rng(epoch_seed):
@@ -228,8 +228,6 @@ class TripletPretrainer:
                     if checkpoint is not None and _rank() == 0:
                         _write_checkpoint(checkpoint, trained, stepper, scaler, history)
         finally:
-            for module, training in was_training.items():
-                module.training = training
             stepper.zero_grad(set_to_none=True)
         return history
 
