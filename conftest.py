@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+collect_ignore = ["tests/timm_scripts"]  # run as scripts
+
 
 def pytest_configure() -> None:
     # Networks this small wait for their threads longer than they gain from them, the more so on a busy machine.

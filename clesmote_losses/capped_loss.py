@@ -3,6 +3,7 @@
 from typing import Literal, Protocol, get_args
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -294,7 +295,7 @@ class CappedSMOTELoss(nn.Module):
         ``synthetic``: synthetic samples seen. ``capped``: those over their cap. ``share_capped``: capped / synthetic.
         ``mean_cap``: mean of the finite caps, in nats; NaN if there is none. ``without_centroid``: synthetic samples of
         a class whose centroid is not known yet. Nothing waits for the GPU until you read a value. Counts are of this
-        process.
+        process, until :meth:`all_reduce_stats`.
         """
         synthetic, capped, has_cap, cap, unknown = self._sums.clone()
         return {
@@ -308,6 +309,11 @@ class CappedSMOTELoss(nn.Module):
     def reset_stats(self) -> None:
         """Set the counts behind :attr:`stats` to zero."""
         self._sums.zero_()
+
+    def all_reduce_stats(self) -> None:
+        """Add up the counts behind :attr:`stats` over all ranks; every rank calls it, once before :meth:`reset_stats`."""
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(self._sums)
 
     def extra_repr(self) -> str:
         names = ("distance", "gradient", "label_smoothing", "ignore_index", "reduction", "warmup_epochs")

@@ -1,0 +1,187 @@
+"""The training set of ``train.py``, wrapped as its flags say, and transforms for what timm's loader normalises after it."""
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from clesmote_losses.base_dataset import Transform, find_labels, image_path
+from clesmote_losses.hosts.timm_flags import Options
+from clesmote_losses.smote_dataset import SMOTEDataset
+from clesmote_losses.smote_plan import SMOTEPlan
+
+T = TypeVar("T")
+
+
+def training_set(
+    base: Any, options: Options, *, num_classes: int | None = None, resumed_plan: Path | None = None
+) -> SMOTEDataset:
+    """``base`` with the synthetic samples that the options ask for.
+
+    Under ``torch.distributed`` rank 0 reads the images and makes the plan, and the others get it from there.
+
+    Args:
+        base: What timm's ``create_dataset`` gave.
+        options: Of the method.
+        num_classes: Of the model; ``None`` if it is not known yet.
+        resumed_plan: Plan of the run that is resumed, if there is one.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: As :class:`SMOTEDataset`, and if a file does not fit the data set.
+    """
+    if isinstance(base, IterableDataset):
+        raise TypeError(f"{type(base).__name__} is read as a stream; a blend needs two images by index. Use a folder.")
+    labels = find_labels(base)
+    if num_classes is not None and labels.max(initial=0) >= num_classes:
+        raise ValueError(
+            f"the training set has classes up to {labels.max()}{_class_names(base)}, and the model num_classes={num_classes}. Is a "
+            "folder misspelt, or --num-classes too small?"
+        )
+    strata = None if options.smote_strata is None else read_strata(options.smote_strata, base)
+    common: dict[str, Any] = {
+        "sampler": _sampler(options, base, labels if strata is None else strata),
+        "strata": strata,
+        "image_size": _image_size(options.smote_image_size),
+        "small_class": options.smote_small_class,
+        "redraw": options.smote_redraw,
+    }
+
+    def make() -> SMOTEPlan:
+        file = next((Path(f) for f in (options.smote_plan, resumed_plan) if f is not None and Path(f).exists()), None)
+        if file is not None:
+            return SMOTEPlan.load(file)
+        if common["sampler"] is None:
+            raise ValueError(f"--smote-plan {options.smote_plan} does not exist yet: add --smote to make it.")
+        features = None if options.smote_features is None else np.load(options.smote_features, mmap_mode="c")
+        plan = SMOTEDataset(base, **common, features=features).plan
+        if options.smote_plan is not None:
+            plan.save(options.smote_plan)
+        return plan
+
+    return SMOTEDataset(base, **common, plan=from_rank_0(make))
+
+
+def from_rank_0(make: Callable[[], T]) -> T:
+    """What ``make()`` gives on rank 0, on every rank; its error too, so that no rank waits for one that has failed."""
+    if not dist.is_initialized():
+        return make()
+    made: list[Any] = [None, None]
+    if dist.get_rank() == 0:
+        try:
+            made[0] = make()
+        except Exception as error:
+            made[1] = error
+    dist.broadcast_object_list(made)
+    if made[1] is not None:
+        raise made[1]
+    result: T = made[0]
+    return result
+
+
+def read_strata(path: str, base: Any) -> NDArray[Any]:
+    """One group for each sample of ``base``: from ``.npy`` as they lie, from CSV by file name.
+
+    A name of the CSV is as much of the path's end as it takes: ``person1.jpeg`` or ``virus/person1.jpeg``.
+
+    Raises:
+        ValueError: If a sample has no group or two.
+    """
+    if path.endswith(".npy"):
+        given: NDArray[Any] = np.load(path)
+        return given
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"filename", "stratum"} <= rows[0].keys():
+        raise ValueError(f"{path} must be a CSV with the columns filename and stratum, or a .npy file.")
+    groups: dict[str, str] = {}
+    for row in rows:
+        name = row["filename"].replace(os.sep, "/")
+        if groups.setdefault(name, row["stratum"]) != row["stratum"]:
+            raise ValueError(f"{path} puts {name} into two strata, {groups[name]!r} and {row['stratum']!r}.")
+    strata = []
+    for index in range(len(base)):
+        parts = (image_path(base, index) or "").replace(os.sep, "/").split("/")
+        ends = ("/".join(parts[-n:]) for n in range(1, len(parts) + 1))
+        found = next((end for end in ends if end in groups), None)
+        if found is None:
+            raise ValueError(f"{path} has no stratum for image {index} ({'/'.join(parts)}).")
+        strata.append(groups[found])
+    return np.array(strata)
+
+
+class Normalized:
+    """A transform of timm's prefetching loader, whose uint8 images are normalised only after the data set.
+
+    Args:
+        transform: It gives uint8 images, shape ``(C, H, W)``.
+        mean, std: In grey levels of 0 ... 255, shape ``(C,)``.
+    """
+
+    def __init__(self, transform: Transform, mean: Tensor, std: Tensor) -> None:
+        self.transform = transform
+        self.mean, self.std = (value.detach().float().cpu().reshape(-1, 1, 1) for value in (mean, std))
+
+    def __call__(self, image: Any) -> Tensor:
+        pixels: Tensor = torch.as_tensor(self.transform(image)).float()
+        return (pixels - self.mean) / self.std
+
+
+def _sampler(options: Options, base: Any, groups: NDArray[Any]) -> Any:
+    """imbalanced-learn's sampler; ``None`` if the plan file is all there is."""
+    if options.smote is None:
+        return None
+    from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE
+
+    common = {"sampling_strategy": _strategy(options.smote_strategy, base, groups), "random_state": options.smote_seed}
+    if options.smote == "adasyn":
+        return ADASYN(n_neighbors=options.smote_k, **common)
+    return {"smote": SMOTE, "borderline": BorderlineSMOTE}[options.smote](k_neighbors=options.smote_k, **common)
+
+
+def _strategy(text: str, base: Any, groups: NDArray[Any]) -> Any:
+    """What ``sampling_strategy`` of imbalanced-learn takes: a ratio, a word, or a dict of counts."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    if "=" not in text:
+        return text
+    names = {str(group): group for group in np.unique(groups).tolist()}
+    if groups.dtype.kind in "iu":
+        names.update(_class_to_index(base))
+    strategy = {}
+    for pair in text.split(","):
+        name, _, count = pair.rpartition("=")
+        if name not in names or not count.isdigit():
+            raise ValueError(f"--smote-strategy {pair!r} must be CLASS=COUNT with CLASS one of {', '.join(names)}.")
+        strategy[names[name]] = int(count)
+    return strategy
+
+
+def _class_to_index(base: Any) -> dict[str, int]:
+    for holder in (base, getattr(base, "reader", None)):
+        if isinstance(found := getattr(holder, "class_to_idx", None), dict):
+            return {str(name): int(index) for name, index in found.items()}
+    return {}
+
+
+def _class_names(base: Any) -> str:
+    names = sorted(_class_to_index(base))
+    return f" ({', '.join(names[:20])}{', ...' if len(names) > 20 else ''})" if names else ""
+
+
+def _image_size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    numbers = str(text).lower().split("x")  # a recorded one may have come back from YAML as a number
+    if len(numbers) > 2 or not all(number.isdigit() and int(number) for number in numbers):
+        raise ValueError(f"--smote-image-size must be N or HxW in pixels; got {text!r}.")
+    return int(numbers[0]), int(numbers[-1])

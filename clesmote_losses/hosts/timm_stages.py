@@ -1,0 +1,248 @@
+"""The functions that take the place of those of timm's ``train.py``."""
+
+import inspect
+import logging
+from argparse import Namespace
+from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+import yaml  # which timm needs too
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from clesmote_losses.base_dataset import Transform
+from clesmote_losses.capped_loss import CappedSMOTELoss
+from clesmote_losses.centroids import ClassCentroidTracker
+from clesmote_losses.embeddings import unwrap
+from clesmote_losses.files import written_whole
+from clesmote_losses.hosts.epochs import begin_epoch, end_epoch
+from clesmote_losses.hosts.timm_data import Normalized, training_set
+from clesmote_losses.hosts.timm_flags import TRIED, Options, check_script_arguments, told_in_flags
+from clesmote_losses.smote_dataset import SMOTEDataset
+from clesmote_losses.triplet import TripletPretrainer
+
+_REPLACED = ("_parse_args", "create_dataset", "create_loader", "train_one_epoch")
+_PLAN_FILE = "smote-plan.safetensors"  # in the output folder of the run
+
+_logger = logging.getLogger(__name__)
+
+
+class Stages:
+    """Stage 1 where the script makes its training set, stage 2 before its first epoch, stage 3 in each.
+
+    Args:
+        given: Flags of the method that the command line has; without any, and without a recorded run as ``--config``, the
+            script's own functions run as they are.
+    """
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.given = given
+        self.args = Namespace()
+        self.options: Options | None = None
+        self.train_set: SMOTEDataset | None = None
+        self.criterion: CappedSMOTELoss | None = None
+        self.eval_transform: Transform | None = None
+
+    def put_into(self, script: ModuleType) -> None:
+        """Replace the script's functions.
+
+        Raises:
+            ValueError: If it lacks one.
+        """
+        missing = [name for name in (*_REPLACED, "main") if not callable(getattr(script, name, None))]
+        if "train_one_epoch" not in missing:
+            parameters = inspect.signature(script.train_one_epoch).parameters
+            wanted = ["epoch", "model", "loader", "args", "loss_fn" if "loss_fn" in parameters else "task"]
+            missing += [f"train_one_epoch({name}=)" for name in wanted if name not in parameters]
+        if missing and self.given:
+            raise ValueError(
+                f"{script.__file__} has no {', '.join(missing)}, so it is no train.py of timm that the flags know. Tried were {TRIED}. "
+                "For a loop of your own see integrations/plain_loop.py."
+            )
+        if not missing:
+            self.original = {name: getattr(script, name) for name in _REPLACED}
+            for name in _REPLACED:
+                setattr(script, name, getattr(self, name.lstrip("_")))
+
+    def parse_args(self) -> tuple[Namespace, str]:
+        """The script's arguments, with the method's options among them as ``clesmote``."""
+        args, text = self.original["_parse_args"]()
+        given = {**(getattr(args, "clesmote", None) or {}), **self.given}  # args.yaml of an earlier run, as --config
+        if not given:
+            return args, text
+        with told_in_flags():
+            self.options = Options.from_given(given)
+            check_script_arguments(args, self.options)
+        self.args = args
+        args.clesmote = self.options.recorded()
+        return args, yaml.safe_dump(vars(args), default_flow_style=False)
+
+    def create_dataset(self, *values: Any, **keywords: Any) -> Any:
+        """The script's data set; the training set is wrapped."""
+        dataset = self.original["create_dataset"](*values, **keywords)
+        if self.options is None or not keywords.get("is_training"):
+            return dataset
+        resumed = getattr(self.args, "resume", None)
+        with told_in_flags(OSError, RuntimeError):
+            self.train_set = training_set(
+                dataset,
+                self.options,
+                num_classes=getattr(self.args, "num_classes", None),
+                resumed_plan=Path(resumed).parent / _PLAN_FILE if resumed else None,
+            )
+        synthetic = len(self.train_set.plan)
+        self._log(
+            f"{len(self.train_set) - synthetic} real and {synthetic} synthetic samples, the latter of the classes "
+            f"{self.train_set.oversampled_classes}"
+        )
+        return self.train_set
+
+    def create_loader(self, *values: Any, **keywords: Any) -> Any:
+        """The script's loader."""
+        if (
+            self.options is not None
+        ):  # timm asks for workers that live on also where there are none, which torch refuses
+            keywords.setdefault("persistent_workers", keywords.get("num_workers", 1) > 0)
+        return self.original["create_loader"](*values, **keywords)
+
+    def train_one_epoch(self, *values: Any, **keywords: Any) -> Any:
+        """The script's epoch, with our loss."""
+        original = self.original["train_one_epoch"]
+        if self.options is None:
+            return original(*values, **keywords)
+        call = inspect.signature(original).bind(*values, **keywords)
+        given, epoch = call.arguments, call.arguments["epoch"]
+        if self.train_set is None:
+            raise SystemExit(
+                "clesmote-timm: error: the script made no training set by create_dataset(is_training=True)."
+            )
+        if self.criterion is None:
+            self.criterion = self._start(self.options, self.train_set, given)
+        loader = given["loader"]
+        if hasattr(loader.sampler, "set_epoch"):
+            # most scripts set the epoch of the data set or else of the sampler, and ours is a data set that takes one
+            loader.sampler.set_epoch(epoch)
+        with given.get("amp_autocast", nullcontext)():  # as the forwards of the training
+            begin_epoch(self.criterion, self.train_set, epoch, transform=self.eval_transform, **self._reading())
+        if "task" in given:
+            given["task"].criterion = self.criterion
+        else:
+            given["loss_fn"] = self.criterion
+        metrics = original(*call.args, **call.kwargs)
+        stats = end_epoch(self.criterion)
+        self._log(
+            f"epoch {epoch}: {stats['synthetic']:.0f} synthetic samples, {stats['share_capped']:.1%} capped, mean cap "
+            f"{stats['mean_cap']:.3g} nats, {stats['without_centroid']:.0f} without a centroid"
+        )
+        if given.get("output_dir") and self.tracker is not None and self.tracker.mode == "online":
+            self._save_centroids(self.tracker, Path(given["output_dir"]), epoch)
+        if isinstance(metrics, dict):
+            metrics.update(stats)  # timm writes them to summary.csv
+        return metrics
+
+    @property
+    def tracker(self) -> ClassCentroidTracker | None:
+        """The tracker of the loss, if it has one."""
+        tracker = None if self.criterion is None else self.criterion.tracker
+        return tracker if isinstance(tracker, ClassCentroidTracker) else None
+
+    def _start(self, options: Options, train_set: SMOTEDataset, given: dict[str, Any]) -> CappedSMOTELoss:
+        """Before the first epoch: pretrain, and make tracker and loss."""
+        args, model = given["args"], unwrap(given["model"])
+        self.eval_transform = _eval_transform(args, model)
+        with told_in_flags():
+            needs_centroids = options.distance is not None
+            tracker = ClassCentroidTracker(model, args.num_classes, mode=options.centroids) if needs_centroids else None
+            criterion = CappedSMOTELoss(
+                float("inf") if options.cap == "none" else options.cap_beta,
+                tracker=tracker,
+                distance=options.distance,
+                gradient=options.cap_gradient,
+                label_smoothing=args.smoothing,
+                warmup_epochs=options.cap_warmup_epochs,
+            ).to(next(model.parameters()).device)
+        resumed = getattr(args, "resume", None)
+        if resumed and tracker is not None and tracker.mode == "online":
+            file = Path(resumed).parent / _centroid_file(given["epoch"] - 1)
+            if file.exists():
+                tracker.load_state_dict(load_file(file))
+            else:
+                self._log(f"{file} is missing: the first epoch has no caps")
+        if options.triplet_epochs and resumed:
+            self._log("no triplet pretraining: the resumed weights have had it")
+        elif options.triplet_epochs:
+            self._pretrain(options, train_set, model, given)
+        if given.get("output_dir"):
+            train_set.plan.save(Path(given["output_dir"]) / _PLAN_FILE)
+        return criterion
+
+    def _pretrain(self, options: Options, train_set: SMOTEDataset, model: nn.Module, given: dict[str, Any]) -> None:
+        args, transform = given["args"], train_set.transform
+        train_set.transform = self._float_transform(transform, given["loader"])
+        try:
+            history = TripletPretrainer(model, margin=options.triplet_margin, sampling=options.triplet_sampling).fit(
+                train_set,
+                epochs=options.triplet_epochs,
+                batch_size=args.batch_size,
+                lr=options.triplet_lr,
+                amp=getattr(torch, args.amp_dtype) if args.amp else None,
+                num_workers=args.workers,
+                seed=args.seed,
+                checkpoint=options.triplet_checkpoint,
+            )
+        finally:
+            train_set.transform = transform
+        for passed in history:
+            self._log("triplets, " + ", ".join(f"{name} {value:.4g}" for name, value in passed.items()))
+        # the moving average was made of the weights before
+        average: Any = given.get("model_ema") or getattr(given.get("task"), "trainable_module_ema", None)
+        if average is not None:
+            getattr(average, "_orig_mod", average).set(model)
+
+    def _float_transform(self, transform: Transform | None, loader: Any) -> Transform | None:
+        """The training transform with the normalisation that timm's prefetching loader does after the data set."""
+        from timm.data.loader import PrefetchLoader
+
+        if transform is None:  # --train-img-sizes has one for each size, and keeps them elsewhere
+            return self.eval_transform
+        if not isinstance(loader, PrefetchLoader):
+            return transform
+        return Normalized(transform, loader.mean, loader.std)
+
+    def _reading(self) -> dict[str, int]:
+        """Options of the loader for a refresh."""
+        assert self.train_set is not None
+        batch_size = getattr(self.args, "validation_batch_size", None) or self.args.batch_size
+        batches = len(self.train_set.real_subset(self.train_set.oversampled_classes)) // batch_size
+        # to start workers takes longer than to read a batch
+        return {"batch_size": batch_size, "num_workers": self.args.workers if batches > self.args.workers else 0}
+
+    def _save_centroids(self, tracker: ClassCentroidTracker, folder: Path, epoch: int) -> None:
+        """Write what no refresh can make again, for a resumed run, and forget that of checkpoints that timm has deleted."""
+        with written_whole(folder / _centroid_file(epoch)) as unfinished:
+            save_file({name: tensor.cpu() for name, tensor in tracker.state_dict().items()}, unfinished)
+        for earlier in range(epoch - getattr(self.args, "val_interval", 1)):  # the last one saved may be as old
+            if not (folder / f"checkpoint-{earlier}.pth.tar").exists():
+                (folder / _centroid_file(earlier)).unlink(missing_ok=True)
+
+    def _log(self, message: str) -> None:
+        if getattr(self.args, "rank", 0) == 0:
+            _logger.info("CLE-SMOTE: %s", message)
+
+
+def _centroid_file(epoch: int) -> str:
+    return f"centroids-{epoch}.safetensors"
+
+
+def _eval_transform(args: Namespace, model: nn.Module) -> Transform:
+    """The transform of the script's evaluation, which centroids are made with."""
+    from timm.data.config import resolve_data_config
+    from timm.data.transforms_factory import create_transform
+
+    config = resolve_data_config(vars(args), model=model)
+    names = ("input_size", "interpolation", "mean", "std", "crop_pct")
+    transform: Transform = create_transform(**{name: config[name] for name in names})
+    return transform

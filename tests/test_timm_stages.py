@@ -1,0 +1,231 @@
+"""timm's train.py by flags: the modes people train in, on a script of each kind."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+import yaml
+from timm_runs import KINDS, SMOTE, image_folder, losses, run, run_alone, skip_unless_timm_has
+
+from clesmote_losses import SMOTEPlan
+
+PLAIN = ("--no-aug", "--smoothing", "0")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return image_folder(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def reference(data, tmp_path_factory):
+    """An epoch without augmentation, by kind of script."""
+    done = {}
+
+    def row(kind):
+        if kind not in done:
+            (done[kind],) = run(kind, data, tmp_path_factory.mktemp(kind), SMOTE, *PLAIN)
+        return done[kind]
+
+    return row
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_flags_the_script_runs_as_alone(kind, data, tmp_path):
+    alone = run_alone(kind, data, tmp_path / "alone", "--epochs", "2")
+    assert run(kind, data, tmp_path / "with", [], "--epochs", "2") == alone
+    assert "clesmote" not in (tmp_path / "with" / "run" / "args.yaml").read_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_nothing_is_synthetic_the_losses_are_those_of_the_script_alone(kind, data, tmp_path):
+    alone = run(kind, data, tmp_path / "alone", [], "--epochs", "2", "--smoothing", "0")
+    flags = [*SMOTE, "--smote-strategy", "one=24"]  # as many as there are
+    rows = run(kind, data, tmp_path / "with", flags, "--epochs", "2", "--smoothing", "0")
+    assert losses(rows) == losses(alone)
+    assert [row["train_synthetic"] for row in rows] == [0, 0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_summary_yaml_plan_and_checkpoint_of_a_run(kind, data, tmp_path):
+    rows = run(kind, data, tmp_path, [*SMOTE, "--smote-seed", "3"], "--epochs", "2")
+    folder = tmp_path / "run"
+    for row in rows:
+        assert row["train_synthetic"] == 28
+        assert row["train_capped"] == pytest.approx(row["train_share_capped"] * 28)
+        assert row["train_mean_cap"] >= 0.25  # beta / 2
+        assert row["train_without_centroid"] == 0
+    assert any(0 < row["train_share_capped"] < 1 for row in rows)  # the case is not degenerate
+    recorded = yaml.safe_load((folder / "args.yaml").read_text())
+    assert recorded["clesmote"]["smote_seed"] == 3
+    assert recorded["clesmote"]["cap_beta"] == 0.5
+    assert recorded["model"] == "test_resnet"
+    plan = SMOTEPlan.load(folder / "smote-plan.safetensors")
+    assert len(plan) == 28
+    assert plan.options["random_state"] == 3
+    stored = torch.load(folder / "last.pth.tar", weights_only=False)
+    assert stored["args"].clesmote["smote_seed"] == 3
+    model = timm.create_model("test_resnet", num_classes=3)
+    assert stored["state_dict"].keys() == model.state_dict().keys()
+    loaded = timm.create_model("test_resnet", num_classes=3, checkpoint_path=str(folder / "last.pth.tar"))
+    assert torch.equal(loaded.state_dict()["fc.weight"], stored["state_dict"]["fc.weight"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recorded_run_is_repeated_from_its_args_yaml(kind, data, tmp_path):
+    rows = run(kind, data, tmp_path / "first", [*SMOTE, "--smote-seed", "3", "--smote-image-size", "32"])
+    again = run(kind, data, tmp_path / "again", [], "--config", str(tmp_path / "first" / "run" / "args.yaml"))
+    other = run(kind, data, tmp_path / "o", ["--smote-seed", "4"], "-c", str(tmp_path / "first" / "run" / "args.yaml"))
+    assert again == rows
+    assert losses(other) != losses(rows)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("arguments", "tolerance"),
+    [
+        (["--workers", "2"], 0),
+        (["--no-prefetcher"], 1e-5),  # normalised in another order of operations
+        (["--channels-last"], 1e-2),
+        (["--grad-checkpointing"], 0),
+        (["--model-ema"], 0),
+        (["--clip-grad", "1e6"], 1e-6),
+        (["--torchcompile", "aot_eager"], 1e-3),
+        (["--amp"], 0.05),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_modes_that_should_not_change_the_loss_do_not(kind, arguments, tolerance, data, reference, tmp_path):
+    (row,) = run(kind, data, tmp_path, SMOTE, *PLAIN, *arguments)
+    expected = reference(kind)
+    assert 0 < expected["train_share_capped"] < 1  # the case is not degenerate
+    for name in ("train_loss", "train_mean_cap"):
+        assert row[name] == pytest.approx(expected[name], rel=tolerance, abs=0)
+    assert row["train_synthetic"] == 28
+    assert abs(row["train_capped"] - expected["train_capped"]) <= (2 if tolerance else 0)
+
+
+def test_both_kinds_of_script_train_alike(reference):
+    skip_unless_timm_has("task")
+    assert reference("task") == reference("old")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradient_accumulation_sees_every_sample_once(kind, data, tmp_path):
+    rows = run(kind, data, tmp_path, SMOTE, "--grad-accum-steps", "3")
+    assert rows[0]["train_synthetic"] == 28
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--smote", "borderline", "--smote-features", "FEATURES"],
+        ["--smote", "adasyn", "--cap", "none", "--smote-features", "FEATURES"],
+        ["--smote", "smote", "--cap", "constant", "--cap-gradient", "scale", "--smote-redraw", "epoch"],
+        ["--smote", "smote", "--cap", "euclidean", "--cap-gradient", "flow", "--centroids", "batch"],
+    ],
+    ids=" ".join,
+)
+def test_every_sampler_and_cap_trains(kind, flags, data, tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(44, 3)))  # in which the classes overlap
+    flags = [str(tmp_path / "rows.npy") if flag == "FEATURES" else flag for flag in flags]
+    rows = run(kind, data, tmp_path, flags, "--epochs", "2", "--workers", "2")
+    assert all(row["train_synthetic"] > 10 and row["train_loss"] > 0 for row in rows)
+    if "none" in flags:
+        assert all(row["train_capped"] == 0 for row in rows)
+
+
+def test_warm_up_caps_nothing(data, tmp_path):
+    rows = run("old", data, tmp_path, [*SMOTE, "--cap-warmup-epochs", "1"], "--epochs", "2")
+    assert [row["train_capped"] > 0 for row in rows] == [False, True]
+
+
+@pytest.mark.parametrize("smoothing", ["0", "0.1"])
+def test_label_smoothing_is_taken_over(smoothing, data, tmp_path):
+    flags = ["--smote", "smote", "--smote-strategy", "one=24"]
+    rows = run("old", data, tmp_path / "with", flags, "--smoothing", smoothing)
+    alone = run("old", data, tmp_path / "alone", [], "--smoothing", smoothing)
+    assert losses(rows) == pytest.approx(losses(alone), rel=1e-5)
+    plain = run("old", data, tmp_path / "plain", [], "--smoothing", "0.3")
+    assert losses(rows) != pytest.approx(losses(plain), rel=1e-2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("centroids", ["epoch", "online"])
+def test_a_resumed_run_equals_the_uninterrupted_one(kind, centroids, data, tmp_path):
+    flags = [*SMOTE, "--centroids", centroids, "--smote-redraw", "epoch", "--triplet-epochs", "1"]
+    whole = run(kind, data, tmp_path / "whole", flags, "--epochs", "4")
+    run(kind, data, tmp_path / "part", flags, "--epochs", "2")
+    resumed = run(
+        kind, data, tmp_path / "rest", flags, "--epochs", "4", "--resume", str(tmp_path / "part/run/last.pth.tar")
+    )
+    assert resumed == whole[2:]
+    assert whole[2]["train_capped"] > 0
+    assert whole[2]["train_without_centroid"] == 0
+
+
+def test_online_centroids_that_are_lost_leave_one_epoch_uncapped(data, tmp_path):
+    flags = [*SMOTE, "--centroids", "online"]
+    run("old", data, tmp_path, flags, "--epochs", "1")
+    (tmp_path / "run" / "centroids-0.safetensors").unlink()
+    checkpoint = str(tmp_path / "run" / "last.pth.tar")
+    rows = run("old", data, tmp_path / "rest", flags, "--epochs", "3", "--resume", checkpoint)
+    assert [row["train_without_centroid"] for row in rows] == [28, 0]
+
+
+def test_saved_centroids_go_when_timm_deletes_their_checkpoint(data, tmp_path):
+    run("old", data, tmp_path, [*SMOTE, "--centroids", "online"], "--epochs", "6", "--lr", "0")  # all metrics alike
+    folder = tmp_path / "run"
+    kept = {int(path.stem.split("-")[1].split(".")[0]) for path in folder.glob("checkpoint-*.pth.tar")}
+    assert len(kept) == 2
+    assert {int(path.stem.split("-")[1]) for path in folder.glob("centroids-*.safetensors")} == kept | {4, 5}
+
+
+def test_the_plan_of_a_resumed_run_is_that_of_its_folder(data, tmp_path):
+    run("old", data, tmp_path / "part", SMOTE)
+    folder = tmp_path / "part" / "run"
+    plan = SMOTEPlan.load(folder / "smote-plan.safetensors")
+    plan.lam[:] = 0.25  # what no computation would give
+    plan.save(folder / "smote-plan.safetensors")
+    run("old", data, tmp_path / "rest", SMOTE, "--epochs", "2", "--resume", str(folder / "last.pth.tar"))
+    assert set(SMOTEPlan.load(tmp_path / "rest/run/smote-plan.safetensors").lam) == {0.25}
+    with pytest.raises(SystemExit, match="made with other options"):
+        run("old", data, tmp_path, [*SMOTE, "--smote-k", "2"], "--resume", str(folder / "last.pth.tar"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pretraining_comes_before_the_first_epoch_and_reaches_the_moving_average(kind, data, tmp_path):
+    flags = [*SMOTE, "--triplet-epochs", "1", "--triplet-lr", "0.01", "--triplet-checkpoint", str(tmp_path / "t.pt")]
+    for folder, arguments in (("first", []), ("second", ["--no-prefetcher", "--amp"])):
+        run(kind, data, tmp_path / folder, flags, "--lr", "0", "--model-ema", *arguments)
+    pretrained = torch.load(tmp_path / "t.pt", weights_only=True)
+    trained = {name.removeprefix("0."): tensor for name, tensor in pretrained["trained"].items()}
+    stored = torch.load(tmp_path / "second" / "run" / "last.pth.tar", weights_only=False)
+    assert len(pretrained["history"]) == 1  # the second run found it done
+    for name, parameter in timm.create_model("test_resnet", num_classes=3).named_parameters():
+        assert torch.equal(stored["state_dict"][name], trained[name])
+        torch.testing.assert_close(stored["state_dict_ema"][name], trained[name])
+        assert name.startswith("fc") or not torch.equal(trained[name], parameter)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments"),
+    [
+        ("test_resnet", []),
+        ("test_convnext", []),
+        ("test_vit", []),
+        ("test_efficientnet", []),
+        ("dpn48b", ["k_sec=[1,1,1,1]"]),  # a 1x1 convolution classifies
+        ("deit_tiny_distilled_patch16_224", ["depth=1", "img_size=32"]),  # two heads
+        ("crossvit_tiny_240", ["depth=[[1,1,0]]"]),
+        ("efficientvim_m1", []),
+        ("resnet50_clip", []),
+    ],
+)
+def test_families_with_special_heads_train(model, arguments, data, tmp_path):
+    size = {"crossvit_tiny_240": "240", "efficientvim_m1": "64", "resnet50_clip": "64"}.get(model, "32")
+    extra = ["--model-kwargs", *arguments] if arguments else []
+    rows = run("old", data, tmp_path, SMOTE, "--model", model, "--img-size", size, "--batch-size", "24", *extra)
+    assert rows[0]["train_synthetic"] == 28
+    assert rows[0]["train_mean_cap"] >= 0.25

@@ -1,0 +1,78 @@
+"""Runs of the two scripts in ``timm_scripts`` through ``clesmote-timm``, on a small folder of real images."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from clesmote_losses.hosts.timm import main
+
+SCRIPTS = Path(__file__).parent / "timm_scripts"
+KINDS = ["task", "old"]
+SMOTE = ["--smote", "smote", "--cap-beta", "0.5"]
+COUNTS = {"one": 24, "two": 12, "three": 8}  # in training: 28 synthetic ones make it 72
+
+
+def image_folder(folder: Path) -> Path:
+    """Handwritten digits 1, 2 and 3 as files, ``train/NAME`` of unequal number and ``validation/NAME`` of six."""
+    digits = load_digits()
+    for digit, (name, count) in enumerate(COUNTS.items(), start=1):
+        images = digits.images[digits.target == digit]
+        for split, part in (("train", images[:count]), ("validation", images[-6:])):
+            (folder / split / name).mkdir(parents=True)
+            for i, image in enumerate(part):
+                picture = Image.fromarray((image * 15.9).astype("uint8")).convert("RGB").resize((32, 32))
+                picture.save(folder / split / name / f"{name}{i:02}.png")
+    return folder
+
+
+def skip_unless_timm_has(kind: str) -> None:
+    if kind == "task":
+        task = pytest.importorskip("timm.task", reason="this timm has no tasks")
+        if not hasattr(task.ClassificationTask, "get_task_state"):
+            pytest.skip("the tasks of this timm hold no state")
+
+
+def run(kind: str, data: Path, output: Path, flags: Sequence[str], *arguments: str) -> list[dict[str, float]]:
+    """Train in this process; the rows of summary.csv."""
+    skip_unless_timm_has(kind)
+    before = list(sys.path), list(sys.argv), set(sys.modules)
+    try:
+        main([*flags, *command(kind, data, output), *arguments])
+    finally:
+        sys.path[:], sys.argv[:] = before[:2]
+        for name in set(sys.modules) - before[2]:
+            if str(SCRIPTS) in str(getattr(sys.modules[name], "__file__", "")):
+                del sys.modules[name]
+    return summary(output)
+
+
+def run_alone(kind: str, data: Path, output: Path, *arguments: str) -> list[dict[str, float]]:
+    """Train with ``python script``, which knows nothing of the method."""
+    skip_unless_timm_has(kind)
+    subprocess.run([sys.executable, *command(kind, data, output), *arguments], check=True, env=one_thread())
+    return summary(output)
+
+
+def command(kind: str, data: Path, output: Path) -> list[str]:
+    return [str(SCRIPTS / f"{kind}_train.py"), "--data-dir", str(data), "--output", str(output)]
+
+
+def one_thread() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def summary(output: Path) -> list[dict[str, Any]]:
+    with open(output / "run" / "summary.csv", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def losses(rows: list[dict[str, float]]) -> list[float]:
+    return [row["train_loss"] for row in rows]
