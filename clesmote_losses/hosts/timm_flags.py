@@ -13,15 +13,24 @@ from clesmote_losses.smote_dataset import Redraw
 from clesmote_losses.triplet_sampling import Sampling
 
 TRIED = "train.py of timm 1.0.15, 1.0.20, 1.0.25, 1.0.28 and 1.0.29.dev0, legacy_train.py of 1.0.28 and 1.0.29.dev0"
-SAMPLERS = ("smote", "borderline", "adasyn")
+Sampler = Literal["smote", "borderline", "adasyn"]
 Cap = Literal["cosine", "euclidean", "constant", "none"]
+_CHOICES = {
+    "smote": get_args(Sampler),
+    "smote_small_class": get_args(SmallClass),
+    "smote_redraw": get_args(Redraw),
+    "cap": get_args(Cap),
+    "cap_gradient": get_args(Gradient),
+    "centroids": get_args(Mode),
+    "triplet_sampling": get_args(Sampling),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What the flags say; each field is the flag of its name."""
 
-    smote: str | None = None
+    smote: Sampler | None = None
     smote_k: int = 5
     smote_strategy: str = "auto"
     smote_seed: int = 0
@@ -53,11 +62,14 @@ class Options:
         if unknown:
             raise ValueError(f"unknown options of the method: {', '.join(unknown)}. clesmote-timm --help lists them.")
         options = cls(**given)
+        for name, known in _CHOICES.items():
+            if getattr(options, name) not in (*known, None):  # as args.yaml may have it
+                raise ValueError(f"{_flag(name)} must be one of {known}; got {getattr(options, name)!r}.")
         default = cls()
         set_to = {name for name in given if getattr(options, name) != getattr(default, name)}
         if options.smote is None and options.smote_plan is None:
             raise ValueError(
-                f"{_flag(min(given))} needs synthetic samples: add --smote {{{','.join(SAMPLERS)}}}, or --smote-plan with a file "
+                f"{_flag(min(given))} needs synthetic samples: add --smote {{{','.join(get_args(Sampler))}}}, or --smote-plan with a file "
                 "that exists."
             )
         if options.cap == "none" and (useless := sorted(n for n in set_to if n.startswith(("cap_", "centroids")))):
@@ -98,10 +110,10 @@ def flag_parser() -> argparse.ArgumentParser:
     def add(group: Any, name: str, text: str, **options: Any) -> None:
         value = getattr(default, name)
         shown = "" if value is None else f" (default: {value})"
-        group.add_argument(_flag(name), help=text + shown, **options)
+        group.add_argument(_flag(name), help=text + shown, choices=_CHOICES.get(name), **options)
 
     smote = parser.add_argument_group("stage 1: synthetic samples")
-    add(smote, "smote", "sampler of imbalanced-learn; turns the method on", choices=SAMPLERS)
+    add(smote, "smote", "sampler of imbalanced-learn; turns the method on")
     add(smote, "smote_k", "neighbours", type=int, metavar="K")
     add(
         smote,
@@ -125,26 +137,25 @@ def flag_parser() -> argparse.ArgumentParser:
         metavar="FILE",
     )
     add(smote, "smote_image_size", "images are compared and blended at this size", metavar="N or HxW")
-    add(smote, "smote_small_class", "for a class of K or fewer images", choices=get_args(SmallClass))
-    add(smote, "smote_redraw", "'epoch': new synthetic samples each epoch", choices=get_args(Redraw))
+    add(smote, "smote_small_class", "for a class of K or fewer images")
+    add(smote, "smote_redraw", "'epoch': new synthetic samples each epoch")
 
     cap = parser.add_argument_group("stage 3: the capped loss")
     add(
         cap,
         "cap",
         "distance that the cap is made of; 'none' trains plainly on the synthetic samples",
-        choices=get_args(Cap),
     )
     add(cap, "cap_beta", "noise tolerance; with --cap constant the cap itself, in nats", type=float, metavar="B")
-    add(cap, "cap_gradient", "of a capped sample", choices=get_args(Gradient))
+    add(cap, "cap_gradient", "of a capped sample")
     add(cap, "cap_warmup_epochs", "first epochs without caps", type=int, metavar="N")
-    add(cap, "centroids", "when class centroids are made", choices=get_args(Mode))
+    add(cap, "centroids", "when class centroids are made")
 
     triplet = parser.add_argument_group("stage 2: triplet pretraining")
     add(triplet, "triplet_epochs", "passes before the training; 0: none", type=int, metavar="N")
     add(triplet, "triplet_lr", "learning rate of its AdamW", type=float, metavar="LR")
     add(triplet, "triplet_margin", "in the unit of the embedding; the paper has none", type=float, metavar="M")
-    add(triplet, "triplet_sampling", "where positives and negatives come from", choices=get_args(Sampling))
+    add(triplet, "triplet_sampling", "where positives and negatives come from")
     add(triplet, "triplet_checkpoint", "written after each pass; a rerun goes on from there", metavar="FILE")
 
     parser.add_argument("script", help="path to train.py")
