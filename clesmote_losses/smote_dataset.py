@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from clesmote_losses.base_dataset import Labels, Transform, check_labels, find_labels, image_path, split_transform
 from clesmote_losses.identity_resampling import SmallClass
+from clesmote_losses.image_cache import ImageCache
 from clesmote_losses.images import blend, resize, to_tensor
 from clesmote_losses.smote_plan import SMOTEPlan, sampler_options, strata_of
 from clesmote_losses.targets import encode_target
@@ -60,6 +61,8 @@ class SMOTEDataset(Dataset[Any]):
         redraw: ``"epoch"``: :meth:`set_epoch` draws new synthetic samples.
         flag: ``"target"``: in the target. ``"item"``: items are ``(image, label, is_synthetic)``.
         device: Where the neighbour search runs; by default the GPU if there is one.
+        cache_mb: Megabytes of real images that each worker keeps decoded, to blend them again. The few images of a rare class
+            are the parents of many synthetic ones: with room for all, a synthetic sample costs about as much as a real one.
 
     Raises:
         TypeError: If ``base``, ``sampler``, labels or images are of the wrong kind.
@@ -91,6 +94,7 @@ class SMOTEDataset(Dataset[Any]):
         redraw: Redraw = "never",
         flag: Flag = "target",
         device: torch.device | str | None = None,
+        cache_mb: float = 0,
     ) -> None:
         _check_base(base)
         if redraw not in get_args(Redraw):
@@ -110,6 +114,7 @@ class SMOTEDataset(Dataset[Any]):
         self._sampler = sampler
         self._strata = strata
         self._size = _image_size(image_size)
+        self._cache = ImageCache(cache_mb)
         self._has_own_labels = labels is None  # those a user passes may regroup the classes
         self._labels: Labels = find_labels(base) if labels is None else check_labels(labels, len(base))  # type: ignore[arg-type]
         if plan is not None and features is not None:
@@ -261,6 +266,7 @@ class SMOTEDataset(Dataset[Any]):
         """
         if hasattr(self.base, "set_epoch"):
             self.base.set_epoch(epoch)
+            self._cache.clear()  # its images may be others now
         if self.redraw == "epoch":
             plan = self.plan.redrawn(self._sampler, self._labels, self._strata, epoch=epoch)
             for tensor, array in zip(self._recipe, (plan.base, plan.neighbor, plan.lam, plan.label), strict=True):
@@ -274,16 +280,16 @@ class SMOTEDataset(Dataset[Any]):
         if neighbor is None:
             image = self._read(base)
         else:
-            image = self.raw_image(base)
-            if neighbor != base:
-                image = self._blend(image, base, neighbor, lam)
+            image = self._cache.get(base, self.raw_image)
+            # a plain copy too is a blend, of the image with itself: a transform that writes must not reach the cache
+            image = self._blend(image, base, neighbor, lam)
         if self.transform is not None:
             image = self.transform(image)
         return (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))
 
     def _blend(self, image: Any, base: int, neighbor: int, lam: float) -> Any:
         try:
-            return blend(image, self.raw_image(neighbor), lam)
+            return blend(image, self._cache.get(neighbor, self.raw_image), lam)
         except ValueError as error:
             raise ValueError(f"real images {base} and {neighbor} cannot be blended: {error}") from error
 

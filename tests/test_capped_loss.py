@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from gloo import in_two_processes
 from torch import Tensor, nn
 
 from clesmote_losses import CappedSMOTELoss, capped_cross_entropy, cosine_cap, encode_target, euclidean_cap
@@ -406,3 +407,19 @@ def test_function_compiles_with_inductor(batch: tuple[Tensor, ...]) -> None:
 
 def test_repr_names_the_options() -> None:
     assert "beta=2.0, distance=None, gradient='stop'" in repr(CappedSMOTELoss(2.0, distance=None))
+
+
+def counts_of_rank(rank):
+    criterion = CappedSMOTELoss(beta=0.1, distance=None)
+    synthetic = torch.tensor([False, True, True])
+    criterion(torch.zeros(3, 2), encode_target(torch.tensor([0, 1, 1]), synthetic & (torch.arange(3) <= rank + 1)))
+    own = criterion.stats["synthetic"].item()
+    criterion.all_reduce_stats()
+    return own, {name: float(value) for name, value in criterion.stats.items()}
+
+
+def test_counts_are_added_up_over_the_ranks(tmp_path):
+    (own, total), (other, other_total) = in_two_processes(counts_of_rank, tmp_path)
+    assert (own, other) == (1, 2)
+    assert total == other_total
+    assert (total["synthetic"], total["capped"], total["mean_cap"]) == (3, 3, pytest.approx(0.1))

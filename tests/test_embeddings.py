@@ -153,11 +153,14 @@ def test_a_custom_network_is_told_which_layers_could_be_meant() -> None:
         find_classifier(model)
 
 
+_STEP = 3  # neighbours in the list are sizes of one network; 1 looks at every model, in a quarter of an hour
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(8))
-def test_every_model_of_the_installed_timm_is_found_right(part: int) -> None:
+def test_the_models_of_the_installed_timm_are_found_right(part: int) -> None:
     without_classifier, wrong = [], {}
-    for name in timm.list_models()[part::8]:
+    for name in timm.list_models()[::_STEP][part::8]:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = timm.create_model(name).eval()

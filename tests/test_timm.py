@@ -145,18 +145,20 @@ def train(rank, arguments):
     # nothing but what the run itself leaves: losses of summary.csv on rank 0, and what this rank trained on
     from clesmote_losses.hosts import timm_stages
 
-    made = []
+    made, epochs = [], []
 
     class Recorded(timm_stages.Stages):
         def train_one_epoch(self, *values, **keywords):
             metrics = super().train_one_epoch(*values, **keywords)
             made.append((self.train_set.plan, self.tracker.centroids, self.tracker.counts, metrics))
+            epochs.append(values[2].sampler.epoch)
             return metrics
 
     from clesmote_losses.hosts import timm
 
     timm.Stages = Recorded
     timm.main(arguments)
+    assert epochs == list(range(len(epochs)))  # DistributedSampler shuffles anew each epoch
     return made
 
 

@@ -12,7 +12,7 @@ from timm.data import create_dataset, create_loader
 from timm_runs import image_folder
 
 from clesmote_losses import SMOTEPlan
-from clesmote_losses.hosts.timm_data import Normalized, from_rank_0, read_strata, training_set
+from clesmote_losses.hosts.timm_data import Normalized, description, from_rank_0, read_strata, training_set
 from clesmote_losses.hosts.timm_flags import Options
 
 SMOTE = {"smote": "smote"}
@@ -36,6 +36,9 @@ def test_the_default_raises_every_class_to_the_largest(name, data):
     train_set = training_set(base(data, name), Options(**SMOTE))
     assert counts(train_set) == [24, 24, 24]
     assert train_set.plan.options["random_state"] == 0
+    assert description(train_set) == "44 real and 28 synthetic samples, the latter of the classes three, two"
+    nothing = training_set(base(data, name), Options(**SMOTE, smote_strategy="one=24"))
+    assert description(nothing) == "44 real and 0 synthetic samples"
 
 
 @pytest.mark.parametrize(

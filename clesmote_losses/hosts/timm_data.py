@@ -52,6 +52,7 @@ def training_set(
         "image_size": _image_size(options.smote_image_size),
         "small_class": options.smote_small_class,
         "redraw": options.smote_redraw,
+        "cache_mb": options.smote_cache,
     }
 
     def make() -> SMOTEPlan:
@@ -67,6 +68,17 @@ def training_set(
         return plan
 
     return SMOTEDataset(base, **common, plan=from_rank_0(make))
+
+
+def description(train_set: SMOTEDataset) -> str:
+    """How many samples it has, and of which classes the synthetic ones are."""
+    synthetic = int(train_set.is_synthetic.sum())
+    names = {index: name for name, index in _class_to_index(train_set.base).items()}
+    classes = ", ".join(names.get(index, str(index)) for index in train_set.oversampled_classes)
+    real = len(train_set) - synthetic
+    return f"{real} real and {synthetic} synthetic samples" + (
+        f", the latter of the classes {classes}" if classes else ""
+    )
 
 
 def from_rank_0(make: Callable[[], T]) -> T:

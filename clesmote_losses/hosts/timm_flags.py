@@ -12,7 +12,7 @@ from clesmote_losses.identity_resampling import SmallClass
 from clesmote_losses.smote_dataset import Redraw
 from clesmote_losses.triplet_sampling import Sampling
 
-TRIED = "train.py of timm 1.0.15, 1.0.20, 1.0.25, 1.0.28 and 1.0.29.dev0, legacy_train.py of 1.0.28 and 1.0.29.dev0"
+TRIED = "train.py of timm 1.0.15, 1.0.20, 1.0.25, 1.0.28 and 1.0.29.dev0, legacy_train.py of 1.0.29.dev0"
 Sampler = Literal["smote", "borderline", "adasyn"]
 Cap = Literal["cosine", "euclidean", "constant", "none"]
 _CHOICES = {
@@ -40,6 +40,7 @@ class Options:
     smote_image_size: str | None = None
     smote_small_class: SmallClass = "error"
     smote_redraw: Redraw = "never"
+    smote_cache: float = 128.0
     cap: Cap = "cosine"
     cap_beta: float = 1.0
     cap_gradient: Gradient = "stop"
@@ -139,6 +140,14 @@ def flag_parser() -> argparse.ArgumentParser:
     add(smote, "smote_image_size", "images are compared and blended at this size", metavar="N or HxW")
     add(smote, "smote_small_class", "for a class of K or fewer images")
     add(smote, "smote_redraw", "'epoch': new synthetic samples each epoch")
+
+    add(
+        smote,
+        "smote_cache",
+        "megabytes of images that each worker keeps decoded, to blend them again",
+        type=float,
+        metavar="MB",
+    )
 
     cap = parser.add_argument_group("stage 3: the capped loss")
     add(

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import sys
 from argparse import Namespace
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,7 +20,7 @@ from clesmote_losses.centroids import ClassCentroidTracker
 from clesmote_losses.embeddings import unwrap
 from clesmote_losses.files import written_whole
 from clesmote_losses.hosts.epochs import begin_epoch, end_epoch
-from clesmote_losses.hosts.timm_data import Normalized, training_set
+from clesmote_losses.hosts.timm_data import Normalized, description, training_set
 from clesmote_losses.hosts.timm_flags import TRIED, Options, check_script_arguments, told_in_flags
 from clesmote_losses.smote_dataset import SMOTEDataset
 from clesmote_losses.triplet import TripletPretrainer
@@ -93,18 +94,13 @@ class Stages:
                 num_classes=getattr(self.args, "num_classes", None),
                 resumed_plan=Path(resumed).parent / _PLAN_FILE if resumed else None,
             )
-        synthetic = len(self.train_set.plan)
-        self._log(
-            f"{len(self.train_set) - synthetic} real and {synthetic} synthetic samples, the latter of the classes "
-            f"{self.train_set.oversampled_classes}"
-        )
+        self._log(description(self.train_set))
         return self.train_set
 
     def create_loader(self, *values: Any, **keywords: Any) -> Any:
         """The script's loader."""
-        if (
-            self.options is not None
-        ):  # timm asks for workers that live on also where there are none, which torch refuses
+        if self.options is not None:
+            # timm asks for workers that live on also where there are none (--workers 0), which torch refuses
             keywords.setdefault("persistent_workers", keywords.get("num_workers", 1) > 0)
         return self.original["create_loader"](*values, **keywords)
 
@@ -121,10 +117,10 @@ class Stages:
             )
         if self.criterion is None:
             self.criterion = self._start(self.options, self.train_set, given)
-        loader = given["loader"]
-        if hasattr(loader.sampler, "set_epoch"):
+        sampler: Any = getattr(given["loader"], "sampler", None)
+        if hasattr(sampler, "set_epoch"):
             # most scripts set the epoch of the data set or else of the sampler, and ours is a data set that takes one
-            loader.sampler.set_epoch(epoch)
+            sampler.set_epoch(epoch)
         with given.get("amp_autocast", nullcontext)():  # as the forwards of the training
             begin_epoch(self.criterion, self.train_set, epoch, transform=self.eval_transform, **self._reading())
         if "task" in given:
@@ -161,7 +157,7 @@ class Stages:
                 tracker=tracker,
                 distance=options.distance,
                 gradient=options.cap_gradient,
-                label_smoothing=args.smoothing,
+                label_smoothing=getattr(args, "smoothing", 0.0),
                 warmup_epochs=options.cap_warmup_epochs,
             ).to(next(model.parameters()).device)
         resumed = getattr(args, "resume", None)
@@ -192,6 +188,7 @@ class Stages:
                 num_workers=args.workers,
                 seed=args.seed,
                 checkpoint=options.triplet_checkpoint,
+                progress=sys.stderr.isatty(),  # a log file is no place for a bar
             )
         finally:
             train_set.transform = transform

@@ -28,14 +28,15 @@ class CLESMOTETask(ClassificationTask):
         TypeError: If ``criterion`` is no :class:`CappedSMOTELoss` or ``train_set`` no :class:`SMOTEDataset`.
 
     Example:
-        >>> from clesmote_losses.hosts.timm_task import CLESMOTETask  # doctest: +SKIP
-        >>> tracker = ClassCentroidTracker(model, num_classes=2)  # doctest: +SKIP
-        >>> task = CLESMOTETask(model, CappedSMOTELoss(tracker=tracker), train_set)  # doctest: +SKIP
-        >>> for epoch in range(epochs):  # doctest: +SKIP
-        ...     task.begin_epoch(epoch, transform=eval_transform)
-        ...     for images, target in loader:
-        ...         task(images, target)["loss"].backward()
-        ...     task.end_epoch()["share_capped"]
+        >>> train_set = SMOTEDataset(TensorDataset(torch.rand(16, 3, 32, 32), torch.tensor([0] * 10 + [1] * 6)))
+        >>> model = timm.create_model("test_resnet", num_classes=2)
+        >>> criterion = CappedSMOTELoss(beta=1.0, tracker=ClassCentroidTracker(model, num_classes=2))
+        >>> task = CLESMOTETask(model, criterion, train_set, verbose=False)
+        >>> task.begin_epoch(0)
+        >>> for images, target in torch.utils.data.DataLoader(train_set, batch_size=10):
+        ...     task(images, target)["loss"].backward()
+        >>> task.end_epoch()["synthetic"]
+        4.0
     """
 
     criterion: CappedSMOTELoss

@@ -25,7 +25,16 @@ def parse_args() -> tuple[argparse.Namespace, str]:
         parser.add_argument(f"--{name}", type=int, default=default)
     for name, default in {"smoothing": 0.1, "mixup": 0.0, "clip-grad": None, "lr": 0.01}.items():
         parser.add_argument(f"--{name}", type=float, default=default)
-    for name in ("amp", "bce-loss", "channels-last", "grad-checkpointing", "model-ema", "no-aug", "no-prefetcher"):
+    for name in (
+        "amp",
+        "bce-loss",
+        "channels-last",
+        "grad-checkpointing",
+        "model-ema",
+        "no-aug",
+        "no-prefetcher",
+        "sched-on-updates",
+    ):
         parser.add_argument(f"--{name}", action="store_true")
     for name, default in {
         "amp-dtype": "bfloat16",

@@ -1,7 +1,8 @@
 """A training script of the newer kind: the loop calls a task of ``timm.task``. It calls timm as timm's own train.py does."""
 
 import os
-from contextlib import nullcontext
+from contextlib import suppress
+from functools import partial
 
 import torch
 from script_arguments import init_distributed
@@ -11,6 +12,7 @@ from timm.data import create_dataset, create_loader, resolve_data_config
 from timm.loss import LabelSmoothingCrossEntropy
 from timm.models import create_model
 from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
 from timm.task import ClassificationTask, resume_task_checkpoint
 
 
@@ -60,6 +62,14 @@ def main():
         saver = utils.CheckpointSaver(
             task.get_trainable_module(), optimizer, args, checkpoint_dir=output_dir, max_history=2, task=task
         )
+    amp_autocast = suppress
+    if args.amp:
+        amp_autocast = partial(torch.autocast, device_type="cpu", dtype=getattr(torch, args.amp_dtype))
+    lr_scheduler = None
+    if args.sched_on_updates:
+        lr_scheduler, _ = create_scheduler_v2(
+            optimizer, num_epochs=args.epochs, step_on_epochs=False, updates_per_epoch=len(loader_train)
+        )
     for epoch in range(start_epoch, args.epochs):
         utils.random_seed(
             args.seed, 1000 * epoch + args.rank
@@ -77,6 +87,8 @@ def main():
             task=task,
             device=device,
             output_dir=output_dir,
+            lr_scheduler=lr_scheduler,
+            amp_autocast=amp_autocast,
         )
         eval_metrics = validate(task.get_eval_model(), loader_eval, args)
         if saver is not None:
@@ -92,14 +104,24 @@ def main():
         torch.distributed.destroy_process_group()
 
 
-def train_one_epoch(epoch, model, loader, optimizer, args, task=None, device=None, output_dir=None):
+def train_one_epoch(
+    epoch,
+    model,
+    loader,
+    optimizer,
+    args,
+    task=None,
+    device=None,
+    output_dir=None,
+    lr_scheduler=None,
+    amp_autocast=suppress,
+):
     model.train()
     losses = utils.AverageMeter()
-    autocast = torch.autocast("cpu", getattr(torch, args.amp_dtype)) if args.amp else nullcontext()
     for step, (images, target) in enumerate(loader):
         if args.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        with autocast:
+        with amp_autocast():
             loss = task(images, target)["loss"]
         (loss / args.grad_accum_steps).backward()
         losses.update(loss.item(), len(images))
@@ -109,6 +131,8 @@ def train_one_epoch(epoch, model, loader, optimizer, args, task=None, device=Non
             optimizer.step()
             optimizer.zero_grad()
             task.update_ema(step=step + 1)
+            if lr_scheduler is not None:
+                lr_scheduler.step_update(epoch * len(loader) + step + 1)
     mean = torch.tensor(losses.avg)
     return {"loss": (utils.reduce_tensor(mean, args.world_size) if args.distributed else mean).item()}
 

@@ -1,0 +1,45 @@
+"""CLE-SMOTE in a loop written by hand: ``python integrations/plain_loop.py DATA``, with images in ``DATA/train/CLASS/``.
+
+The twelve lines that end in ``# +`` are the method; without them this is a plain training loop.
+"""
+
+import sys
+
+import timm
+import torch
+from imblearn.over_sampling import SMOTE  # +
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, TripletPretrainer  # +
+
+
+def train(folder: str, model_name: str = "resnet18", size: int = 64, epochs: int = 3) -> torch.nn.Module:
+    as_float = [v2.Resize((size, size)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+    augmentation, evaluation = v2.Compose([v2.RandomHorizontalFlip(), *as_float]), v2.Compose(as_float)  # +
+    train_set = ImageFolder(f"{folder}/train", augmentation)
+    model = timm.create_model(model_name, num_classes=len(train_set.classes))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    train_set = SMOTEDataset(train_set, sampler=SMOTE(random_state=0), image_size=size)  # +
+    TripletPretrainer(model, sampling="batch").fit(train_set, epochs=1)  # +
+    tracker = ClassCentroidTracker(model, num_classes=model.num_classes)  # +
+    criterion = CappedSMOTELoss(beta=1.0, tracker=tracker)  # +
+    loader = DataLoader(train_set, batch_size=32, shuffle=True)
+    for epoch in range(epochs):
+        model.train()
+        tracker.refresh(train_set, transform=evaluation)  # +
+        for images, target in loader:
+            loss = criterion(model(images), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        stats = {name: float(value) for name, value in criterion.stats.items()}  # +
+        criterion.reset_stats()  # +
+        print(f"epoch {epoch}: {stats['share_capped']:.1%} of {stats['synthetic']:.0f} synthetic samples capped")  # +
+    tracker.detach()  # +
+    return model
+
+
+if __name__ == "__main__":
+    train(sys.argv[1])

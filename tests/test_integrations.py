@@ -1,0 +1,57 @@
+"""The scripts in ``integrations``, run as a reader of them would."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from timm_runs import image_folder, one_thread
+
+FOLDER = Path(__file__).parents[1] / "integrations"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return image_folder(tmp_path_factory.mktemp("data"))
+
+
+def python(*arguments):
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=one_thread(), check=False)
+
+
+def test_the_plain_loop_trains_and_tells_what_was_capped(data):
+    done = python(FOLDER / "plain_loop.py", data)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["epoch 0", "epoch 1", "epoch 2"]
+    assert all(line.endswith("of 28 synthetic samples capped") for line in lines)
+
+
+def test_the_method_is_twelve_lines_of_the_plain_loop():
+    assert sum(line.endswith("# +") for line in (FOLDER / "plain_loop.py").read_text().splitlines()) == 12
+
+
+def count(folder):
+    return {path.name: len(list(path.iterdir())) for path in sorted(folder.iterdir())}
+
+
+def test_an_imbalanced_folder_and_its_oversampled_twin(data, tmp_path):
+    for name, *flags in (["imbalanced"], ["again"], ["equal", "--oversample"]):
+        done = python(FOLDER / "imbalanced_folder.py", data, tmp_path / name, "one=20", "three=4", *flags)
+        assert done.returncode == 0, done.stderr
+    assert count(tmp_path / "imbalanced" / "train") == {"one": 20, "three": 4}
+    assert count(tmp_path / "equal" / "train") == {"one": 20, "three": 20}
+    assert count(tmp_path / "equal" / "validation") == count(data / "validation")
+    assert len({path.read_bytes() for path in (tmp_path / "equal" / "train" / "three").iterdir()}) == 4
+    names = [sorted(path.name for path in (tmp_path / name).rglob("*.png")) for name in ("imbalanced", "again")]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"), [("one=25", "holds 24 images"), ("tree=1", "holds 0 images"), ("one", "holds 0")]
+)
+def test_a_class_that_is_not_there_is_told(pair, message, data, tmp_path):
+    done = python(FOLDER / "imbalanced_folder.py", data, tmp_path / "out", pair)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "out").exists()
