@@ -4,8 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import timm
+import torch
+from sklearn.metrics import roc_auc_score
 from timm_runs import image_folder, one_thread
+from torchvision.datasets import ImageFolder
 
 FOLDER = Path(__file__).parents[1] / "integrations"
 
@@ -29,6 +34,21 @@ def test_the_plain_loop_trains_and_tells_what_was_capped(data):
 
 def test_the_method_is_twelve_lines_of_the_plain_loop():
     assert sum(line.endswith("# +") for line in (FOLDER / "plain_loop.py").read_text().splitlines()) == 12
+
+
+def test_the_auroc_of_a_checkpoint_is_that_of_its_scores(data, tmp_path):
+    torch.manual_seed(0)
+    model = timm.create_model("test_resnet", num_classes=3).eval()
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "model.pth.tar")
+    arguments = ["--model", "test_resnet", "--img-size", "32", "--checkpoint", str(tmp_path / "model.pth.tar")]
+    done = python(FOLDER / "auroc.py", data / "train", *arguments)
+    assert done.returncode == 0, done.stderr
+    train_set = ImageFolder(data / "train", timm.data.create_transform(32, crop_pct=0.95))
+    images, labels = zip(*train_set, strict=True)
+    with torch.inference_mode():
+        scores = model(torch.stack(images)).softmax(1).numpy()
+    parts = [roc_auc_score(np.array(labels) == c, scores[:, c]) for c in range(3)]
+    assert done.stdout == f"AUROC {np.mean(parts):.4f} of 44 images\n"
 
 
 def count(folder):

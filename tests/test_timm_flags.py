@@ -19,6 +19,7 @@ ON = Options(smote="smote")
         ({"smote": "smote", "cap": "constant", "centroids": "batch"}, "--centroids has no meaning with --cap constant"),
         ({"smote": "smote", "triplet_margin": 1.0}, "--triplet-margin has no meaning without --triplet-epochs"),
         ({"smote": "smote", "smote_kk": 1}, "unknown options of the method: smote_kk"),
+        ({"smote": None, "cap": None}, "--smote needs synthetic samples"),
         ({"smote": "svm"}, r"--smote must be one of \('smote', 'borderline', 'adasyn'\); got 'svm'"),
     ],
 )

@@ -62,15 +62,16 @@ class Options:
         unknown = sorted(given.keys() - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise ValueError(f"unknown options of the method: {', '.join(unknown)}. clesmote-timm --help lists them.")
+        given = {name: value for name, value in given.items() if value is not None}  # as a YAML file may have it
         options = cls(**given)
         for name, known in _CHOICES.items():
-            if getattr(options, name) not in (*known, None):  # as args.yaml may have it
-                raise ValueError(f"{_flag(name)} must be one of {known}; got {getattr(options, name)!r}.")
+            if name in given and given[name] not in known:
+                raise ValueError(f"{_flag(name)} must be one of {known}; got {given[name]!r}.")
         default = cls()
         set_to = {name for name in given if getattr(options, name) != getattr(default, name)}
         if options.smote is None and options.smote_plan is None:
             raise ValueError(
-                f"{_flag(min(given))} needs synthetic samples: add --smote {{{','.join(get_args(Sampler))}}}, or --smote-plan with a file "
+                f"{_flag(min(given, default='smote'))} needs synthetic samples: add --smote {{{','.join(get_args(Sampler))}}}, or --smote-plan with a file "
                 "that exists."
             )
         if options.cap == "none" and (useless := sorted(n for n in set_to if n.startswith(("cap_", "centroids")))):

@@ -1,0 +1,37 @@
+"""AUROC of a timm checkpoint: ``python integrations/auroc.py DATA/test --model resnet18 --checkpoint FILE``.
+
+Of several classes, the mean of each against the rest. timm's validate.py gives accuracies, which hide imbalance.
+"""
+
+import argparse
+
+import timm
+import torch
+from sklearn.metrics import roc_auc_score
+from timm.data import create_dataset, create_transform, resolve_data_config
+from torch.utils.data import DataLoader
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--img-size", type=int)
+    args = parser.parse_args()
+    dataset = create_dataset("", root=args.folder, search_split=False)
+    model = timm.create_model(
+        args.model, num_classes=len(dataset.reader.class_to_idx), checkpoint_path=args.checkpoint
+    ).eval()
+    dataset.transform = create_transform(**resolve_data_config(vars(args), model=model))
+    scores, labels = zip(
+        *((model(images).softmax(1), target) for images, target in DataLoader(dataset, 64)), strict=True
+    )
+    scores, labels = torch.cat(scores), torch.cat(labels)
+    scores = scores[:, 1] if scores.shape[1] == 2 else scores
+    print(f"AUROC {roc_auc_score(labels, scores, multi_class='ovr'):.4f} of {len(labels)} images")
+
+
+if __name__ == "__main__":
+    main()
