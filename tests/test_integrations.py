@@ -43,7 +43,8 @@ def test_the_auroc_of_a_checkpoint_is_that_of_its_scores(data, tmp_path):
     arguments = ["--model", "test_resnet", "--img-size", "32", "--checkpoint", str(tmp_path / "model.pth.tar")]
     done = python(FOLDER / "auroc.py", data / "train", *arguments)
     assert done.returncode == 0, done.stderr
-    train_set = ImageFolder(data / "train", timm.data.create_transform(32, crop_pct=0.95))
+    config = timm.data.resolve_data_config({"img_size": 32}, model=model)
+    train_set = ImageFolder(data / "train", timm.data.create_transform(**config))
     images, labels = zip(*train_set, strict=True)
     with torch.inference_mode():
         scores = model(torch.stack(images)).softmax(1).numpy()

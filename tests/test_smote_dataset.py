@@ -540,6 +540,46 @@ def test_a_function_of_the_raw_image_gives_the_features(returns: Callable[[np.nd
         np.testing.assert_array_equal(getattr(by_function.plan, name), getattr(by_rows.plan, name))
 
 
+def test_a_cache_reads_each_parent_once_and_changes_no_item() -> None:
+    images, labels = float_images({0: 30, 1: 8, 2: 9})
+    plain, cached = Items(list(images), labels), Items(list(images), labels)
+    sets = [SMOTEDataset(base, cache_mb=megabytes) for base, megabytes in ((plain, 0), (cached, 1))]
+    for base in (plain, cached):
+        base.reads.clear()
+    synthetic = np.flatnonzero(sets[0].is_synthetic).tolist()
+    for _ in range(2):
+        for index in synthetic:
+            assert np.array_equal(sets[0][index][0], sets[1][index][0])
+    plan = sets[0].plan
+    assert sorted(cached.reads) == sorted({*plan.base.tolist(), *plan.neighbor.tolist()})
+    assert len(plain.reads) == 4 * len(plan)
+
+
+def test_a_transform_that_writes_into_its_image_does_not_reach_the_cache() -> None:
+    def blacken(image: np.ndarray) -> np.ndarray:
+        image[:] = 0
+        return image
+
+    images, labels = float_images({0: 30, 1: 2})
+    options = {"small_class": "duplicate", "cache_mb": 1}
+    train_set = SMOTEDataset(Items([image.copy() for image in images], labels), **options)
+    expected = synthetic_images(train_set)
+    train_set.transform = blacken
+    assert not synthetic_images(train_set).any()
+    train_set.transform = None
+    assert np.array_equal(synthetic_images(train_set), expected)
+
+
+def test_a_new_epoch_of_the_base_empties_the_cache() -> None:
+    images, labels = float_images({0: 30, 1: 8})
+    base = Items(list(images), labels)
+    base.set_epoch = lambda epoch: base.images.__setitem__(slice(None), [image * 0 for image in images])  # type: ignore[attr-defined]
+    train_set = SMOTEDataset(base, cache_mb=1)
+    assert synthetic_images(train_set).any()
+    train_set.set_epoch(1)
+    assert not synthetic_images(train_set).any()
+
+
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 
@@ -964,43 +1004,3 @@ def test_in_a_distributed_run_a_sampler_without_a_seed_is_refused(tmp_path: Path
         assert len(SMOTEDataset(base, sampler=SMOTE(random_state=0))) == 40
     finally:
         dist.destroy_process_group()
-
-
-def test_a_cache_reads_each_parent_once_and_changes_no_item() -> None:
-    images, labels = float_images({0: 30, 1: 8, 2: 9})
-    plain, cached = Items(list(images), labels), Items(list(images), labels)
-    sets = [SMOTEDataset(base, cache_mb=megabytes) for base, megabytes in ((plain, 0), (cached, 1))]
-    for base in (plain, cached):
-        base.reads.clear()
-    synthetic = np.flatnonzero(sets[0].is_synthetic).tolist()
-    for _ in range(2):
-        for index in synthetic:
-            assert np.array_equal(sets[0][index][0], sets[1][index][0])
-    plan = sets[0].plan
-    assert sorted(cached.reads) == sorted({*plan.base.tolist(), *plan.neighbor.tolist()})
-    assert len(plain.reads) == 4 * len(plan)
-
-
-def test_a_transform_that_writes_into_its_image_does_not_reach_the_cache() -> None:
-    def blacken(image: np.ndarray) -> np.ndarray:
-        image[:] = 0
-        return image
-
-    images, labels = float_images({0: 30, 1: 2})
-    options = {"small_class": "duplicate", "cache_mb": 1}
-    train_set = SMOTEDataset(Items([image.copy() for image in images], labels), **options)
-    expected = synthetic_images(train_set)
-    train_set.transform = blacken
-    assert not synthetic_images(train_set).any()
-    train_set.transform = None
-    assert np.array_equal(synthetic_images(train_set), expected)
-
-
-def test_a_new_epoch_of_the_base_empties_the_cache() -> None:
-    images, labels = float_images({0: 30, 1: 8})
-    base = Items(list(images), labels)
-    base.set_epoch = lambda epoch: base.images.__setitem__(slice(None), [image * 0 for image in images])  # type: ignore[attr-defined]
-    train_set = SMOTEDataset(base, cache_mb=1)
-    assert synthetic_images(train_set).any()
-    train_set.set_epoch(1)
-    assert not synthetic_images(train_set).any()

@@ -176,7 +176,13 @@ def test_the_plan_of_a_resumed_run_yields_to_a_named_one(data, tmp_path):
 def test_normalised_images_are_those_of_timms_prefetching_loader(data):
     loaders = [
         create_loader(
-            base(data), 32, 44, num_workers=0, persistent_workers=False, use_prefetcher=True, device=torch.device("cpu")
+            base(data),
+            (3, 32, 32),
+            44,
+            num_workers=0,
+            persistent_workers=False,
+            use_prefetcher=True,
+            device=torch.device("cpu"),
         )
         for _ in range(2)
     ]

@@ -32,16 +32,17 @@ def reference(data, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_flags_the_script_runs_as_alone(kind, data, tmp_path):
-    alone = run_alone(kind, data, tmp_path / "alone", "--epochs", "2")
-    assert run(kind, data, tmp_path / "with", [], "--epochs", "2") == alone
+    options = ["--epochs", "2", "--workers", "1"]  # several versions of timm cannot do without a worker
+    alone = run_alone(kind, data, tmp_path / "alone", *options)
+    assert run(kind, data, tmp_path / "with", [], *options) == alone
     assert "clesmote" not in (tmp_path / "with" / "run" / "args.yaml").read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_where_nothing_is_synthetic_the_losses_are_those_of_the_script_alone(kind, data, tmp_path):
-    alone = run(kind, data, tmp_path / "alone", [], "--epochs", "2", "--smoothing", "0")
-    flags = [*SMOTE, "--smote-strategy", "one=24"]  # as many as there are
-    rows = run(kind, data, tmp_path / "with", flags, "--epochs", "2", "--smoothing", "0")
+    options = ["--epochs", "2", "--workers", "1", "--smoothing", "0"]
+    alone = run(kind, data, tmp_path / "alone", [], *options)
+    rows = run(kind, data, tmp_path / "with", [*SMOTE, "--smote-strategy", "one=24"], *options)  # as many as there are
     assert [row["train_synthetic"] for row in rows] == [0, 0]
     for name in ("train_loss", "eval_loss", "eval_top1"):
         assert [row[name] for row in rows] == [row[name] for row in alone]
@@ -147,10 +148,10 @@ def test_warm_up_caps_nothing(data, tmp_path):
 @pytest.mark.parametrize("smoothing", ["0", "0.1"])
 def test_label_smoothing_is_taken_over(smoothing, data, tmp_path):
     flags = ["--smote", "smote", "--smote-strategy", "one=24"]
-    rows = run("old", data, tmp_path / "with", flags, "--smoothing", smoothing)
-    alone = run("old", data, tmp_path / "alone", [], "--smoothing", smoothing)
+    rows = run("old", data, tmp_path / "with", flags, "--smoothing", smoothing, "--workers", "1")
+    alone = run("old", data, tmp_path / "alone", [], "--smoothing", smoothing, "--workers", "1")
     assert losses(rows) == pytest.approx(losses(alone), rel=1e-5)
-    plain = run("old", data, tmp_path / "plain", [], "--smoothing", "0.3")
+    plain = run("old", data, tmp_path / "plain", [], "--smoothing", "0.3", "--workers", "1")
     assert losses(rows) != pytest.approx(losses(plain), rel=1e-2)
 
 
@@ -227,6 +228,8 @@ def test_pretraining_comes_before_the_first_epoch_and_reaches_the_moving_average
     ],
 )
 def test_families_with_special_heads_train(model, arguments, data, tmp_path):
+    if model not in timm.list_models():
+        pytest.skip(f"this timm has no {model}")
     size = {"crossvit_tiny_240": "240", "efficientvim_m1": "64", "resnet50_clip": "64"}.get(model, "32")
     extra = ["--model-kwargs", *arguments] if arguments else []
     rows = run("old", data, tmp_path, SMOTE, "--model", model, "--img-size", size, "--batch-size", "24", *extra)

@@ -100,7 +100,7 @@ class Stages:
     def create_loader(self, *values: Any, **keywords: Any) -> Any:
         """The script's loader."""
         if self.options is not None:
-            # timm asks for workers that live on also where there are none (--workers 0), which torch refuses
+            # timm up to 1.0.28 asks for workers that live on where there are none (--workers 0), which torch refuses
             keywords.setdefault("persistent_workers", keywords.get("num_workers", 1) > 0)
         return self.original["create_loader"](*values, **keywords)
 
