@@ -8,7 +8,7 @@ import torch
 
 collect_ignore = ["tests/timm_scripts"]  # run as scripts
 if importlib.util.find_spec("timm.task") is None:
-    collect_ignore.append("clesmote_losses/hosts/timm_task.py")  # for timm 1.0.23 and newer
+    collect_ignore.append("clesmote_losses/hosts/timm_task.py")  # for timm 1.0.27 and newer
 
 
 def pytest_configure() -> None:

@@ -1,6 +1,6 @@
 """CLE-SMOTE in a loop written by hand: ``python integrations/plain_loop.py DATA``, with images in ``DATA/train/CLASS/``.
 
-The twelve lines that end in ``# +`` are the method; without them this is a plain training loop.
+The eleven lines that end in ``# +`` are the method; without them this is a plain training loop.
 """
 
 import sys
@@ -17,9 +17,10 @@ from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset,
 
 def train(folder: str, model_name: str = "resnet18", size: int = 64, epochs: int = 3) -> torch.nn.Module:
     as_float = [v2.Resize((size, size)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
-    augmentation, evaluation = v2.Compose([v2.RandomHorizontalFlip(), *as_float]), v2.Compose(as_float)  # +
+    augmentation, evaluation = v2.Compose([v2.RandomHorizontalFlip(), *as_float]), v2.Compose(as_float)
     train_set = ImageFolder(f"{folder}/train", augmentation)
     model = timm.create_model(model_name, num_classes=len(train_set.classes))
+    criterion = torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     train_set = SMOTEDataset(train_set, sampler=SMOTE(random_state=0), image_size=size)  # +
     TripletPretrainer(model, sampling="batch").fit(train_set, epochs=1)  # +

@@ -86,10 +86,9 @@ def test_the_integration_script_trains_with_workers_that_are_spawned(data, tmp_p
         "    multiprocessing.set_start_method('spawn')\n"
         f"    runpy.run_path({str(ROOT / 'integrations' / 'timm_train.py')!r}, run_name='__main__')\n"
     )
-    arguments = [*SMOTE, *command("old", data, tmp_path), "--workers", "1", "--smote-redraw", "epoch"]
-    arguments = ["--smote-redraw", "epoch", *arguments[:-2]]
+    arguments = [*SMOTE, "--smote-redraw", "epoch", *command("old", data, tmp_path), "--workers", "2", "--epochs", "2"]
     subprocess.run([sys.executable, launcher, *arguments], check=True, env=one_thread())
-    assert summary(tmp_path)[0]["train_synthetic"] == 28
+    assert [row["train_synthetic"] for row in summary(tmp_path)] == [28, 28]
 
 
 def test_a_run_that_is_killed_leaves_whole_files_and_can_be_resumed(data, tmp_path):

@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gloo import in_two_processes
 from PIL import Image
-from timm.data import create_dataset, create_loader
+from timm.data import create_dataset
 from timm_runs import image_folder
 
 from clesmote_losses import SMOTEPlan
-from clesmote_losses.hosts.timm_data import Normalized, description, from_rank_0, read_strata, training_set
+from clesmote_losses.hosts.timm_data import description, read_strata, training_set
 from clesmote_losses.hosts.timm_flags import Options
 
 SMOTE = {"smote": "smote"}
@@ -171,37 +170,3 @@ def test_the_plan_of_a_resumed_run_yields_to_a_named_one(data, tmp_path):
     assert named.options["random_state"] == 0
     resumed = training_set(base(data), Options(**SMOTE, smote_seed=1), resumed_plan=plans[1]).plan
     assert resumed.lam.tolist() == SMOTEPlan.load(plans[1]).lam.tolist()
-
-
-def test_normalised_images_are_those_of_timms_prefetching_loader(data):
-    loaders = [
-        create_loader(
-            base(data),
-            (3, 32, 32),
-            44,
-            num_workers=0,
-            persistent_workers=False,
-            use_prefetcher=True,
-            device=torch.device("cpu"),
-        )
-        for _ in range(2)
-    ]
-    (batch, _) = next(iter(loaders[0]))
-    dataset = loaders[1].dataset
-    transform = Normalized(dataset.transform, loaders[1].mean, loaders[1].std)
-    raw = base(data)
-    images = torch.stack([transform(raw[i][0]) for i in range(len(raw))])
-    torch.testing.assert_close(images, batch)
-    assert dataset.transform(raw[0][0]).dtype in (np.uint8, torch.uint8)  # the case is not degenerate
-
-
-def share(rank):
-    value = from_rank_0(lambda: f"made on rank {rank}")
-    try:
-        from_rank_0(lambda: [][rank])
-    except IndexError as error:
-        return value, str(error)
-
-
-def test_rank_0_makes_and_all_get_it_or_its_error(tmp_path):
-    assert in_two_processes(share, tmp_path) == [("made on rank 0", "list index out of range")] * 2

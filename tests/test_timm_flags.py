@@ -3,8 +3,12 @@
 from argparse import Namespace
 
 import pytest
+import torch
 import yaml
+from imblearn.over_sampling import SMOTE
+from torch.utils.data import TensorDataset
 
+from clesmote_losses import SMOTEDataset
 from clesmote_losses.hosts.timm_flags import Options, check_script_arguments, flag_parser, misplaced_flag, told_in_flags
 
 ON = Options(smote="smote")
@@ -19,7 +23,8 @@ ON = Options(smote="smote")
         ({"smote": "smote", "cap": "constant", "centroids": "batch"}, "--centroids has no meaning with --cap constant"),
         ({"smote": "smote", "triplet_margin": 1.0}, "--triplet-margin has no meaning without --triplet-epochs"),
         ({"smote": "smote", "smote_kk": 1}, "unknown options of the method: smote_kk"),
-        ({"smote": None, "cap": None}, "--smote needs synthetic samples"),
+        ({"smote_plan": "p", "smote_k": 2}, "--smote-k has no meaning without --smote"),
+        ({"smote": None, "cap": None}, "--cap needs synthetic samples"),
         ({"smote": "svm"}, r"--smote must be one of \('smote', 'borderline', 'adasyn'\); got 'svm'"),
     ],
 )
@@ -50,6 +55,7 @@ def test_flags_are_parsed_to_options_of_their_names_and_survive_yaml():
         ({"kd_model_name": "resnet50"}, "--kd-model-name"),
         ({"naflex_loader": True}, "--naflex-loader"),
         ({"torchscript": True}, "--torchscript"),
+        ({"dataset": "hfds/mnist"}, "--dataset hfds/mnist"),
         ({"dataset": "wds/train"}, "--dataset wds/train"),
         ({"dataset": "tfds/mnist"}, "--dataset tfds/mnist"),
         ({"dataset": "hfids/mnist"}, "--dataset hfids/mnist"),
@@ -83,11 +89,51 @@ def test_a_flag_of_the_method_among_those_of_the_script_is_found():
     assert misplaced_flag(["--lr", "1", "--cap", "2"], "parser.add_argument('--cap')") is None  # the script's own
 
 
-def test_errors_of_the_library_are_told_in_the_words_of_the_command_line():
-    with (
-        pytest.raises(SystemExit, match=r"pass --smote-image-size \(height, width\)"),
-        told_in_flags(),
-    ):
-        raise ValueError("pass image_size=(height, width)")
+def test_a_recorded_run_gives_way_to_the_command_line():
+    recorded = Options("smote", cap_beta=0.5, triplet_epochs=2, triplet_lr=0.1).recorded()
+    options = Options.from_given({"cap": "none", "triplet_epochs": 0}, recorded)
+    assert (options.cap, options.triplet_epochs, options.smote) == ("none", 0, "smote")
+    with pytest.raises(ValueError, match="--cap-beta has no meaning with --cap none"):
+        Options.from_given({"cap": "none", "cap_beta": 0.2}, recorded)
+
+
+def base(images):
+    return TensorDataset(images, torch.tensor([0] * 20 + [1] * 6 + [2] * 4))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"small_class": "error"},
+            "4 sample.*6 are needed for --smote-k 5 .*a smaller --smote-k, --smote-small-class shrink_k",
+        ),
+        ({"small_class": "duplicate", "plan": "other"}, "other flags: .*Drop the flags that differ"),
+        ({"plan": "strange"}, "for another data set.*Name another --smote-plan file"),
+        (
+            {"plan": "other", "sampler": None, "redraw": "epoch"},
+            "--smote-redraw epoch with --smote-plan needs --smote too",
+        ),
+    ],
+)
+def test_errors_of_the_library_are_told_in_the_words_of_the_command_line(options, message):
+    images = torch.rand(30, 3, 4, 4)
+    plans = {
+        "other": SMOTEDataset(base(images), sampler=SMOTE(k_neighbors=2, random_state=0)).plan,
+        "strange": SMOTEDataset(TensorDataset(images, torch.tensor([0] * 20 + [1] * 10))).plan,
+    }
+    options = {"sampler": SMOTE(random_state=0), **options, "plan": plans.get(options.get("plan"))}
+    with pytest.raises(SystemExit, match=message), told_in_flags():
+        SMOTEDataset(base(images), **options)
+
+
+def test_images_of_unequal_size_ask_for_the_flag():
+    sizes = [torch.rand(3, 4 + i % 2, 4) for i in range(12)]
+    items = [(image, int(i >= 8)) for i, image in enumerate(sizes)]
+    with pytest.raises(SystemExit, match="pass --smote-image-size HxW"), told_in_flags():
+        SMOTEDataset(items, labels=[label for _, label in items], sampler=SMOTE(k_neighbors=2, random_state=0))
+
+
+def test_a_bug_keeps_its_traceback():
     with pytest.raises(RuntimeError, match="a bug"), told_in_flags():
         raise RuntimeError("a bug")

@@ -1,13 +1,15 @@
 """timm's train.py by flags: the modes people train in, on a script of each kind."""
 
+import shutil
+
 import numpy as np
 import pytest
 import timm
 import torch
 import yaml
-from timm_runs import KINDS, SMOTE, image_folder, losses, run, run_alone, skip_unless_timm_has
+from timm_runs import KINDS, SCRIPTS, SMOTE, image_folder, losses, run, run_alone, skip_unless_timm_has
 
-from clesmote_losses import SMOTEPlan
+from clesmote_losses import ClassCentroidTracker, SMOTEPlan
 
 PLAIN = ("--no-aug", "--smoothing", "0")
 
@@ -80,6 +82,9 @@ def test_a_recorded_run_is_repeated_from_its_args_yaml(kind, data, tmp_path):
     other = run(kind, data, tmp_path / "o", ["--smote-seed", "4"], "-c", str(tmp_path / "first" / "run" / "args.yaml"))
     assert again == rows
     assert losses(other) != losses(rows)
+    plain = run(kind, data, tmp_path / "p", ["--cap", "none"], "-c", str(tmp_path / "first" / "run" / "args.yaml"))
+    assert "train_share_capped" not in plain[0]
+    assert plain[0]["train_synthetic"] == 28
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -136,8 +141,7 @@ def test_every_sampler_and_cap_trains(kind, flags, data, tmp_path):
     flags = [str(tmp_path / "rows.npy") if flag == "FEATURES" else flag for flag in flags]
     rows = run(kind, data, tmp_path, flags, "--epochs", "2", "--workers", "2")
     assert all(row["train_synthetic"] > 10 and row["train_loss"] > 0 for row in rows)
-    if "none" in flags:
-        assert all(row["train_capped"] == 0 for row in rows)
+    assert all(("train_mean_cap" in row) == ("none" not in flags) for row in rows)
 
 
 def test_warm_up_caps_nothing(data, tmp_path):
@@ -155,6 +159,74 @@ def test_label_smoothing_is_taken_over(smoothing, data, tmp_path):
     assert losses(rows) != pytest.approx(losses(plain), rel=1e-2)
 
 
+def variant(tmp_path, kind, old, new):
+    """A derivative of a script, beside what it imports; the loss of its only epoch."""
+    text = (SCRIPTS / f"{kind}_train.py").read_text()
+    assert old in text
+    (tmp_path / "variant.py").write_text(text.replace(old, new))
+    shutil.copy(SCRIPTS / "script_arguments.py", tmp_path)
+    return tmp_path / "variant.py"
+
+
+def test_a_loss_of_the_scripts_own_hands_its_options_over(data, tmp_path):
+    own = "torch.nn.CrossEntropyLoss()\n"
+    weighted = "torch.nn.CrossEntropyLoss(torch.tensor([9.0, 1.0, 1.0]), label_smoothing=0.2, ignore_index=2)\n"
+    script = variant(tmp_path, "old", own, weighted)
+    arguments = ["--smoothing", "0", "--workers", "1"]
+    nothing = [*SMOTE, "--smote-strategy", "one=24"]
+    alone = run("old", data, tmp_path / "alone", [], *arguments, script=script)
+    assert losses(run("old", data, tmp_path / "with", nothing, *arguments, script=script)) == losses(alone)
+    assert losses(run("old", data, tmp_path / "plain", nothing, *arguments)) != losses(alone)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("torch.nn.MultiMarginLoss()", "trains with MultiMarginLoss"),
+        ("torch.nn.CrossEntropyLoss(reduction='sum')", "averaged"),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loss_that_ours_cannot_take_the_place_of_is_refused(kind, loss, message, data, tmp_path):
+    script = variant(tmp_path, kind, "torch.nn.CrossEntropyLoss()\n", f"{loss}\n")
+    with pytest.raises(SystemExit, match=message):
+        run(kind, data, tmp_path, SMOTE, "--smoothing", "0", script=script)
+
+
+def test_a_loader_of_the_scripts_own_need_not_know_all_of_timms_options(data, tmp_path):
+    script = variant(
+        tmp_path,
+        "old",
+        "\n\ndef main():",
+        "\n\ntimms = create_loader\n\n\ndef create_loader(dataset, is_training=False, no_aug=False, crop_pct=None, **common):\n"
+        "    assert 'persistent_workers' not in common\n"
+        "    return timms(dataset, is_training=is_training, no_aug=no_aug, crop_pct=crop_pct, **common)\n\n\ndef main():",
+    )
+    assert run("old", data, tmp_path, SMOTE, "--workers", "1", script=script)[0]["train_synthetic"] == 28
+
+
+@pytest.mark.parametrize("flag", [["--mixup", "0.2"], ["--bce-loss"]], ids=" ".join)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_cannot_go_along_is_refused_before_anything_is_written(kind, flag, data, tmp_path):
+    with pytest.raises(SystemExit, match=f"{flag[0]} .*: drop it"):
+        run(kind, data, tmp_path / "out", SMOTE, *flag)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refresh_runs_under_the_autocast_of_the_training(data, tmp_path, monkeypatch):
+    seen = []
+    refresh = ClassCentroidTracker.refresh
+
+    def watched(*values, **options):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        refresh(*values, **options)
+
+    monkeypatch.setattr(ClassCentroidTracker, "refresh", watched)
+    for folder, arguments in (("plain", []), ("amp", ["--amp"])):
+        run("old", data, tmp_path / folder, SMOTE, *arguments)
+    assert seen == [False, True]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("centroids", ["epoch", "online"])
 def test_a_resumed_run_equals_the_uninterrupted_one(kind, centroids, data, tmp_path):
@@ -167,6 +239,15 @@ def test_a_resumed_run_equals_the_uninterrupted_one(kind, centroids, data, tmp_p
     assert resumed == whole[2:]
     assert whole[2]["train_capped"] > 0
     assert whole[2]["train_without_centroid"] == 0
+
+
+def test_to_resume_without_the_flags_is_warned_of(data, tmp_path, caplog):
+    run("old", data, tmp_path / "part", SMOTE)
+    checkpoint = str(tmp_path / "part" / "run" / "last.pth.tar")
+    for flags, warnings in (SMOTE, 0), ([], 1):
+        caplog.clear()
+        run("old", data, tmp_path / f"rest{warnings}", flags, "--resume", checkpoint, "--epochs", "2", "--workers", "1")
+        assert sum("goes on without it" in message for message in caplog.messages) == warnings
 
 
 def test_online_centroids_that_are_lost_leave_one_epoch_uncapped(data, tmp_path):
@@ -194,23 +275,41 @@ def test_the_plan_of_a_resumed_run_is_that_of_its_folder(data, tmp_path):
     plan.save(folder / "smote-plan.safetensors")
     run("old", data, tmp_path / "rest", SMOTE, "--epochs", "2", "--resume", str(folder / "last.pth.tar"))
     assert set(SMOTEPlan.load(tmp_path / "rest/run/smote-plan.safetensors").lam) == {0.25}
-    with pytest.raises(SystemExit, match="made with other options"):
+    with pytest.raises(SystemExit, match="made with other flags"):
         run("old", data, tmp_path, [*SMOTE, "--smote-k", "2"], "--resume", str(folder / "last.pth.tar"))
+
+
+def pretrained(kind, data, folder, *arguments):
+    """The weights that the pretraining left, after an epoch that changes none, and the run's checkpoint."""
+    flags = [*SMOTE, "--triplet-epochs", "1", "--triplet-lr", "0.01", "--triplet-checkpoint", str(folder) + ".pt"]
+    run(kind, data, folder, flags, "--lr", "0", *arguments)
+    state = torch.load(str(folder) + ".pt", weights_only=True)
+    assert len(state["history"]) == 1
+    weights = {name.removeprefix("0."): tensor for name, tensor in state["trained"].items()}
+    return weights, torch.load(folder / "run" / "last.pth.tar", weights_only=False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pretraining_comes_before_the_first_epoch_and_reaches_the_moving_average(kind, data, tmp_path):
-    flags = [*SMOTE, "--triplet-epochs", "1", "--triplet-lr", "0.01", "--triplet-checkpoint", str(tmp_path / "t.pt")]
-    for folder, arguments in (("first", []), ("second", ["--no-prefetcher", "--amp"])):
-        run(kind, data, tmp_path / folder, flags, "--lr", "0", "--model-ema", *arguments)
-    pretrained = torch.load(tmp_path / "t.pt", weights_only=True)
-    trained = {name.removeprefix("0."): tensor for name, tensor in pretrained["trained"].items()}
-    stored = torch.load(tmp_path / "second" / "run" / "last.pth.tar", weights_only=False)
-    assert len(pretrained["history"]) == 1  # the second run found it done
-    for name, parameter in timm.create_model("test_resnet", num_classes=3).named_parameters():
-        assert torch.equal(stored["state_dict"][name], trained[name])
-        torch.testing.assert_close(stored["state_dict_ema"][name], trained[name])
-        assert name.startswith("fc") or not torch.equal(trained[name], parameter)
+    weights, stored = pretrained(kind, data, tmp_path / "a", "--model-ema")
+    model = timm.create_model("test_resnet", num_classes=3)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(stored["state_dict"][name], weights[name])
+        torch.testing.assert_close(stored["state_dict_ema"][name], weights[name])
+        assert name.startswith("fc") or not torch.equal(weights[name], parameter)
+    model.load_state_dict(stored["state_dict_ema"])  # strict
+    (tmp_path / "a" / "run" / "summary.csv").unlink()
+    again, _ = pretrained(kind, data, tmp_path / "a", "--model-ema")  # found done
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_pretraining_follows_prefetching_seed_augmentation_and_autocast_of_the_script(data, tmp_path):
+    arguments = ([], ["--no-prefetcher"], ["--amp"], ["--no-aug"], ["--seed", "7"])
+    weights = [
+        pretrained("old", data, tmp_path / str(i), *extra)[0]["conv1.0.weight"] for i, extra in enumerate(arguments)
+    ]
+    rounding, autocast, *others = [float((other - weights[0]).norm()) for other in weights[1:]]
+    assert 0 < rounding < autocast / 2 < min(others) / 2
 
 
 @pytest.mark.parametrize(

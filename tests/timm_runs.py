@@ -40,16 +40,18 @@ def skip_unless_timm_has(kind: str) -> None:
             pytest.skip("the tasks of this timm hold no state")
 
 
-def run(kind: str, data: Path, output: Path, flags: Sequence[str], *arguments: str) -> list[dict[str, float]]:
-    """Train in this process; the rows of summary.csv."""
+def run(
+    kind: str, data: Path, output: Path, flags: Sequence[str], *arguments: str, script: Path | None = None
+) -> list[dict[str, float]]:
+    """Train in this process, with the script of that kind or a variant of it; the rows of summary.csv."""
     skip_unless_timm_has(kind)
     before = list(sys.path), list(sys.argv), set(sys.modules)
     try:
-        main([*flags, *command(kind, data, output), *arguments])
+        main([*flags, *command(kind, data, output, script), *arguments])
     finally:
         sys.path[:], sys.argv[:] = before[:2]
         for name in set(sys.modules) - before[2]:
-            if str(SCRIPTS) in str(getattr(sys.modules[name], "__file__", "")):
+            if name in ("variant", "script_arguments", *(f"{kind}_train" for kind in KINDS)):
                 del sys.modules[name]
     return summary(output)
 
@@ -61,8 +63,8 @@ def run_alone(kind: str, data: Path, output: Path, *arguments: str) -> list[dict
     return summary(output)
 
 
-def command(kind: str, data: Path, output: Path) -> list[str]:
-    return [str(SCRIPTS / f"{kind}_train.py"), "--data-dir", str(data), "--output", str(output)]
+def command(kind: str, data: Path, output: Path, script: Path | None = None) -> list[str]:
+    return [str(script or SCRIPTS / f"{kind}_train.py"), "--data-dir", str(data), "--output", str(output)]
 
 
 def one_thread() -> dict[str, str]:

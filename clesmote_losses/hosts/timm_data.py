@@ -1,24 +1,22 @@
-"""The training set of ``train.py``, wrapped as its flags say, and transforms for what timm's loader normalises after it."""
+"""The training set of ``train.py``, wrapped as its flags say."""
 
 import csv
+import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from clesmote_losses.base_dataset import Transform, find_labels, image_path
+from clesmote_losses.base_dataset import find_labels, image_path
+from clesmote_losses.hosts.ranks import from_rank_0
 from clesmote_losses.hosts.timm_flags import Options
 from clesmote_losses.smote_dataset import SMOTEDataset
 from clesmote_losses.smote_plan import SMOTEPlan
 
-T = TypeVar("T")
+_logger = logging.getLogger(__name__)
 
 
 def training_set(
@@ -58,6 +56,8 @@ def training_set(
     def make() -> SMOTEPlan:
         file = next((Path(f) for f in (options.smote_plan, resumed_plan) if f is not None and Path(f).exists()), None)
         if file is not None:
+            if options.smote_features is not None:
+                _logger.warning("the plan is that of %s; --smote-features is not read", file)
             return SMOTEPlan.load(file)
         if common["sampler"] is None:
             raise ValueError(f"--smote-plan {options.smote_plan} does not exist yet: add --smote to make it.")
@@ -79,23 +79,6 @@ def description(train_set: SMOTEDataset) -> str:
     return f"{real} real and {synthetic} synthetic samples" + (
         f", the latter of the classes {classes}" if classes else ""
     )
-
-
-def from_rank_0(make: Callable[[], T]) -> T:
-    """What ``make()`` gives on rank 0, on every rank; its error too, so that no rank waits for one that has failed."""
-    if not dist.is_initialized():
-        return make()
-    made: list[Any] = [None, None]
-    if dist.get_rank() == 0:
-        try:
-            made[0] = make()
-        except Exception as error:
-            made[1] = error
-    dist.broadcast_object_list(made)
-    if made[1] is not None:
-        raise made[1]
-    result: T = made[0]
-    return result
 
 
 def read_strata(path: str, base: Any) -> NDArray[Any]:
@@ -127,23 +110,6 @@ def read_strata(path: str, base: Any) -> NDArray[Any]:
             raise ValueError(f"{path} has no stratum for image {index} ({'/'.join(parts)}).")
         strata.append(groups[found])
     return np.array(strata)
-
-
-class Normalized:
-    """A transform of timm's prefetching loader, whose uint8 images are normalised only after the data set.
-
-    Args:
-        transform: It gives uint8 images, shape ``(C, H, W)``.
-        mean, std: In grey levels of 0 ... 255, shape ``(C,)``.
-    """
-
-    def __init__(self, transform: Transform, mean: Tensor, std: Tensor) -> None:
-        self.transform = transform
-        self.mean, self.std = (value.detach().float().cpu().reshape(-1, 1, 1) for value in (mean, std))
-
-    def __call__(self, image: Any) -> Tensor:
-        pixels: Tensor = torch.as_tensor(self.transform(image)).float()
-        return (pixels - self.mean) / self.std
 
 
 def _sampler(options: Options, base: Any, groups: NDArray[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
@@ -53,33 +54,40 @@ class Options:
     triplet_checkpoint: str | None = None
 
     @classmethod
-    def from_given(cls, given: dict[str, Any]) -> "Options":
-        """The given flags, the others at their defaults.
+    def from_given(cls, given: dict[str, Any], recorded: dict[str, Any] | None = None) -> "Options":
+        """The given flags, then those of a recorded run, the others at their defaults.
 
         Raises:
             ValueError: If one is unknown, or given without the flag that it belongs to.
         """
-        unknown = sorted(given.keys() - {field.name for field in dataclasses.fields(cls)})
+        both = {name: value for name, value in {**(recorded or {}), **given}.items() if value is not None}
+        unknown = sorted(both.keys() - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise ValueError(f"unknown options of the method: {', '.join(unknown)}. clesmote-timm --help lists them.")
-        given = {name: value for name, value in given.items() if value is not None}  # as a YAML file may have it
-        options = cls(**given)
         for name, known in _CHOICES.items():
-            if name in given and given[name] not in known:
-                raise ValueError(f"{_flag(name)} must be one of {known}; got {given[name]!r}.")
-        default = cls()
-        set_to = {name for name in given if getattr(options, name) != getattr(default, name)}
+            if name in both and both[name] not in known:
+                raise ValueError(f"{_flag(name)} must be one of {known}; got {both[name]!r}.")
+        options, default = cls(**both), cls()
+
+        def useless(*prefixes: str) -> str | None:
+            """The first flag that was given to another value than its default for nothing."""
+            names = (n for n in sorted(given) if n.startswith(prefixes) and given[n] != getattr(default, n))
+            return next(map(_flag, names), None)
+
         if options.smote is None and options.smote_plan is None:
             raise ValueError(
-                f"{_flag(min(given, default='smote'))} needs synthetic samples: add --smote {{{','.join(get_args(Sampler))}}}, or --smote-plan with a file "
-                "that exists."
+                f"{_flag(min(given, default='smote'))} needs synthetic samples: add --smote {{{','.join(get_args(Sampler))}}}, or "
+                "--smote-plan with a file that exists."
             )
-        if options.cap == "none" and (useless := sorted(n for n in set_to if n.startswith(("cap_", "centroids")))):
-            raise ValueError(f"{_flag(useless[0])} has no meaning with --cap none: drop one of the two.")
-        if options.cap == "constant" and "centroids" in set_to:
-            raise ValueError("--centroids has no meaning with --cap constant, which needs none: drop one of the two.")
-        if not options.triplet_epochs and (useless := sorted(n for n in set_to if n.startswith("triplet_"))):
-            raise ValueError(f"{_flag(useless[0])} has no meaning without --triplet-epochs.")
+        search = ("smote_k", "smote_strategy", "smote_seed", "smote_features", "smote_small_class")
+        if options.smote is None and (flag := useless(*search)):
+            raise ValueError(f"{flag} has no meaning without --smote: the plan is made already.")
+        if options.cap == "none" and (flag := useless("cap_", "centroids")):
+            raise ValueError(f"{flag} has no meaning with --cap none: drop one of the two.")
+        if options.cap == "constant" and (flag := useless("centroids")):
+            raise ValueError(f"{flag} has no meaning with --cap constant, which needs none: drop one of the two.")
+        if not options.triplet_epochs and (flag := useless("triplet_")):
+            raise ValueError(f"{flag} has no meaning without --triplet-epochs.")
         return options
 
     @property
@@ -209,6 +217,11 @@ def check_script_arguments(args: argparse.Namespace, options: Options) -> None:
         ("--torchscript", given("torchscript"), "lets no hook listen to the classifier"),
         (
             f"--dataset {given('dataset')}",
+            kind == "hfds",
+            "does not tell its labels without reading its images, and an image folder does",
+        ),
+        (
+            f"--dataset {given('dataset')}",
             kind in ("wds", "tfds", "hfids"),
             "is read as a stream; a blend needs two images by index",
         ),
@@ -223,6 +236,18 @@ def check_script_arguments(args: argparse.Namespace, options: Options) -> None:
             raise ValueError(f"{flag} {reason}: drop it, or the flags of the method.")
 
 
+_WORDS = {  # of the library, and what is typed in their place
+    r"image_size=\(height, width\)": "--smote-image-size HxW",
+    r'small_class="(\w+)"': r"--smote-small-class \1",
+    r"fewer k_neighbors": "a smaller --smote-k",
+    r"k_neighbors=(\d+)": r"--smote-k \1",
+    r'redraw="epoch" with plan= needs sampler= too': "--smote-redraw epoch with --smote-plan needs --smote too",
+    r"options than those of the sampler": "flags",
+    r"Pass one of the two, or make the plan anew": "Drop the flags that differ, or let another --smote-plan file be made",
+    r"Make it anew, or load the plan that belongs to this data set": "Name another --smote-plan file, or delete this one",
+}
+
+
 @contextmanager
 def told_in_flags(*more: type[BaseException]) -> Iterator[None]:
     """End the program with the message of an error alone, in the words of the command line."""
@@ -230,6 +255,6 @@ def told_in_flags(*more: type[BaseException]) -> Iterator[None]:
         yield
     except (TypeError, ValueError, *more) as error:  # type: ignore[misc]  # mypy 2.4 takes the tuple for a value
         message = str(error)
-        for name in ("image_size", "small_class", "features", "plan", "redraw"):
-            message = message.replace(f"{name}=", f"--smote-{name.replace('_', '-')} ")
+        for words, typed in _WORDS.items():
+            message = re.sub(words, typed, message)
         raise SystemExit(f"clesmote-timm: error: {message}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 import yaml  # which timm needs too
 from safetensors.torch import load_file, save_file
@@ -20,8 +21,10 @@ from clesmote_losses.centroids import ClassCentroidTracker
 from clesmote_losses.embeddings import unwrap
 from clesmote_losses.files import written_whole
 from clesmote_losses.hosts.epochs import begin_epoch, end_epoch
-from clesmote_losses.hosts.timm_data import Normalized, description, training_set
+from clesmote_losses.hosts.ranks import from_rank_0
+from clesmote_losses.hosts.timm_data import description, training_set
 from clesmote_losses.hosts.timm_flags import TRIED, Options, check_script_arguments, told_in_flags
+from clesmote_losses.hosts.timm_transforms import evaluation_transform, normalized_transform
 from clesmote_losses.smote_dataset import SMOTEDataset
 from clesmote_losses.triplet import TripletPretrainer
 
@@ -41,6 +44,8 @@ class Stages:
 
     def __init__(self, given: dict[str, Any]) -> None:
         self.given = given
+        self.original: dict[str, Any] = {}
+        self.refusal: str | None = None
         self.args = Namespace()
         self.options: Options | None = None
         self.train_set: SMOTEDataset | None = None
@@ -58,24 +63,35 @@ class Stages:
             parameters = inspect.signature(script.train_one_epoch).parameters
             wanted = ["epoch", "model", "loader", "args", "loss_fn" if "loss_fn" in parameters else "task"]
             missing += [f"train_one_epoch({name}=)" for name in wanted if name not in parameters]
-        if missing and self.given:
-            raise ValueError(
+        if missing:
+            self.refusal = (
                 f"{script.__file__} has no {', '.join(missing)}, so it is no train.py of timm that the flags know. Tried were {TRIED}. "
                 "For a loop of your own see integrations/plain_loop.py."
             )
-        if not missing:
-            self.original = {name: getattr(script, name) for name in _REPLACED}
-            for name in _REPLACED:
+        if missing and self.given:
+            raise ValueError(self.refusal)
+        for name in _REPLACED:
+            if name not in missing:
+                self.original[name] = getattr(script, name)
                 setattr(script, name, getattr(self, name.lstrip("_")))
 
     def parse_args(self) -> tuple[Namespace, str]:
         """The script's arguments, with the method's options among them as ``clesmote``."""
         args, text = self.original["_parse_args"]()
-        given = {**(getattr(args, "clesmote", None) or {}), **self.given}  # args.yaml of an earlier run, as --config
-        if not given:
+        recorded = getattr(args, "clesmote", None)  # of an earlier run's args.yaml, as --config
+        resumed = getattr(args, "resume", None)
+        if not self.given and not recorded:
+            if resumed and (Path(resumed).parent / _PLAN_FILE).exists():
+                _logger.warning(
+                    "%s was trained with the method, and this run goes on without it: add its flags, or -c %s.",
+                    resumed,
+                    Path(resumed).parent / "args.yaml",
+                )
             return args, text
         with told_in_flags():
-            self.options = Options.from_given(given)
+            if self.refusal is not None:
+                raise ValueError(self.refusal)
+            self.options = Options.from_given(self.given, recorded)
             check_script_arguments(args, self.options)
         self.args = args
         args.clesmote = self.options.recorded()
@@ -99,9 +115,9 @@ class Stages:
 
     def create_loader(self, *values: Any, **keywords: Any) -> Any:
         """The script's loader."""
-        if self.options is not None:
-            # timm up to 1.0.28 asks for workers that live on where there are none (--workers 0), which torch refuses
-            keywords.setdefault("persistent_workers", keywords.get("num_workers", 1) > 0)
+        if self.options is not None and keywords.get("num_workers") == 0:
+            # timm up to 1.0.28 asks for workers that live on where there are none, which torch refuses
+            keywords.setdefault("persistent_workers", False)
         return self.original["create_loader"](*values, **keywords)
 
     def train_one_epoch(self, *values: Any, **keywords: Any) -> Any:
@@ -122,17 +138,18 @@ class Stages:
             # most scripts set the epoch of the data set or else of the sampler, and ours is a data set that takes one
             sampler.set_epoch(epoch)
         with given.get("amp_autocast", nullcontext)():  # as the forwards of the training
-            begin_epoch(self.criterion, self.train_set, epoch, transform=self.eval_transform, **self._reading())
+            begin_epoch(
+                self.criterion, self.train_set, epoch, transform=self.eval_transform, **self._reading(self.train_set)
+            )
         if "task" in given:
             given["task"].criterion = self.criterion
         else:
             given["loss_fn"] = self.criterion
         metrics = original(*call.args, **call.kwargs)
         stats = end_epoch(self.criterion)
-        self._log(
-            f"epoch {epoch}: {stats['synthetic']:.0f} synthetic samples, {stats['share_capped']:.1%} capped, mean cap "
-            f"{stats['mean_cap']:.3g} nats, {stats['without_centroid']:.0f} without a centroid"
-        )
+        if self.options.cap == "none":
+            stats = {"synthetic": stats["synthetic"]}
+        self._log(f"epoch {epoch}: " + _told(stats))
         if given.get("output_dir") and self.tracker is not None and self.tracker.mode == "online":
             self._save_centroids(self.tracker, Path(given["output_dir"]), epoch)
         if isinstance(metrics, dict):
@@ -148,8 +165,9 @@ class Stages:
     def _start(self, options: Options, train_set: SMOTEDataset, given: dict[str, Any]) -> CappedSMOTELoss:
         """Before the first epoch: pretrain, and make tracker and loss."""
         args, model = given["args"], unwrap(given["model"])
-        self.eval_transform = _eval_transform(args, model)
+        self.eval_transform = evaluation_transform(args, model)
         with told_in_flags():
+            replaced = getattr(given["task"], "criterion", None) if "task" in given else given["loss_fn"]
             needs_centroids = options.distance is not None
             tracker = ClassCentroidTracker(model, args.num_classes, mode=options.centroids) if needs_centroids else None
             criterion = CappedSMOTELoss(
@@ -157,18 +175,19 @@ class Stages:
                 tracker=tracker,
                 distance=options.distance,
                 gradient=options.cap_gradient,
-                label_smoothing=getattr(args, "smoothing", 0.0),
+                **_options_of(replaced),
                 warmup_epochs=options.cap_warmup_epochs,
             ).to(next(model.parameters()).device)
         resumed = getattr(args, "resume", None)
         if resumed and tracker is not None and tracker.mode == "online":
             file = Path(resumed).parent / _centroid_file(given["epoch"] - 1)
-            if file.exists():
-                tracker.load_state_dict(load_file(file))
-            else:
+            state = from_rank_0(lambda: load_file(file) if file.exists() else None)
+            if state is None:
                 self._log(f"{file} is missing: the first epoch has no caps")
+            else:
+                tracker.load_state_dict(state)
         if options.triplet_epochs and resumed:
-            self._log("no triplet pretraining: the resumed weights have had it")
+            self._log("no triplet pretraining in a resumed run")
         elif options.triplet_epochs:
             self._pretrain(options, train_set, model, given)
         if given.get("output_dir"):
@@ -177,7 +196,10 @@ class Stages:
 
     def _pretrain(self, options: Options, train_set: SMOTEDataset, model: nn.Module, given: dict[str, Any]) -> None:
         args, transform = given["args"], train_set.transform
-        train_set.transform = self._float_transform(transform, given["loader"])
+        if transform is None:  # --train-img-sizes has one for each size, and keeps them elsewhere
+            train_set.transform = self.eval_transform
+        else:
+            train_set.transform = normalized_transform(transform, given["loader"])
         try:
             history = TripletPretrainer(model, margin=options.triplet_margin, sampling=options.triplet_sampling).fit(
                 train_set,
@@ -199,21 +221,11 @@ class Stages:
         if average is not None:
             getattr(average, "_orig_mod", average).set(model)
 
-    def _float_transform(self, transform: Transform | None, loader: Any) -> Transform | None:
-        """The training transform with the normalisation that timm's prefetching loader does after the data set."""
-        from timm.data.loader import PrefetchLoader
-
-        if transform is None:  # --train-img-sizes has one for each size, and keeps them elsewhere
-            return self.eval_transform
-        if not isinstance(loader, PrefetchLoader):
-            return transform
-        return Normalized(transform, loader.mean, loader.std)
-
-    def _reading(self) -> dict[str, int]:
+    def _reading(self, train_set: SMOTEDataset) -> dict[str, int]:
         """Options of the loader for a refresh."""
-        assert self.train_set is not None
         batch_size = getattr(self.args, "validation_batch_size", None) or self.args.batch_size
-        batches = len(self.train_set.real_subset(self.train_set.oversampled_classes)) // batch_size
+        is_read = np.isin(train_set.labels, train_set.oversampled_classes) & ~train_set.is_synthetic
+        batches = is_read.sum() // (batch_size * getattr(self.args, "world_size", 1))
         # to start workers takes longer than to read a batch
         return {"batch_size": batch_size, "num_workers": self.args.workers if batches > self.args.workers else 0}
 
@@ -234,12 +246,28 @@ def _centroid_file(epoch: int) -> str:
     return f"centroids-{epoch}.safetensors"
 
 
-def _eval_transform(args: Namespace, model: nn.Module) -> Transform:
-    """The transform of the script's evaluation, which centroids are made with."""
-    from timm.data.config import resolve_data_config
-    from timm.data.transforms_factory import create_transform
+def _told(stats: dict[str, float]) -> str:
+    """Counts of an epoch in a line."""
+    text = f"{stats['synthetic']:.0f} synthetic samples"
+    if "share_capped" in stats:
+        text += f", {stats['share_capped']:.1%} capped, mean cap {stats['mean_cap']:.3g} nats"
+        text += f", {stats['without_centroid']:.0f} without a centroid"
+    return text
 
-    config = resolve_data_config(vars(args), model=model)
-    names = ("input_size", "interpolation", "mean", "std", "crop_pct")
-    transform: Transform = create_transform(**{name: config[name] for name in names})
-    return transform
+
+def _options_of(loss: Any) -> dict[str, Any]:
+    """Options of the script's loss, for ours that takes its place.
+
+    Raises:
+        ValueError: If it is of a kind that ours cannot take the place of.
+    """
+    from timm.loss.cross_entropy import LabelSmoothingCrossEntropy
+
+    if isinstance(loss, LabelSmoothingCrossEntropy):
+        return {"label_smoothing": loss.smoothing}
+    if isinstance(loss, nn.CrossEntropyLoss) and loss.reduction == "mean":
+        return {"weight": loss.weight, "label_smoothing": loss.label_smoothing, "ignore_index": loss.ignore_index}
+    raise ValueError(
+        f"the script trains with {loss if loss is None else type(loss).__name__}; the capped loss takes the place of CrossEntropyLoss "
+        "(with its weight, smoothing and ignore_index) and LabelSmoothingCrossEntropy, averaged over the batch."
+    )

@@ -1,4 +1,4 @@
-"""A ``timm.task`` for people who build their own loop on timm's tasks (timm 1.0.23 or newer; tried with 1.0.27 to 1.0.31)."""
+"""A ``timm.task`` for people who build their own loop on timm's tasks (timm 1.0.27 or newer: earlier tasks hold no state)."""
 
 from typing import Any
 
