@@ -132,5 +132,13 @@ def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
     return None
 
 
+def image_names(dataset: "Dataset[Any]") -> list[str] | None:
+    """Folder and name of every image's file, ``"virus/person1.jpeg"``; ``None`` if the data set knows no files."""
+    if len(dataset) == 0 or image_path(dataset, 0) is None:  # type: ignore[arg-type]
+        return None
+    paths = (image_path(dataset, i) or "" for i in range(len(dataset)))  # type: ignore[arg-type]
+    return ["/".join(path.replace(os.sep, "/").split("/")[-2:]) for path in paths]
+
+
 def _unchanged(*image: Any, **named: Any) -> Any:
     return image[0] if image else named  # albumentations is called transform(image=image)["image"]

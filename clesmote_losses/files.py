@@ -15,6 +15,13 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield unfinished
+        os.chmod(unfinished, 0o666 & ~_umask())  # safetensors makes files that nobody else may read
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)  # it cannot be read without being set
+    os.umask(mask)
+    return mask

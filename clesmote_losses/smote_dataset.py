@@ -11,7 +11,15 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, Subset
 from tqdm import tqdm
 
-from clesmote_losses.base_dataset import Labels, Transform, check_labels, find_labels, image_path, split_transform
+from clesmote_losses.base_dataset import (
+    Labels,
+    Transform,
+    check_labels,
+    find_labels,
+    image_names,
+    image_path,
+    split_transform,
+)
 from clesmote_losses.identity_resampling import SmallClass
 from clesmote_losses.image_cache import ImageCache
 from clesmote_losses.images import blend, resize, to_tensor
@@ -128,7 +136,12 @@ class SMOTEDataset(Dataset[Any]):
                 'redraw="epoch" needs an int random_state, e.g. sampler=SMOTE(random_state=0), or ranks differ.'
             )
         self._sampler = None if sampler is None else clone(sampler)  # the caller may go on to use it otherwise
-        self._options, self._fingerprint, self._tables = plan.options, plan.fingerprint, plan.tables
+        self._options, self._fingerprint, self._tables, self._names = (
+            plan.options,
+            plan.fingerprint,
+            plan.tables,
+            plan.names,
+        )
         # In shared memory, or workers that live on would not see a new draw.
         arrays = (plan.base, plan.neighbor, plan.lam, plan.label)
         self._recipe = tuple(torch.from_numpy(np.array(array)).share_memory_() for array in arrays)
@@ -153,16 +166,19 @@ class SMOTEDataset(Dataset[Any]):
             strata=self._strata,
             small_class=small_class,
             device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+            names=image_names(self.base),
         )
 
     def _check_plan(self, plan: SMOTEPlan, small_class: SmallClass) -> None:
-        plan.check_fits(self._labels, self._strata)
+        plan.check_fits(self._labels, self._strata, image_names(self.base))
         if self._sampler is not None:
             wanted = sampler_options(self._sampler, strata_of(self._labels, self._strata), small_class)
-            if wanted != plan.options:
+            names = sorted(wanted.keys() | plan.options.keys())
+            pairs = [(name, plan.options.get(name), wanted.get(name)) for name in names]
+            if differ := [f"{name}={made!r} (wanted {ours!r})" for name, made, ours in pairs if made != ours]:
                 raise ValueError(
-                    f"the plan was made with other options than those of the sampler: {plan.options}, wanted {wanted}. Pass one of the "
-                    "two, or make the plan anew."
+                    f"the plan was made with other options than those of the sampler: {', '.join(differ)}. Pass one of the two, or "
+                    "make the plan anew."
                 )
         elif self.redraw == "epoch":
             raise ValueError('redraw="epoch" with plan= needs sampler= too: the one that made the plan.')
@@ -217,7 +233,7 @@ class SMOTEDataset(Dataset[Any]):
     def plan(self) -> SMOTEPlan:
         """The recipe of every synthetic sample, of the current draw."""
         base, neighbor, lam, label = (tensor.numpy().copy() for tensor in self._recipe)  # a later draw leaves it alone
-        return SMOTEPlan(base, neighbor, lam, label, self._fingerprint, self._options, self._tables)
+        return SMOTEPlan(base, neighbor, lam, label, self._fingerprint, self._options, self._tables, self._names)
 
     @property
     def labels(self) -> Labels:

@@ -40,6 +40,7 @@ class SMOTEPlan:
         lam: Weight of the neighbour in ``[0, 1]``, float32, shape ``(S,)``.
         label: Class index of the sample, int64, shape ``(S,)``.
         fingerprint: Digest of the labels and strata the plan was made for.
+        names: Digest of the names of the image files, or empty where there are none.
         options: The sampler and its options, as plain values.
         tables: What the neighbour search answered, in the order in which imbalanced-learn asked: arrays of indices, int32, each
             ``(q, 1 + k)`` with the query itself in column 0. With them new samples can be drawn without a search.
@@ -52,6 +53,7 @@ class SMOTEPlan:
     fingerprint: str
     options: dict[str, Any]
     tables: tuple[NDArray[np.int32], ...] = ()
+    names: str = ""
 
     def __len__(self) -> int:
         return len(self.base)
@@ -66,6 +68,7 @@ class SMOTEPlan:
         strata: ArrayLike | None = None,
         small_class: SmallClass = "error",
         device: torch.device | str = "cpu",
+        names: Sequence[str] | None = None,
     ) -> "SMOTEPlan":
         """Run an imbalanced-learn sampler without its images.
 
@@ -80,6 +83,7 @@ class SMOTEPlan:
             small_class: What to do with a class of ``k`` or fewer samples. ``"error"``; ``"shrink_k"``: take what
                 neighbours there are; ``"duplicate"``: copy its images.
             device: Where the neighbour search runs.
+            names: File name of every sample, so that :meth:`check_fits` notices other images with the same labels.
 
         Raises:
             TypeError: If the sampler is of another kind.
@@ -100,7 +104,9 @@ class SMOTEPlan:
             _check_size(group, int(sizes[group]), k, small_class)
         search = NeighborSearch(features, groups, sampler, small_class, device)
         recipe, resampled = resample_identity(sampler, groups, search, options["random_state"])
-        return cls._from_recipe(recipe, resampled, labels, groups, search.tables, _fingerprint(labels, strata), options)
+        fingerprint = _fingerprint(labels, strata)
+        plan = cls._from_recipe(recipe, resampled, labels, groups, search.tables, fingerprint, options)
+        return dataclasses.replace(plan, names=_digest_of(names))
 
     def redrawn(
         self, sampler: Any, labels: NDArray[np.int64], strata: ArrayLike | None = None, *, epoch: int
@@ -116,7 +122,8 @@ class SMOTEPlan:
             raise ValueError(f"a new draw each epoch needs a sampler with an int random_state; got {seed!r}.")
         seed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
         recipe, resampled = resample_identity(sampler, groups, ReplayedSearch(self.tables), seed)
-        return self._from_recipe(recipe, resampled, labels, groups, self.tables, self.fingerprint, self.options)
+        plan = self._from_recipe(recipe, resampled, labels, groups, self.tables, self.fingerprint, self.options)
+        return dataclasses.replace(plan, names=self.names)
 
     @classmethod
     def _from_recipe(
@@ -147,11 +154,16 @@ class SMOTEPlan:
             lam[swap] = 1 - lam[swap]
         return cls(base, neighbor, lam.astype(np.float32), labels[base], fingerprint, options, tuple(tables))
 
-    def check_fits(self, labels: NDArray[np.int64], strata: ArrayLike | None = None) -> None:
-        """Raise ``ValueError`` if the plan was made for other labels or strata."""
-        if self.fingerprint != _fingerprint(labels, strata):
+    def check_fits(
+        self, labels: NDArray[np.int64], strata: ArrayLike | None = None, names: Sequence[str] | None = None
+    ) -> None:
+        """Raise ``ValueError`` if the plan was made for other labels or strata, or for files of other names."""
+        differ = "labels or strata" if self.fingerprint != _fingerprint(labels, strata) else None
+        if differ is None and names is not None and self.names not in ("", _digest_of(names)):
+            differ = "names or order of image files"
+        if differ is not None:
             raise ValueError(
-                f"this plan was made for another data set: other labels, strata or order of samples than the {len(labels)} here. "
+                f"this plan was made for another data set: other {differ} than the {len(labels)} here. "
                 "Make it anew, or load the plan that belongs to this data set."
             )
 
@@ -160,13 +172,18 @@ class SMOTEPlan:
 
         The file appears whole or not at all: it is written under another name first.
         """
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays.update({f"tables.{i}": table for i, table in enumerate(self.tables)})
-        metadata = {"format": _FORMAT, "fingerprint": self.fingerprint, "options": json.dumps(self.options)}
-        with written_whole(path) as unfinished:
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, unfinished, metadata)
+        metadata = {"format": _FORMAT, "fingerprint": self.fingerprint, "names": self.names}
+        metadata["options"] = json.dumps(self.options)
+        try:
+            with written_whole(path) as unfinished:
+                save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, unfinished, metadata)
+        except SafetensorError as error:
+            raise OSError(f"the plan cannot be written to {os.fspath(path)}: {error}.") from error
 
     @classmethod
     def load(
@@ -196,7 +213,7 @@ class SMOTEPlan:
         tables = tuple(arrays[f"tables.{i}"] for i in range(len(arrays) - len(_ARRAYS)))
         options = json.loads(metadata["options"])
         base, neighbor, lam, label = (arrays[name] for name in _ARRAYS)
-        plan = cls(base, neighbor, lam, label, metadata["fingerprint"], options, tables)
+        plan = cls(base, neighbor, lam, label, metadata["fingerprint"], options, tables, metadata.get("names", ""))
         if labels is not None:
             plan.check_fits(labels, strata)
         return plan
@@ -248,7 +265,7 @@ def strata_of(labels: NDArray[np.int64], strata: ArrayLike | None) -> NDArray[An
         within = np.unique(labels[groups == group])
         if len(within) > 1:
             raise ValueError(
-                f"stratum {group!r} holds samples of the classes {within.tolist()}, so a blend of two of them has no label. "
+                f"stratum {np.asarray(group).item()!r} holds samples of the classes {within.tolist()}, so a blend of two of them has no label. "
                 "Make strata of one class each."
             )
     return groups
@@ -270,3 +287,7 @@ def _check_size(group: Any, count: int, k: int, small_class: SmallClass) -> None
             f'small_class="{small_class}". Ways out: fewer k_neighbors, small_class="shrink_k" (takes the neighbours there are), or '
             'small_class="duplicate" (copies its images).'
         )
+
+
+def _digest_of(names: Sequence[str] | None) -> str:
+    return "" if names is None else hashlib.sha256("\n".join(names).encode()).hexdigest()

@@ -1,5 +1,6 @@
 """Stage 2 of CLE-SMOTE: pretraining by triplets, so that distance in the embedding means something before it caps a loss."""
 
+import logging
 import os
 import warnings
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ from clesmote_losses.rng import preserved_rng
 from clesmote_losses.smote_dataset import SMOTEDataset
 from clesmote_losses.triplet_sampling import Anchors, Sampling, TripletBatch, draw_batches
 
+_logger = logging.getLogger(__name__)
 _COLLAPSED = 1e-3  # spread of the embeddings over their length
 
 
@@ -146,7 +148,7 @@ class TripletPretrainer:
             device: Moves the model there first; by default it stays where it is.
             num_workers: Of the data loader.
             seed: For the draws, augmentation and dropout.
-            checkpoint: File written after each epoch; if it exists, training goes on from there.
+            checkpoint: File written after each epoch; if it exists, training goes on from there, with the same settings.
             progress: Show a progress bar.
 
         Returns:
@@ -155,7 +157,7 @@ class TripletPretrainer:
 
         Raises:
             TypeError: If ``dataset`` is no :class:`SMOTEDataset`.
-            ValueError: If it has one class only, or an option is out of range.
+            ValueError: If it has one class only, an option is out of range, or the checkpoint is of other settings.
         """
         if not isinstance(dataset, SMOTEDataset):
             raise TypeError(
@@ -174,9 +176,19 @@ class TripletPretrainer:
             trained.append(self.loss.to(parameter.device))
         stepper = (optimizer or partial(torch.optim.AdamW, lr=lr))([p for p in trained.parameters() if p.requires_grad])
         scaler = torch.amp.GradScaler(parameter.device.type, enabled=amp == torch.float16)
+        settings: dict[str, Any] = {
+            "margin": self.margin,
+            "anchors": self.anchors,
+            "sampling": self.sampling,
+            "seed": seed,
+        }
+        settings |= {"batch_size": batch_size, "data": dataset.plan.fingerprint, "files": dataset.plan.names}
+        if optimizer is None:
+            settings["lr"] = lr
         history: list[dict[str, float]] = []
         if checkpoint is not None and Path(checkpoint).exists():
-            history = _resume(checkpoint, trained, stepper, scaler)
+            history = _resume(checkpoint, settings, trained, stepper, scaler)
+            _log(f"{len(history)} of {epochs} epochs were done, as {checkpoint} has it")
         _check_same_on_all_ranks(len(history))
         _share_from_rank_0([*trained.parameters(), *trained.buffers()])
         batches: list[TripletBatch] = []
@@ -225,8 +237,9 @@ class TripletPretrainer:
                             )
                     _share_from_rank_0(trained.buffers())  # running statistics, as DistributedDataParallel has it
                     history.append(_summary(epoch, sums))
+                    _log(", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()))
                     if checkpoint is not None and _rank() == 0:
-                        _write_checkpoint(checkpoint, trained, stepper, scaler, history)
+                        _write_checkpoint(checkpoint, settings, trained, stepper, scaler, history)
         finally:
             stepper.zero_grad(set_to_none=True)
         return history
@@ -288,8 +301,14 @@ def _rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+def _log(message: str) -> None:
+    if _rank() == 0:
+        _logger.info("triplets: %s", message)
+
+
 def _write_checkpoint(
     path: str | os.PathLike[str],
+    settings: dict[str, Any],
     trained: nn.Module,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
@@ -297,13 +316,27 @@ def _write_checkpoint(
 ) -> None:
     parts = {"trained": trained.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
     with written_whole(path) as unfinished:
-        torch.save({**parts, "history": history}, unfinished)
+        torch.save({**parts, "history": history, "settings": settings}, unfinished)
 
 
 def _resume(
-    path: str | os.PathLike[str], trained: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+    path: str | os.PathLike[str],
+    settings: dict[str, Any],
+    trained: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
 ) -> list[dict[str, float]]:
     state = torch.load(path, map_location="cpu", weights_only=True)
+    written = state.get("settings", {})
+    differ = [
+        f"{n}={written.get(n)!r} (now {settings.get(n)!r})" for n in settings if settings.get(n) != written.get(n)
+    ]
+    if not differ and state["trained"].keys() != trained.state_dict().keys():
+        differ = ["another model"]
+    if differ:
+        raise ValueError(
+            f"the checkpoint {os.fspath(path)} was written with {', '.join(differ)}. Name another file, or delete this one."
+        )
     trained.load_state_dict(state["trained"])
     optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])

@@ -24,7 +24,9 @@ def main() -> None:
     counts = {}
     for pair in args.counts:
         name, _, count = pair.rpartition("=")
-        images = sorted((args.source / "train" / name).glob("*")) if name else []
+        images = sorted((args.source / "train" / name).glob("*"))
+        if not name:
+            parser.error(f"{pair!r} must be CLASS=COUNT.")
         if not count.isdigit() or not 0 < int(count) <= len(images):
             parser.error(f"{pair}: {args.source / 'train' / name} holds {len(images)} images.")
         counts[name] = random.Random(args.seed).sample(images, int(count))

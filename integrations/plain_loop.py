@@ -3,7 +3,7 @@
 The eleven lines that end in ``# +`` are the method; without them this is a plain training loop.
 """
 
-import sys
+import argparse
 
 import timm
 import torch
@@ -43,4 +43,6 @@ def train(folder: str, model_name: str = "resnet18", size: int = 64, epochs: int
 
 
 if __name__ == "__main__":
-    train(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    train(parser.parse_args().folder)

@@ -24,3 +24,10 @@ def test_a_body_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) 
         unfinished.write_text("new")
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_has_the_permissions_that_others_of_this_process_have(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    with written_whole(tmp_path / "whole") as unfinished:
+        unfinished.touch(mode=0o600)  # as safetensors does
+    assert (tmp_path / "whole").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -67,7 +67,8 @@ def test_a_script_that_is_no_train_py_is_refused_with_what_is_missing(tmp_path, 
         "def main(): pass\ndef train_one_epoch(epoch, net): pass\ndef create_dataset(): pass\n"
     )
     with pytest.raises(
-        SystemExit, match=r"_parse_args, create_loader, train_one_epoch\(model=\).*Tried were train.py of timm 1.0.15"
+        SystemExit,
+        match=r"_parse_args, create_loader, train_one_epoch\(model=\).*task=\) or \(loss_fn=\).*Tried were train.py of timm 1.0.15",
     ):
         main(["--smote", "smote", str(tmp_path / "my_loop.py")])
     del sys.modules["my_loop"]

@@ -35,9 +35,9 @@ def test_the_default_raises_every_class_to_the_largest(name, data):
     train_set = training_set(base(data, name), Options(**SMOTE))
     assert counts(train_set) == [24, 24, 24]
     assert train_set.plan.options["random_state"] == 0
-    assert description(train_set) == "44 real and 28 synthetic samples, the latter of the classes three, two"
+    assert description(train_set) == "44 real + 28 synthetic samples: one 24, three 8 + 16, two 12 + 12"
     nothing = training_set(base(data, name), Options(**SMOTE, smote_strategy="one=24"))
-    assert description(nothing) == "44 real and 0 synthetic samples"
+    assert description(nothing) == "44 real + 0 synthetic samples: one 24, three 8, two 12"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,9 @@ def test_a_ratio_is_for_two_classes(data, tmp_path):
     [
         ({"smote_strategy": "three=x"}, "'three=x' must be CLASS=COUNT with CLASS one of 0, 1, 2, one, three, two"),
         ({"smote_strategy": "tree=20"}, "'tree=20' must be CLASS=COUNT"),
-        ({"smote_strategy": "three=2"}, "should be greater or equal to the original"),
+        ({"smote_strategy": "three=2"}, "'three=2': three has 8 images already"),
+        ({"smote_strategy": "minorty"}, "must be one of .*'minority'.*; got 'minorty'"),
+        ({"smote_plan": "nowhere/plan.safetensors"}, "make its folder first"),
         ({"smote_image_size": "64by64"}, "--smote-image-size must be N or HxW in pixels; got '64by64'"),
         ({"smote_k": 8}, r"has 8 sample\(s\); 9 are needed"),
         ({"smote": None, "smote_plan": "absent.safetensors"}, "does not exist yet: add --smote"),
@@ -113,7 +115,8 @@ def test_strata_are_balanced_in_place_of_classes(suffix, data, tmp_path):
         np.save(path, np.array(strata))
     else:
         order = np.random.default_rng(0).permutation(len(names))  # rows are found by name, not by place
-        path.write_text("filename,stratum\n" + "".join(f"{names[i]},{strata[i]}\n" for i in order))
+        text = "filename,stratum\n" + "".join(f"./{names[i]},{strata[i]}\n" for i in order)
+        path.write_text(text, encoding="utf-8-sig")  # as Excel writes it
     assert read_strata(str(path), dataset).tolist() == strata
     options = Options(**SMOTE, smote_strata=str(path), smote_strategy="one-a=12,two-a=9", smote_k=3)
     train_set = training_set(dataset, options)
@@ -125,8 +128,9 @@ def test_strata_are_balanced_in_place_of_classes(suffix, data, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,group\na,b\n", "columns filename and stratum"),
-        ("filename,stratum\n", "columns filename and stratum"),
+        ("file,group\na,b\n", "columns filename and stratum.*found file, group"),
+        ("filename;stratum\na;b\n", "comma-separated .*found filename;stratum"),
+        ("filename,stratum\n", "columns filename and stratum.*found no rows"),
         ("filename,stratum\none/one00.png,a\none/one00.png,b\n", "puts one/one00.png into two strata, 'a' and 'b'"),
         ("filename,stratum\none00.png,a\n", r"no stratum for image 1 \(.*one/one01.png\)"),
     ],
@@ -135,6 +139,12 @@ def test_a_table_of_strata_that_does_not_fit(text, message, data, tmp_path):
     (tmp_path / "strata.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_strata(str(tmp_path / "strata.csv"), base(data))
+
+
+def test_strata_of_python_objects_are_refused_with_a_way_out(data, tmp_path):
+    np.save(tmp_path / "strata.npy", np.array(["a", "b"], dtype=object))
+    with pytest.raises(ValueError, match=r"array.astype\(str\)"):
+        read_strata(str(tmp_path / "strata.npy"), base(data))
 
 
 def test_neighbours_are_searched_in_the_given_rows(data, tmp_path):
@@ -157,6 +167,11 @@ def test_a_plan_file_is_saved_then_loaded_and_never_overwritten(data, tmp_path):
     shutil.copytree(data / "train", tmp_path / "train")
     (tmp_path / "train" / "one" / "one00.png").unlink()
     with pytest.raises(ValueError, match="made for another data set"):
+        training_set(base(tmp_path), options)
+    shutil.copytree(data / "train" / "one", tmp_path / "train" / "one", dirs_exist_ok=True)
+    training_set(base(tmp_path), options)  # the same files under another root
+    (tmp_path / "train" / "one" / "one00.png").rename(tmp_path / "train" / "one" / "other.png")
+    with pytest.raises(ValueError, match="other names or order of image files"):
         training_set(base(tmp_path), options)
     assert path.stat().st_mtime_ns == stamp
 

@@ -25,7 +25,11 @@ ON = Options(smote="smote")
         ({"smote": "smote", "smote_kk": 1}, "unknown options of the method: smote_kk"),
         ({"smote_plan": "p", "smote_k": 2}, "--smote-k has no meaning without --smote"),
         ({"smote": None, "cap": None}, "--cap needs synthetic samples"),
-        ({"smote": "svm"}, r"--smote must be one of \('smote', 'borderline', 'adasyn'\); got 'svm'"),
+        ({"smote": "smote", "cap_beta": -1.0}, "--cap-beta must be positive; got -1.0"),
+        ({"smote": "smote", "triplet_epochs": -1}, "--triplet-epochs must be 0 or more; got -1"),
+        ({"smote": "smote", "cap": "constant", "cap_gradient": "flow"}, "--cap constant has none"),
+        ({"smote": "none", "cap": "constant"}, "--smote none turns the method off: drop its other flags"),
+        ({"smote": "svm"}, r"--smote must be one of \('smote', 'borderline', 'adasyn', 'none'\); got 'svm'"),
     ],
 )
 def test_flags_that_mean_nothing_are_refused(given, message):

@@ -85,6 +85,9 @@ def test_a_recorded_run_is_repeated_from_its_args_yaml(kind, data, tmp_path):
     plain = run(kind, data, tmp_path / "p", ["--cap", "none"], "-c", str(tmp_path / "first" / "run" / "args.yaml"))
     assert "train_share_capped" not in plain[0]
     assert plain[0]["train_synthetic"] == 28
+    yaml_file = str(tmp_path / "first" / "run" / "args.yaml")
+    off = run(kind, data, tmp_path / "off", ["--smote", "none"], "-c", yaml_file, "--workers", "1")
+    assert off == run(kind, data, tmp_path / "never", [], "--workers", "1")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -248,6 +251,20 @@ def test_to_resume_without_the_flags_is_warned_of(data, tmp_path, caplog):
         caplog.clear()
         run("old", data, tmp_path / f"rest{warnings}", flags, "--resume", checkpoint, "--epochs", "2", "--workers", "1")
         assert sum("goes on without it" in message for message in caplog.messages) == warnings
+
+
+def test_a_loop_that_calls_another_loss_is_warned_of(data, tmp_path, caplog):
+    script = variant(tmp_path, "old", "loss = loss_fn(", "loss = other_loss(")
+    text = script.read_text().replace("import torch\n", "import torch\nfrom clesmote_losses import decode_target\n", 1)
+    script.write_text(
+        text.replace(
+            "\n\ndef train_one_epoch",
+            "\n\ndef other_loss(output, target):\n"
+            "    return torch.nn.functional.cross_entropy(output, decode_target(target)[0])\n\n\ndef train_one_epoch",
+        )
+    )
+    run("old", data, tmp_path, SMOTE, script=script)
+    assert any("no synthetic sample came to the loss" in message for message in caplog.messages)
 
 
 def test_online_centroids_that_are_lost_leave_one_epoch_uncapped(data, tmp_path):

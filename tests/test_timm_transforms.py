@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from timm.data import create_dataset, create_loader, resolve_data_config
 from timm_runs import image_folder
 
@@ -67,3 +68,11 @@ def test_centroids_are_made_with_the_images_of_the_evaluation(arguments, data):
     (batch, _) = next(iter(loader))
     transform = evaluation_transform(args, model)
     assert torch.equal(torch.stack([transform(image) for image, _ in base(data)]), batch)
+
+
+def test_grey_images_are_normalised_by_the_mean_over_channels():
+    transform = evaluation_transform(Namespace(img_size=24, in_chans=1), timm.create_model("test_resnet", in_chans=1))
+    image = Image.fromarray(np.full((24, 24), 51, np.uint8))
+    config = resolve_data_config({}, model=timm.create_model("test_resnet"))
+    expected = (51 / 255 - np.mean(config["mean"])) / np.mean(config["std"])
+    torch.testing.assert_close(transform(image), torch.full((1, 24, 24), expected, dtype=torch.float32))

@@ -122,6 +122,27 @@ def test_the_same_seed_gives_the_same_weights_and_workers_change_nothing() -> No
     assert not torch.equal(results[0]["conv1.0.weight"], results[2]["conv1.0.weight"])
 
 
+@pytest.mark.parametrize(
+    ("pretrainer", "fit", "message"),
+    [
+        ({"margin": 2.0}, {}, r"margin=0.0 \(now 2.0\)"),
+        ({"sampling": "batch"}, {}, r"sampling='dataset' \(now 'batch'\)"),
+        ({}, {"lr": 1e-3}, r"lr=0.0001 \(now 0.001\)"),
+        ({}, {"seed": 1}, r"seed=0 \(now 1\)"),
+    ],
+)
+def test_a_checkpoint_of_other_settings_is_refused(
+    pretrainer: dict[str, Any], fit: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "triplets.pt"
+    TripletPretrainer(network()).fit(digits(), epochs=1, checkpoint=path, progress=False)
+    with pytest.raises(ValueError, match=f"triplets.pt was written with {message}.*delete this one"):
+        TripletPretrainer(network(), **pretrainer).fit(digits(), epochs=2, checkpoint=path, progress=False, **fit)
+    other = timm.create_model("test_vit", img_size=32, num_classes=2, in_chans=1)
+    with pytest.raises(ValueError, match="written with another model"):
+        TripletPretrainer(other).fit(digits(), epochs=2, checkpoint=path, progress=False)
+
+
 @pytest.mark.parametrize("sampling", ["dataset", "batch"])
 def test_a_resumed_run_equals_the_uninterrupted_one(sampling: Any, tmp_path: Path) -> None:
     whole, resumed = network(), network()

@@ -16,6 +16,7 @@ from clesmote_losses.hosts.timm_flags import Options
 from clesmote_losses.smote_dataset import SMOTEDataset
 from clesmote_losses.smote_plan import SMOTEPlan
 
+_WORDS = ("minority", "not minority", "not majority", "all", "auto")  # of imbalanced-learn's sampling_strategy
 _logger = logging.getLogger(__name__)
 
 
@@ -56,11 +57,13 @@ def training_set(
     def make() -> SMOTEPlan:
         file = next((Path(f) for f in (options.smote_plan, resumed_plan) if f is not None and Path(f).exists()), None)
         if file is not None:
-            if options.smote_features is not None:
-                _logger.warning("the plan is that of %s; --smote-features is not read", file)
+            unread = "; --smote-features is not read" if options.smote_features is not None else ""
+            _logger.info("CLE-SMOTE: the plan is that of %s%s", file, unread)
             return SMOTEPlan.load(file)
         if common["sampler"] is None:
             raise ValueError(f"--smote-plan {options.smote_plan} does not exist yet: add --smote to make it.")
+        if options.smote_plan is not None and not Path(options.smote_plan).parent.is_dir():
+            raise ValueError(f"--smote-plan {options.smote_plan}: make its folder first.")  # before the search
         features = None if options.smote_features is None else np.load(options.smote_features, mmap_mode="c")
         plan = SMOTEDataset(base, **common, features=features).plan
         if options.smote_plan is not None:
@@ -71,14 +74,17 @@ def training_set(
 
 
 def description(train_set: SMOTEDataset) -> str:
-    """How many samples it has, and of which classes the synthetic ones are."""
-    synthetic = int(train_set.is_synthetic.sum())
+    """How many real and synthetic samples there are of every class."""
     names = {index: name for name, index in _class_to_index(train_set.base).items()}
-    classes = ", ".join(names.get(index, str(index)) for index in train_set.oversampled_classes)
-    real = len(train_set) - synthetic
-    return f"{real} real and {synthetic} synthetic samples" + (
-        f", the latter of the classes {classes}" if classes else ""
+    real, synthetic = (
+        np.bincount(train_set.labels[train_set.is_synthetic == flag], minlength=train_set.labels.max() + 1)
+        for flag in (False, True)
     )
+    each = [
+        f"{names.get(i, i)} {n}" + (f" + {m}" if m else "")
+        for i, (n, m) in enumerate(zip(real, synthetic, strict=True))
+    ]
+    return f"{real.sum()} real + {synthetic.sum()} synthetic samples: {', '.join(each)}"
 
 
 def read_strata(path: str, base: Any) -> NDArray[Any]:
@@ -90,15 +96,23 @@ def read_strata(path: str, base: Any) -> NDArray[Any]:
         ValueError: If a sample has no group or two.
     """
     if path.endswith(".npy"):
-        given: NDArray[Any] = np.load(path)
+        try:
+            given: NDArray[Any] = np.load(path)
+        except ValueError as error:
+            raise ValueError(
+                f"{path} cannot be read ({error}). Save groups as numbers or strings: array.astype(str)."
+            ) from error
         return given
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:  # Excel puts a mark before the first column
         rows = list(csv.DictReader(file))
     if not rows or not {"filename", "stratum"} <= rows[0].keys():
-        raise ValueError(f"{path} must be a CSV with the columns filename and stratum, or a .npy file.")
+        columns = ", ".join(map(str, rows[0])) if rows else "no rows"
+        raise ValueError(
+            f"{path} must be a comma-separated file with the columns filename and stratum, or .npy; found {columns}."
+        )
     groups: dict[str, str] = {}
     for row in rows:
-        name = row["filename"].replace(os.sep, "/")
+        name = (row["filename"] or "").replace(os.sep, "/").removeprefix("./")
         if groups.setdefault(name, row["stratum"]) != row["stratum"]:
             raise ValueError(f"{path} puts {name} into two strata, {groups[name]!r} and {row['stratum']!r}.")
     strata = []
@@ -131,8 +145,11 @@ def _strategy(text: str, base: Any, groups: NDArray[Any]) -> Any:
     except ValueError:
         pass
     if "=" not in text:
+        if text not in _WORDS:
+            raise ValueError(f"--smote-strategy must be one of {_WORDS}, a ratio or CLASS=COUNT; got {text!r}.")
         return text
-    names = {str(group): group for group in np.unique(groups).tolist()}
+    sizes = dict(zip(*(part.tolist() for part in np.unique(groups, return_counts=True)), strict=True))
+    names = {str(group): group for group in sizes}
     if groups.dtype.kind in "iu":
         names.update(_class_to_index(base))
     strategy = {}
@@ -140,6 +157,8 @@ def _strategy(text: str, base: Any, groups: NDArray[Any]) -> Any:
         name, _, count = pair.rpartition("=")
         if name not in names or not count.isdigit():
             raise ValueError(f"--smote-strategy {pair!r} must be CLASS=COUNT with CLASS one of {', '.join(names)}.")
+        if int(count) < sizes.get(names[name], 0):
+            raise ValueError(f"--smote-strategy {pair!r}: {name} has {sizes[names[name]]} images already.")
         strategy[names[name]] = int(count)
     return strategy
 

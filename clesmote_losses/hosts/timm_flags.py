@@ -17,7 +17,7 @@ TRIED = "train.py of timm 1.0.15, 1.0.20, 1.0.25, 1.0.28 and 1.0.29.dev0, legacy
 Sampler = Literal["smote", "borderline", "adasyn"]
 Cap = Literal["cosine", "euclidean", "constant", "none"]
 _CHOICES = {
-    "smote": get_args(Sampler),
+    "smote": (*get_args(Sampler), "none"),
     "smote_small_class": get_args(SmallClass),
     "smote_redraw": get_args(Redraw),
     "cap": get_args(Cap),
@@ -68,12 +68,20 @@ class Options:
             if name in both and both[name] not in known:
                 raise ValueError(f"{_flag(name)} must be one of {known}; got {both[name]!r}.")
         options, default = cls(**both), cls()
+        for name in ("smote_k", "cap_beta", "triplet_lr"):
+            if not getattr(options, name) > 0:
+                raise ValueError(f"{_flag(name)} must be positive; got {getattr(options, name)}.")
+        for name in ("smote_seed", "smote_cache", "cap_warmup_epochs", "triplet_epochs", "triplet_margin"):
+            if not getattr(options, name) >= 0:
+                raise ValueError(f"{_flag(name)} must be 0 or more; got {getattr(options, name)}.")
 
         def useless(*prefixes: str) -> str | None:
             """The first flag that was given to another value than its default for nothing."""
             names = (n for n in sorted(given) if n.startswith(prefixes) and given[n] != getattr(default, n))
             return next(map(_flag, names), None)
 
+        if both.get("smote") == "none":
+            raise ValueError("--smote none turns the method off: drop its other flags.")
         if options.smote is None and options.smote_plan is None:
             raise ValueError(
                 f"{_flag(min(given, default='smote'))} needs synthetic samples: add --smote {{{','.join(get_args(Sampler))}}}, or "
@@ -84,6 +92,8 @@ class Options:
             raise ValueError(f"{flag} has no meaning without --smote: the plan is made already.")
         if options.cap == "none" and (flag := useless("cap_", "centroids")):
             raise ValueError(f"{flag} has no meaning with --cap none: drop one of the two.")
+        if options.cap == "constant" and options.cap_gradient == "flow":
+            raise ValueError("--cap-gradient flow is the gradient of the cap, and --cap constant has none.")
         if options.cap == "constant" and (flag := useless("centroids")):
             raise ValueError(f"{flag} has no meaning with --cap constant, which needs none: drop one of the two.")
         if not options.triplet_epochs and (flag := useless("triplet_")):
@@ -123,7 +133,7 @@ def flag_parser() -> argparse.ArgumentParser:
         group.add_argument(_flag(name), help=text + shown, choices=_CHOICES.get(name), **options)
 
     smote = parser.add_argument_group("stage 1: synthetic samples")
-    add(smote, "smote", "sampler of imbalanced-learn; turns the method on")
+    add(smote, "smote", "sampler of imbalanced-learn; turns the method on. 'none' turns that of a recorded run off")
     add(smote, "smote_k", "neighbours", type=int, metavar="K")
     add(
         smote,

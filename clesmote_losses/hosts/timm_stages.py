@@ -61,8 +61,9 @@ class Stages:
         missing = [name for name in (*_REPLACED, "main") if not callable(getattr(script, name, None))]
         if "train_one_epoch" not in missing:
             parameters = inspect.signature(script.train_one_epoch).parameters
-            wanted = ["epoch", "model", "loader", "args", "loss_fn" if "loss_fn" in parameters else "task"]
-            missing += [f"train_one_epoch({name}=)" for name in wanted if name not in parameters]
+            missing += [f"train_one_epoch({n}=)" for n in ("epoch", "model", "loader", "args") if n not in parameters]
+            if not parameters.keys() & {"task", "loss_fn"}:
+                missing.append("train_one_epoch(task=) or (loss_fn=)")
         if missing:
             self.refusal = (
                 f"{script.__file__} has no {', '.join(missing)}, so it is no train.py of timm that the flags know. Tried were {TRIED}. "
@@ -78,6 +79,9 @@ class Stages:
     def parse_args(self) -> tuple[Namespace, str]:
         """The script's arguments, with the method's options among them as ``clesmote``."""
         args, text = self.original["_parse_args"]()
+        if self.given == {"smote": "none"}:
+            args.clesmote = None
+            return args, yaml.safe_dump(vars(args), default_flow_style=False)
         recorded = getattr(args, "clesmote", None)  # of an earlier run's args.yaml, as --config
         resumed = getattr(args, "resume", None)
         if not self.given and not recorded:
@@ -111,6 +115,9 @@ class Stages:
                 resumed_plan=Path(resumed).parent / _PLAN_FILE if resumed else None,
             )
         self._log(description(self.train_set))
+        classes, outputs = len(np.unique(self.train_set.labels)), getattr(self.args, "num_classes", None)
+        if outputs is not None and outputs != classes:
+            _logger.warning("the training set has %d classes and the model num_classes=%d.", classes, outputs)
         return self.train_set
 
     def create_loader(self, *values: Any, **keywords: Any) -> Any:
@@ -150,6 +157,8 @@ class Stages:
         if self.options.cap == "none":
             stats = {"synthetic": stats["synthetic"]}
         self._log(f"epoch {epoch}: " + _told(stats))
+        if len(self.train_set.plan) and not stats["synthetic"]:
+            _logger.warning("no synthetic sample came to the loss: does the script's loop call another one?")
         if given.get("output_dir") and self.tracker is not None and self.tracker.mode == "online":
             self._save_centroids(self.tracker, Path(given["output_dir"]), epoch)
         if isinstance(metrics, dict):
@@ -189,7 +198,9 @@ class Stages:
         if options.triplet_epochs and resumed:
             self._log("no triplet pretraining in a resumed run")
         elif options.triplet_epochs:
-            self._pretrain(options, train_set, model, given)
+            with told_in_flags():
+                self._pretrain(options, train_set, model, given)
+        self._log(f"the loss is {criterion}" + ("" if tracker is None else f", centroids by {tracker.mode}"))
         if given.get("output_dir"):
             train_set.plan.save(Path(given["output_dir"]) / _PLAN_FILE)
         return criterion
@@ -201,7 +212,7 @@ class Stages:
         else:
             train_set.transform = normalized_transform(transform, given["loader"])
         try:
-            history = TripletPretrainer(model, margin=options.triplet_margin, sampling=options.triplet_sampling).fit(
+            TripletPretrainer(model, margin=options.triplet_margin, sampling=options.triplet_sampling).fit(
                 train_set,
                 epochs=options.triplet_epochs,
                 batch_size=args.batch_size,
@@ -214,8 +225,6 @@ class Stages:
             )
         finally:
             train_set.transform = transform
-        for passed in history:
-            self._log("triplets, " + ", ".join(f"{name} {value:.4g}" for name, value in passed.items()))
         # the moving average was made of the weights before
         average: Any = given.get("model_ema") or getattr(given.get("task"), "trainable_module_ema", None)
         if average is not None:

@@ -12,11 +12,13 @@ from clesmote_losses.base_dataset import Transform
 def evaluation_transform(args: Namespace, model: nn.Module) -> Transform:
     """The transform of the script's evaluation, normalisation included."""
     from timm.data.config import resolve_data_config
+    from timm.data.loader import adapt_to_chs
     from timm.data.transforms_factory import create_transform
 
     config = resolve_data_config(vars(args), model=model)
-    names = ("input_size", "interpolation", "mean", "std", "crop_pct")
-    transform: Transform = create_transform(**{name: config[name] for name in names})
+    mean, std = (adapt_to_chs(config[name], config["input_size"][0]) for name in ("mean", "std"))  # as the loader does
+    names = ("input_size", "interpolation", "crop_pct")
+    transform: Transform = create_transform(**{name: config[name] for name in names}, mean=mean, std=std)
     return transform
 
 
