@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, TripletPretrainer  # +
 
 
-def train(folder: str, model_name: str = "resnet18", size: int = 64, epochs: int = 3) -> torch.nn.Module:
+def train(folder: str, model_name: str, size: int = 64, epochs: int = 3) -> torch.nn.Module:
     as_float = [v2.Resize((size, size)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
     augmentation, evaluation = v2.Compose([v2.RandomHorizontalFlip(), *as_float]), v2.Compose(as_float)
     train_set = ImageFolder(f"{folder}/train", augmentation)
@@ -45,4 +45,6 @@ def train(folder: str, model_name: str = "resnet18", size: int = 64, epochs: int
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
-    train(parser.parse_args().folder)
+    parser.add_argument("--model", default="resnet18")
+    args = parser.parse_args()
+    train(args.folder, args.model)

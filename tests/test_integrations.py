@@ -25,7 +25,7 @@ def python(*arguments):
 
 
 def test_the_plain_loop_trains_and_tells_what_was_capped(data):
-    done = python(FOLDER / "plain_loop.py", data)
+    done = python(FOLDER / "plain_loop.py", data, "--model", "test_resnet")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == ["epoch 0", "epoch 1", "epoch 2"]
@@ -38,7 +38,7 @@ def test_without_its_eleven_lines_the_plain_loop_is_a_plain_loop(data, tmp_path)
     assert len(lines) - len(plain) == 11
     assert "clesmote" not in "\n".join(plain).replace(plain[0], "")
     (tmp_path / "plain.py").write_text("\n".join(plain))
-    done = python(tmp_path / "plain.py", data)
+    done = python(tmp_path / "plain.py", data, "--model", "test_resnet")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 

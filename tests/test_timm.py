@@ -79,6 +79,7 @@ def test_a_script_that_is_no_train_py_is_refused_with_what_is_missing(tmp_path, 
         main([str(tmp_path / "torch.py")])
 
 
+@pytest.mark.slow
 def test_the_integration_script_trains_with_workers_that_are_spawned(data, tmp_path):
     launcher = tmp_path / "launcher.py"  # as macOS and Windows start workers
     launcher.write_text(
@@ -194,16 +195,3 @@ def test_two_processes_do_not_wait_for_each_other_in_batches_without_a_class(dat
     first, second = launch(train, tmp_path, arguments)
     assert first[0][3] == second[0][3]
     assert first[0][3]["synthetic"] == 28
-
-
-def fail(rank, arguments):
-    try:
-        main(arguments)
-    except SystemExit as error:
-        return str(error)
-
-
-def test_an_error_of_the_plan_is_told_on_every_rank(data, tmp_path):
-    arguments = ["--smote", "smote", "--smote-k", "8", *command("old", data, tmp_path)]
-    for message in launch(fail, tmp_path, arguments):
-        assert "has 8 sample(s); 9 are needed" in message
