@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def _rank(rank: int, port: int, folder: Path, processes: int, work: Callable[...
 def _in_group(rank: int, work: Callable[..., Any], *args: Any) -> Any:
     dist.init_process_group("gloo")
     try:
-        return work(rank, *args)
+        result = work(rank, *args)
+        time.sleep(0.3)  # torch 2.6 may wait for ever in destroy_process_group right after a broadcast
+        return result
     finally:
         dist.destroy_process_group()

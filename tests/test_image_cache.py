@@ -35,6 +35,7 @@ def test_the_first_images_are_kept_until_the_budget_is_full(image) -> None:
 def test_copies_and_cleared_ones_are_empty() -> None:
     cache = ImageCache(1)
     asked_twice(cache, 3)
+    assert len(pickle.dumps(cache)) < KILOBYTE.nbytes
     for other in (copy.deepcopy(cache), pickle.loads(pickle.dumps(cache))):
         assert asked_twice(other, 3) == [0, 1, 2]
     assert asked_twice(cache, 3) == []

@@ -325,6 +325,8 @@ def test_pretraining_follows_prefetching_seed_augmentation_and_autocast_of_the_s
     weights = [
         pretrained("old", data, tmp_path / str(i), *extra)[0]["conv1.0.weight"] for i, extra in enumerate(arguments)
     ]
+    state = torch.load(tmp_path / "4.pt", weights_only=True)
+    assert state["settings"]["seed"] == 7
     rounding, autocast, *others = [float((other - weights[0]).norm()) for other in weights[1:]]
     assert 0 < rounding < autocast / 2 < min(others) / 2
 

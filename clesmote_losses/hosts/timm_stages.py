@@ -198,8 +198,7 @@ class Stages:
         if options.triplet_epochs and resumed:
             self._log("no triplet pretraining in a resumed run")
         elif options.triplet_epochs:
-            with told_in_flags():
-                self._pretrain(options, train_set, model, given)
+            self._pretrain(options, train_set, model, given)
         self._log(f"the loss is {criterion}" + ("" if tracker is None else f", centroids by {tracker.mode}"))
         if given.get("output_dir"):
             train_set.plan.save(Path(given["output_dir"]) / _PLAN_FILE)
