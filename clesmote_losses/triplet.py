@@ -176,13 +176,16 @@ class TripletPretrainer:
             trained.append(self.loss.to(parameter.device))
         stepper = (optimizer or partial(torch.optim.AdamW, lr=lr))([p for p in trained.parameters() if p.requires_grad])
         scaler = torch.amp.GradScaler(parameter.device.type, enabled=amp == torch.float16)
+        plan = dataset.plan
         settings: dict[str, Any] = {
             "margin": self.margin,
             "anchors": self.anchors,
             "sampling": self.sampling,
             "seed": seed,
+            "batch_size": batch_size,
+            "data": plan.fingerprint,
+            "files": plan.names,
         }
-        settings |= {"batch_size": batch_size, "data": dataset.plan.fingerprint, "files": dataset.plan.names}
         if optimizer is None:
             settings["lr"] = lr
         history: list[dict[str, float]] = []

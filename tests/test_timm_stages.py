@@ -163,7 +163,7 @@ def test_label_smoothing_is_taken_over(smoothing, data, tmp_path):
 
 
 def variant(tmp_path, kind, old, new):
-    """A derivative of a script, beside what it imports; the loss of its only epoch."""
+    """A derivative of a script, beside what it imports."""
     text = (SCRIPTS / f"{kind}_train.py").read_text()
     assert old in text
     (tmp_path / "variant.py").write_text(text.replace(old, new))

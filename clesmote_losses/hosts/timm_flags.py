@@ -159,21 +159,10 @@ def flag_parser() -> argparse.ArgumentParser:
     add(smote, "smote_image_size", "images are compared and blended at this size", metavar="N or HxW")
     add(smote, "smote_small_class", "for a class of K or fewer images")
     add(smote, "smote_redraw", "'epoch': new synthetic samples each epoch")
-
-    add(
-        smote,
-        "smote_cache",
-        "megabytes of images that each worker keeps decoded, to blend them again",
-        type=float,
-        metavar="MB",
-    )
+    add(smote, "smote_cache", "megabytes of images that each worker keeps decoded", type=float, metavar="MB")
 
     cap = parser.add_argument_group("stage 3: the capped loss")
-    add(
-        cap,
-        "cap",
-        "distance that the cap is made of; 'none' trains plainly on the synthetic samples",
-    )
+    add(cap, "cap", "distance that the cap is made of; 'none' trains plainly on the synthetic samples")
     add(cap, "cap_beta", "noise tolerance; with --cap constant the cap itself, in nats", type=float, metavar="B")
     add(cap, "cap_gradient", "of a capped sample")
     add(cap, "cap_warmup_epochs", "first epochs without caps", type=int, metavar="N")

@@ -157,7 +157,7 @@ class Stages:
         if self.options.cap == "none":
             stats = {"synthetic": stats["synthetic"]}
         self._log(f"epoch {epoch}: " + _told(stats))
-        if len(self.train_set.plan) and not stats["synthetic"]:
+        if self.train_set.is_synthetic.any() and not stats["synthetic"]:
             _logger.warning("no synthetic sample came to the loss: does the script's loop call another one?")
         if given.get("output_dir") and self.tracker is not None and self.tracker.mode == "online":
             self._save_centroids(self.tracker, Path(given["output_dir"]), epoch)
