@@ -1,8 +1,10 @@
-"""What runs leave behind: one JSON line for each, and an archive of arrays for what a line cannot hold."""
+"""What runs leave behind: one JSON line for each, and files for what a line cannot hold."""
 
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ except ImportError:  # Windows: one process at a time
     fcntl = None  # type: ignore[assignment]
 
 Record = dict[str, Any]
+_LINES = "runs.jsonl"
 
 
 def run_id(config: dict[str, Any]) -> str:
@@ -25,8 +28,39 @@ def run_id(config: dict[str, Any]) -> str:
     return f"{config['method']['name']}-seed{config['seed']}-{digest[:10]}"
 
 
+def read_records(folder: Path) -> dict[str, Record]:
+    """The lines of a folder by the name of their run; nothing is written.
+
+    Raises:
+        ValueError: If there are none, or one is no record.
+    """
+    records: dict[str, Record] = {}
+    path = folder / _LINES
+    if not path.is_file():
+        raise ValueError(f"there is no {path}. python -m benchmarks run writes one.")
+    _read_lines(path, 0, records)
+    return records
+
+
+def _read_lines(path: Path, start: int, records: dict[str, Record]) -> int:
+    """Add the whole lines from a place in the file on to the records; gives how many bytes that were."""
+    with path.open("rb") as file:
+        file.seek(start)
+        lines = file.read().split(b"\n")[:-1]
+    for line in lines:
+        try:
+            record = json.loads(line)
+            records[record["id"]] = record
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"line {len(records) + 1} of {path} is no record of a run ({type(error).__name__}). Take the line out, or write to "
+                "another folder."
+            ) from error
+    return sum(len(line) + 1 for line in lines)
+
+
 class Results:
-    """The results in a folder: ``runs.jsonl``, and ``runs/ID.npz`` for each line.
+    """The results in a folder: ``runs.jsonl``, and ``runs/ID.npz`` for the arrays of a run.
 
     A last line without its line feed is what a killed process left: it does not count, and the next run overwrites it.
 
@@ -39,29 +73,48 @@ class Results:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "runs.jsonl"
+        self.path = folder / _LINES
         (folder / "runs").mkdir(parents=True, exist_ok=True)
         with self.path.open("ab"):
             pass
         self.records: dict[str, Record] = {}
-        lines = self.path.read_bytes().split(b"\n")
-        for number, line in enumerate(lines[:-1], start=1):
-            try:
-                record = json.loads(line)
-                self.records[record["id"]] = record
-            except (ValueError, TypeError, KeyError) as error:
-                raise ValueError(
-                    f"line {number} of {self.path} is no record of a run ({type(error).__name__}). Take the line out, or write to "
-                    "another folder."
-                ) from error
+        self._read = 0  # bytes
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the lines that other processes have added."""
+        self._read += _read_lines(self.path, self._read, self.records)
 
     def has(self, identity: str) -> bool:
-        return identity in self.records and self._archive(identity).exists()
+        """Whether a run is done."""
+        record = self.records.get(identity)
+        return record is not None and (not record.get("has_arrays") or self._archive(identity).exists())
 
-    def add(self, record: Record, arrays: dict[str, NDArray[Any]]) -> None:
-        """Keep a run. The archive is written first, so a line stands for both."""
-        with written_whole(self._archive(record["id"])) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    @contextmanager
+    def claim(self, identity: str) -> Iterator[bool]:
+        """Keep other processes from making the same run; gives ``False`` if one does already, or has done it.
+
+        The claim ends with the process, however that ends.
+        """
+        with self._archive(identity).with_suffix(".lock").open("w") as file:
+            try:
+                if fcntl is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+                return
+            self.reload()
+            try:
+                yield not self.has(identity)
+            finally:
+                Path(file.name).unlink(missing_ok=True)
+
+    def add(self, record: Record, arrays: dict[str, NDArray[Any]] | None = None) -> None:
+        """Keep a run. Arrays are written first, so a line stands for both."""
+        if arrays is not None:
+            record = {**record, "has_arrays": True}
+            with written_whole(self._archive(record["id"])) as unfinished, unfinished.open("wb") as file:
+                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         line = (json.dumps(record, allow_nan=False) + "\n").encode()
         with self.path.open("r+b") as file:
             if fcntl is not None:
@@ -72,12 +125,16 @@ class Results:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
-        self.records[record["id"]] = record
+        self.reload()
 
     def arrays(self, identity: str) -> dict[str, NDArray[Any]]:
         """The arrays of a run."""
         with np.load(self._archive(identity), allow_pickle=False) as archive:
             return dict(archive)
+
+    def weights(self, identity: str) -> Path:
+        """Where the network of a run is kept."""
+        return self.path.with_name("runs") / f"{identity}.safetensors"
 
     def _archive(self, identity: str) -> Path:
         return self.path.with_name("runs") / f"{identity}.npz"

@@ -1,0 +1,61 @@
+"""Image files read into one array."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.datasets.folder import IMG_EXTENSIONS
+from tqdm import tqdm
+
+Mode = Literal["RGB", "L"]
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files of a folder, sorted; none if there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMG_EXTENSIONS)
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted."""
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def read_images(files: Sequence[Path], image_size: int, *, mode: Mode = "RGB", title: str = "") -> NDArray[np.uint8]:
+    """Images at one size, squashed where they are not square.
+
+    Args:
+        files: At least one.
+        image_size: Height and width in pixels.
+        mode: ``"RGB"``, or ``"L"`` for grey.
+        title: Of the progress bar.
+
+    Returns:
+        uint8, shape ``(N, H, W, C)``, ``C`` 3 or 1.
+
+    Raises:
+        ValueError: If a file cannot be read as an image.
+    """
+    images = np.empty((len(files), image_size, image_size, len(mode)), dtype=np.uint8)
+    # disable=None: no bar in a log file
+    for row, file in zip(
+        images, tqdm(files, desc=f"Reading {title} images", delay=2, leave=False, disable=None), strict=True
+    ):
+        try:
+            with Image.open(file) as image:
+                row[:] = at_size(image, image_size, mode)
+        except OSError as error:
+            raise ValueError(f"{file} cannot be read as an image: {error}. Mend it or take it away.") from error
+    return images
+
+
+def at_size(image: Image.Image, size: int, mode: Mode = "RGB") -> NDArray[np.uint8]:
+    """An image as an array of shape ``(size, size, C)``."""
+    image = image.convert(mode)
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(size, size, len(mode))

@@ -1,0 +1,110 @@
+"""What ``run`` is told on the command line, and what it makes of it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from benchmarks.methods import METHODS, Method
+from benchmarks.networks import make_network
+from benchmarks.published import PUBLISHED_SUITE, check_published
+from benchmarks.results import Results
+from benchmarks.schedule import Schedule
+from benchmarks.suites import SUITES, DataOptions
+from clesmote_losses.rng import preserved_rng
+
+LEARNING_RATES = (1e-3, 3e-4, 3e-3)  # the first is the one that other choices start from
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What ``run`` was told on the command line."""
+
+    suite: str
+    preset: str
+    methods: list[str] | None
+    experiments: list[str] | None
+    trials: int
+    model: str | None
+    image_size: int | None
+    steps: int | None
+    epochs: int | None
+    batch_size: int | None
+    lr: list[float] | None
+    tune: bool
+    data_dir: Path
+    normal: str | None
+    external: Path | None
+    device: str
+    amp: bool
+    channels_last: bool
+    threads: int
+    jobs: int
+    save_weights: bool
+    out: Path
+
+    def prepare(self) -> tuple[Schedule, Results, torch.device]:
+        """Read the data and lay out the runs. All that can go wrong by a wrong option goes wrong here.
+
+        Raises:
+            ValueError: If an option is wrong.
+        """
+        suite = SUITES[self.suite]
+        names = suite.methods if self.methods is None else self.methods
+        if unknown := [name for name in names if name not in METHODS]:
+            raise ValueError(f"no method {unknown[0]!r}; there are {', '.join(METHODS)}.")
+        methods: list[Method] = [METHODS[name] for name in dict.fromkeys(names)]
+        settings = None
+        if self.preset == "correct":
+            given = {name: getattr(self, name) for name in ("model", "steps", "epochs", "batch_size")}
+            given = {name: value for name, value in given.items() if value is not None}
+            settings = replace(suite.settings, **given, amp=self.amp, channels_last=self.channels_last)
+            if settings.steps < settings.epochs:
+                raise ValueError(f"--steps {settings.steps} must be at least --epochs {settings.epochs}.")
+        else:
+            ignored = ("model", "image_size", "steps", "epochs", "batch_size", "lr")
+            if named := [name for name in ignored if getattr(self, name) is not None]:
+                raise ValueError(f"--{named[0].replace('_', '-')} is fixed by preset as_published: leave it out.")
+            if suite.name != PUBLISHED_SUITE:
+                raise ValueError(
+                    f"preset as_published is of {PUBLISHED_SUITE}: of {suite.name} no pipeline is published."
+                )
+            for method in methods:
+                check_published(method)
+        try:
+            results = Results(self.out)
+        except OSError as error:
+            raise ValueError(f"--out {self.out} cannot be written to: {error.strerror}.") from error
+        image_size = self.image_size or suite.image_size
+        source = suite.load(DataOptions(self.data_dir, image_size, self.normal, self.external))
+        experiments = list(suite.experiments(source))
+        if self.experiments is not None:
+            known = {experiment.name: experiment for experiment in experiments}
+            if unknown := [name for name in self.experiments if name not in known]:
+                raise ValueError(f"no experiment {unknown[0]!r} in {suite.name}; there are {', '.join(known)}.")
+            experiments = [known[name] for name in dict.fromkeys(self.experiments)]
+        for experiment in experiments:
+            experiment.check(source)
+        if settings is not None:
+            with preserved_rng():
+                make_network(
+                    settings.model, num_classes=2, image_size=source.image_size, in_chans=source.images.shape[3]
+                )
+        schedule = Schedule(
+            suite.name, source, experiments, methods, settings, range(self.trials), self.lr or LEARNING_RATES, self.tune
+        )
+        return schedule, results, pick_device(self.device)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name; ``"auto"`` is the GPU if there is one.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,139 @@
+"""Run lines, sorted: which belong together, and the values that tables and figures show of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.comparison import Pair
+from benchmarks.experiments import KIND_TITLES
+from benchmarks.methods import METHODS
+from benchmarks.results import Record
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials that may be compared: of one suite, on the same data, under the same settings but for the learning rate.
+
+    Attributes:
+        trials: Their records.
+        tuning: Those of the runs that hyperparameters were chosen by.
+    """
+
+    trials: tuple[Record, ...]
+    tuning: tuple[Record, ...]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of the first trial."""
+        return dict(self.trials[0]["config"]["settings"])
+
+    @property
+    def suite(self) -> str:
+        return str(self.trials[0]["config"]["suite"])
+
+    @property
+    def preset(self) -> str:
+        return str(self.settings["preset"])
+
+    @property
+    def methods(self) -> list[str]:
+        """In the order of their declaration."""
+        present = {method_of(record) for record in self.trials}
+        return [name for name in METHODS if name in present] + sorted(present - METHODS.keys())
+
+    @property
+    def experiments(self) -> list[str]:
+        """By kind, in the paper's order; else in the order in which they were made."""
+        kinds = {experiment_of(record): kind_of(record) for record in self.trials}
+        paper = list(KIND_TITLES)
+        return sorted(
+            kinds,
+            key=lambda name: (paper.index(kinds[name]), name) if kinds[name] in paper else (len(paper), ""),
+        )
+
+    @property
+    def kinds(self) -> dict[str, list[str]]:
+        """The experiments of each kind."""
+        kind = {experiment_of(record): kind_of(record) for record in self.trials}
+        found: dict[str, list[str]] = {}
+        for name in self.experiments:
+            found.setdefault(kind[name], []).append(name)
+        return found
+
+    @property
+    def tests(self) -> list[str]:
+        """Names of the test sets."""
+        return [name for name in self.trials[0]["chosen"] if name != "validation"]
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({int(record["config"]["seed"]) for record in self.trials})
+
+    @property
+    def has_validation(self) -> bool:
+        return "validation" in self.trials[0]["chosen"]
+
+    def of(self, method: str, experiment: str | None = None) -> list[Record]:
+        """Trials of a method (on an experiment), by seed."""
+        chosen = [
+            record
+            for record in self.trials
+            if method_of(record) == method
+            and (experiment is None or record["config"]["experiment"]["name"] == experiment)
+        ]
+        return sorted(chosen, key=lambda record: (self.experiments.index(experiment_of(record)), seed_of(record)))
+
+    def values(self, test: str, metric: str = "auroc", epoch: str = "chosen") -> dict[str, dict[Pair, float]]:
+        """By method, a metric of each experiment and seed.
+
+        Args:
+            test: Name of the test set.
+            metric: Its name.
+            epoch: ``"chosen"`` on validation images, or the ``"last"`` one.
+        """
+        found: dict[str, dict[Pair, float]] = {}
+        for record in self.trials:
+            pair = experiment_of(record), seed_of(record)
+            found.setdefault(method_of(record), {})[pair] = record[epoch][test][metric]
+        return found
+
+
+def groups_of(records: Sequence[Record]) -> list[Group]:
+    """Sort records into groups, in the order in which each began."""
+    sorted_in: dict[str, tuple[list[Record], list[Record]]] = {}
+    for record in records:
+        config = record["config"]
+        settings = {name: value for name, value in config["settings"].items() if name not in _OF_ONE_METHOD}
+        key = repr((config["suite"], config["experiment"]["digest"], sorted(settings.items())))
+        trials, tuning = sorted_in.setdefault(key, ([], []))
+        (tuning if record["role"] == "tuning" else trials).append(record)
+    return [Group(tuple(trials), tuple(tuning)) for trials, tuning in sorted_in.values() if trials]
+
+
+# as_published has other values of these for two and for three classes
+_OF_ONE_METHOD = ("lr", "pretraining_lr", "constant_cap")
+
+
+def method_of(record: Record) -> str:
+    """Name of the method."""
+    return str(record["config"]["method"]["name"])
+
+
+def experiment_of(record: Record) -> str:
+    """Name of the experiment."""
+    return str(record["config"]["experiment"]["name"])
+
+
+def kind_of(record: Record) -> str:
+    """Kind of the experiment."""
+    return str(record["config"]["experiment"]["kind"])
+
+
+def seed_of(record: Record) -> int:
+    """The seed."""
+    return int(record["config"]["seed"])
+
+
+def title_of(method: str) -> str:
+    """For tables and figures."""
+    return METHODS[method].title if method in METHODS else method

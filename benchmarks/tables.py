@@ -1,0 +1,296 @@
+"""Tables of a group of runs, as Markdown and as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.comparison import differences, mean_interval
+from benchmarks.experiments import KIND_TITLES
+from benchmarks.methods import METHODS, UPPER_BOUND
+from benchmarks.paper import printed
+from benchmarks.results import Record
+from benchmarks.summary import Group, kind_of, method_of, title_of
+
+COMPARED = "cle-smote"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headings.
+
+    Attributes:
+        name: Of the CSV file.
+        title: Above it.
+        headings: Of the columns.
+        rows: As many cells each.
+        note: Below it.
+    """
+
+    name: str
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+    def markdown(self) -> str:
+        """As Markdown, the first column to the left, the others to the right."""
+        lines = [f"**{self.title}**", "", _line(self.headings), _line([":--", *["--:"] * (len(self.headings) - 1)])]
+        lines += [_line(row) for row in self.rows]
+        return "\n".join([*lines, "", self.note, ""] if self.note else [*lines, ""])
+
+    def csv(self) -> str:
+        """As comma-separated values."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.headings, *self.rows])
+        return text.getvalue()
+
+
+def tables_of(group: Group) -> list[Table]:
+    """All tables of a group."""
+    found = [table for test in group.tests for table in _of_test(group, test)]
+    if group.tuning:
+        found.append(_choices(group))
+    return found
+
+
+def _of_test(group: Group, test: str) -> list[Table]:
+    tables = [_auroc(group, test), _metrics(group, test)]
+    if len(group.kinds) > 1 and len(group.experiments) > len(group.kinds):
+        tables.insert(1, _kinds(group, test))
+    if any("conditions" in record["chosen"][test] for record in group.trials):
+        tables.append(_conditions(group, test))
+    for method in _compared(group):
+        tables.append(_comparison(group, test, method))
+    if not group.has_validation:
+        tables.append(_epochs(group, test))
+    return tables
+
+
+def _compared(group: Group) -> list[str]:
+    """CLE-SMOTE, and the variant that did best on the validation images, if that is another."""
+    if COMPARED not in group.methods:
+        return []
+    if not group.has_validation:
+        return [COMPARED]
+    variants = [
+        name for name in group.methods if name == COMPARED or (METHODS.get(name) and METHODS[name].loss == "capped")
+    ]
+    values = group.values("validation")
+    best = max(variants, key=lambda name: float(np.mean(list(values[name].values()))))
+    return list(dict.fromkeys([COMPARED, best]))
+
+
+def _auroc(group: Group, test: str) -> Table:
+    """One row for each experiment and method, the paper's number beside ours."""
+    rows: list[tuple[str, ...]] = []
+    for experiment in group.experiments:
+        for method in group.methods:
+            runs = group.of(method, experiment)
+            if not runs:
+                continue
+            values = [record["chosen"][test]["auroc"] for record in runs]
+            rows.append(
+                (
+                    experiment,
+                    title_of(method),
+                    *_mean_variance_interval(values),
+                    printed(group.suite, experiment, method),
+                )
+            )
+    headings: tuple[str, ...] = (
+        "Experiment",
+        "Method",
+        "AUROC",
+        "Variance",
+        "95 % interval",
+        "Trials",
+        "Paper: AUROC (variance)",
+    )
+    if not any(row[-1] for row in rows):
+        headings, rows = headings[:-1], [row[:-1] for row in rows]
+    which = "of the epoch that is best on the validation images" if group.has_validation else "of the last epoch"
+    return Table(f"auroc-{test}", f"AUROC on the images of {test!r}, {which}", headings, tuple(rows))
+
+
+def _kinds(group: Group, test: str) -> Table:
+    """Mean over the experiments of each kind."""
+    rows = []
+    for kind, experiments in group.kinds.items():
+        for method in group.methods:
+            values = [record["chosen"][test]["auroc"] for name in experiments for record in group.of(method, name)]
+            if values:
+                rows.append((KIND_TITLES.get(kind, kind), title_of(method), *_mean_variance_interval(values)))
+    return Table(
+        f"kinds-{test}",
+        f"AUROC on the images of {test!r} over the experiments of a kind",
+        ("Kind of imbalance", "Method", "AUROC", "Variance", "95 % interval", "Runs"),
+        tuple(rows),
+    )
+
+
+def _metrics(group: Group, test: str) -> Table:
+    """The other metrics, means over experiments and trials."""
+    rows = []
+    for method in group.methods:
+        runs = group.of(method)
+        found = [record["chosen"][test] for record in runs]
+        shares = [record["share_capped"] for record in runs if record["share_capped"] is not None]
+        rows.append(
+            (
+                title_of(method),
+                *(f"{np.mean([values[name] for values in found]):.4f}" for name in _METRICS),
+                f"{np.mean([record['last'][test]['auroc'] for record in runs]):.4f}",
+                f"{np.mean(shares):.1%}" if shares else "",
+                f"{np.mean([record['steps'] for record in runs]):.0f}",
+                f"{np.mean([sum(record['seconds'].values()) for record in runs]):.1f}",
+            )
+        )
+    headings = ("Method", *_METRICS.values(), "AUROC, last epoch", "Capped", "Steps", "Seconds a run")
+    return Table(
+        f"metrics-{test}",
+        f"Metrics on the images of {test!r}, means over experiments and trials",
+        headings,
+        tuple(rows),
+        "Capped: share of the synthetic images seen in training that were over their cap.",
+    )
+
+
+_METRICS = {"auroc": "AUROC", "auprc": "AUPRC", "balanced_accuracy": "Balanced accuracy", "ece": "ECE"}
+
+
+def _conditions(group: Group, test: str) -> Table:
+    """AUROC of normal against each sub-condition, for those of the majority and of the minority."""
+    rows = []
+    for kind, experiments in group.kinds.items():
+        for method in group.methods:
+            runs = [record for name in experiments for record in group.of(method, name)]
+            if not runs:
+                continue
+            major, minor, worst = zip(*(_by_frequency(record, test) for record in runs), strict=True)
+            cells = (f"{np.mean(part):.4f}" if None not in part else "" for part in (major, minor, worst))
+            rows.append((KIND_TITLES.get(kind, kind), title_of(method), *cells))
+    return Table(
+        f"conditions-{test}",
+        f"AUROC of normal against one sub-condition alone, images of {test!r}",
+        ("Kind of imbalance", "Method", "Majority sub-conditions", "Minority sub-conditions", "Worst sub-condition"),
+        tuple(rows),
+        "Means over the sub-conditions, experiments and trials. Where all are as frequent they count as minority.",
+    )
+
+
+def _by_frequency(record: Record, test: str) -> tuple[float | None, float | None, float | None]:
+    """Mean over the majority sub-conditions, over the minority ones, and the least."""
+    found = record["chosen"][test].get("conditions", {})
+    counts = record["config"]["experiment"]["counts"]
+    least = min((counts[name] for name in found), default=0)
+    major = [value for name, value in found.items() if counts[name] > 2 * least]
+    minor = [value for name, value in found.items() if counts[name] <= 2 * least]
+    return (
+        float(np.mean(major)) if major else None,
+        float(np.mean(minor)) if minor else None,
+        min(found.values(), default=None),
+    )
+
+
+def _comparison(group: Group, test: str, method: str) -> Table:
+    """Paired differences of a method to each other one that is no variant of it."""
+    rows = [
+        (
+            title_of(difference.baseline),
+            f"{difference.mean:+.4f}",
+            f"{difference.low:+.4f} ... {difference.high:+.4f}",
+            f"{difference.p:.2g}",
+            f"{difference.wins} / {difference.ties} / {difference.losses}",
+        )
+        for difference in differences(group.values(test), method, baselines_of(group))
+    ]
+    return Table(
+        f"comparison-{method}-{test}",
+        f"{title_of(method)} less each other method, AUROC on the images of {test!r}",
+        ("Other method", "Difference", "95 % interval", "p (paired t, Holm)", "Wins / ties / losses"),
+        tuple(rows),
+        "Pairs are of the same experiment and seed; below 0.001 it is a tie. Trials of an experiment share test images and tuned "
+        "hyperparameters: interval and p speak for new trials of these experiments, not for other data.",
+    )
+
+
+def baselines_of(group: Group) -> list[str]:
+    """What CLE-SMOTE is compared with: every method without a cap but the upper bound, and those of the paper's ablation."""
+    return [name for name in group.methods if name != UPPER_BOUND.name and not name.startswith(COMPARED)]
+
+
+def _epochs(group: Group, test: str) -> Table:
+    """What choosing the epoch on test images, as the notebooks did, adds."""
+    rows = []
+    for experiment in group.experiments:
+        for method in group.methods:
+            curves = [[point["auroc"][test] for point in record["curve"]] for record in group.of(method, experiment)]
+            if curves:
+                best = [max(curve) for curve in curves]
+                late = [float(np.std(curve[-10:], ddof=1)) for curve in curves]
+                rows.append(
+                    (
+                        experiment,
+                        title_of(method),
+                        f"{np.mean([curve[-1] for curve in curves]):.4f}",
+                        f"{np.mean(best):.4f}",
+                        f"{np.mean(late):.4f}",
+                        printed(group.suite, experiment, method),
+                    )
+                )
+    return Table(
+        f"epochs-{test}",
+        f"AUROC on the images of {test!r} of the last epoch, and of the epoch that is best on these same images",
+        ("Experiment", "Method", "Last epoch", "Best epoch", "Deviation, last 10 epochs", "Paper: AUROC (variance)"),
+        tuple(rows),
+        "The best epoch is chosen on what it is measured on; it is shown because the published choices were made so. "
+        "Deviation: standard deviation over the last ten epochs of a run, mean over the trials.",
+    )
+
+
+def _choices(group: Group) -> Table:
+    """What the tuning runs chose."""
+    rows: dict[tuple[str, str], tuple[str, ...]] = {}
+    tuned: dict[tuple[str, str], list[Record]] = {}
+    for record in group.tuning:
+        tuned.setdefault((kind_of(record), method_of(record)), []).append(record)
+    order = {name: i for i, name in enumerate(METHODS)}
+    for record in sorted(group.trials, key=lambda record: order.get(method_of(record), len(order))):
+        key = kind_of(record), method_of(record)
+        if key in tuned and key not in rows:
+            chosen = {"lr": record["config"]["settings"]["lr"]} | {
+                name: value for name, value in record["config"]["method"].items() if name in _TUNED
+            }
+            part = "validation" if group.has_validation else group.tests[0]
+            best = max(run["chosen"][part]["auroc"] for run in tuned[key])
+            text = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
+            rows[key] = (KIND_TITLES.get(key[0], key[0]), title_of(key[1]), text, str(len(tuned[key])), f"{best:.4f}")
+    which = "validation images" if group.has_validation else "test images, as the notebooks did"
+    return Table(
+        "choices",
+        f"Hyperparameters, chosen on the {which}",
+        ("Kind", "Method", "Chosen (else the default)", "Tuning runs", "AUROC of the best"),
+        tuple(rows[key] for key in sorted(rows, key=lambda key: list(group.kinds).index(key[0]))),
+    )
+
+
+_TUNED = {name for method in METHODS.values() for name in method.search}
+
+
+def _mean_variance_interval(values: Sequence[float]) -> tuple[str, str, str, str]:
+    low, high = mean_interval(values)
+    several = len(values) > 1
+    return (
+        f"{np.mean(values):.4f}",
+        f"{np.var(values, ddof=1):.2e}" if several else "",
+        f"{low:.4f} ... {high:.4f}" if several else "",
+        str(len(values)),
+    )
+
+
+def _line(cells: Sequence[Any]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"

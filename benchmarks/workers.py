@@ -1,0 +1,125 @@
+"""Who makes the runs: this process, several, or several that were started on their own with the same folder."""
+
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from tqdm import tqdm
+
+from benchmarks.results import Results
+from benchmarks.run import Run
+from benchmarks.schedule import Schedule
+
+_PAUSE = 0.5  # seconds
+
+
+class Job(Protocol):
+    """What a worker is told: plain values, which it makes the schedule of."""
+
+    @property
+    def threads(self) -> int:
+        """Of torch on the CPU."""
+
+    @property
+    def save_weights(self) -> bool:
+        """Keep the network of each run."""
+
+    def prepare(self) -> tuple[Schedule, Results, torch.device]:
+        """The runs, where they are kept, and where they run."""
+
+
+def work(
+    schedule: Schedule,
+    results: Results,
+    device: torch.device,
+    *,
+    save_weights: bool,
+    on_steps: Callable[[int], object],
+    on_run: Callable[[Run], object] = lambda run: None,
+) -> None:
+    """Make runs until none is left that nobody makes; those of other processes are waited for."""
+    while True:
+        results.reload()
+        ready, waiting = schedule.ready(results.records)
+        missing = [run for run in ready if not results.has(run.id)]
+        if not missing and not waiting:
+            return
+        if not any(_make(run, results, device, save_weights, on_steps, on_run) for run in missing):
+            time.sleep(_PAUSE)  # others make them all
+
+
+def _make(
+    run: Run,
+    results: Results,
+    device: torch.device,
+    save_weights: bool,
+    on_steps: Callable[[int], object],
+    on_run: Callable[[Run], object],
+) -> bool:
+    with results.claim(run.id) as is_mine:
+        if is_mine:
+            on_run(run)
+            weights = results.weights(run.id) if save_weights else None
+            results.add(*run.make(device, on_steps=on_steps, weights=weights))
+        return is_mine
+
+
+def work_in_processes(job: Job, processes: int, total_steps: int) -> None:
+    """Let several processes work, and show how far they are.
+
+    Raises:
+        RuntimeError: If one of them fails; what it said is on stderr. The others are stopped.
+    """
+    # not forked: threads of torch do not survive it
+    context = multiprocessing.get_context("spawn")
+    counter = context.Value("q", 0)
+    workers = [context.Process(target=_worker, args=(job, counter), daemon=True) for _ in range(processes)]
+    for worker in workers:
+        worker.start()
+    try:
+        with progress_bar(total_steps) as bar:
+            while any(worker.is_alive() for worker in workers):
+                time.sleep(_PAUSE)
+                bar.update(counter.value - bar.n)
+                _check(workers)
+            bar.update(counter.value - bar.n)
+        _check(workers)
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+
+
+def _check(workers: Sequence[Any]) -> None:
+    if any(worker.exitcode for worker in workers):
+        raise RuntimeError("a worker has failed; what it said is above. Runs that were done are kept.")
+
+
+def _worker(job: Job, counter: Any) -> None:
+    torch.set_num_threads(job.threads)
+
+    parent = multiprocessing.parent_process()
+
+    def count(steps: int) -> None:
+        if parent is not None and not parent.is_alive():
+            sys.exit(1)  # killed: nobody is there to stop this process
+        with counter.get_lock():
+            counter.value += steps
+
+    schedule, results, device = job.prepare()
+    work(schedule, results, device, save_weights=job.save_weights, on_steps=count)
+
+
+def progress_bar(total_steps: int) -> "tqdm[Any]":
+    """Of optimizer steps, with the time left; in a log file a line every ten seconds."""
+    on_screen = sys.stderr.isatty()
+    return tqdm(
+        total=total_steps,
+        unit="step",
+        disable=not total_steps,
+        mininterval=0.1 if on_screen else 10,
+        dynamic_ncols=on_screen,
+    )

@@ -1,0 +1,72 @@
+"""Metrics against scikit-learn and against counting by hand."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
+
+from benchmarks.metrics import (
+    all_metrics,
+    auprc,
+    auroc,
+    balanced_accuracy,
+    condition_aurocs,
+    expected_calibration_error,
+)
+
+
+@pytest.fixture
+def scored():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 200)
+    scores = rng.dirichlet([1, 1, 1], 200) + 0.5 * np.eye(3)[labels]
+    return labels, scores / scores.sum(1, keepdims=True)
+
+
+def pairs(positive, negative):
+    return (positive[:, None] > negative).mean() + (positive[:, None] == negative).mean() / 2
+
+
+def test_auroc_is_the_share_of_pairs_in_the_right_order(scored):
+    labels, scores = scored
+    two = labels < 2
+    assert auroc(labels[two], scores[two][:, :2]) == pytest.approx(
+        pairs(scores[labels == 1, 1], scores[labels == 0, 1])
+    )
+    each = [pairs(scores[labels == c, c], scores[labels != c, c]) for c in range(3)]
+    assert len({round(value, 6) for value in each}) == 3
+    assert auroc(labels, scores) == pytest.approx(np.mean(each))
+    assert auroc(labels, scores) == roc_auc_score(labels, scores, multi_class="ovr")
+
+
+def test_the_others_are_those_of_scikit_learn_and_a_count(scored):
+    labels, scores = scored
+    each = [average_precision_score(labels == c, scores[:, c]) for c in range(3)]
+    assert auprc(labels, scores) == pytest.approx(np.mean(each))
+    two = labels < 2
+    assert auprc(labels[two], scores[two][:, :2]) == average_precision_score(labels[two] == 1, scores[two][:, 1])
+    assert balanced_accuracy(labels, scores) == balanced_accuracy_score(labels, scores.argmax(1))
+    confidence, right = scores.max(1), scores.argmax(1) == labels
+    bins = np.minimum((confidence * 15).astype(int), 14)
+    gaps = [abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in set(bins)]
+    assert expected_calibration_error(labels, scores) == pytest.approx(sum(gaps), abs=1e-6)
+    assert sum(gaps) > 0.02
+
+
+def test_each_sub_condition_is_told_from_normal_alone(scored):
+    strata, scores = scored
+    labels = np.minimum(strata, 1)
+    two = np.stack([scores[:, 0], 1 - scores[:, 0]], 1)
+    members = strata[:, None] == np.arange(3)
+    found = condition_aurocs(labels, two, members, ["normal", "b", "c"])
+    assert list(found) == ["b", "c"]
+    assert found["c"] == pytest.approx(pairs(two[strata == 2, 1], two[strata == 0, 1]))
+    assert found["b"] != found["c"]
+    assert all_metrics(labels, two, members, ["normal", "b", "c"])["conditions"] == found
+    assert "conditions" not in all_metrics(labels, two, members[:, :2], ["normal", "b"])
+
+
+def test_scores_that_are_not_finite_are_refused(scored):
+    labels, scores = scored
+    scores[3, 1] = np.nan
+    with pytest.raises(RuntimeError, match="has diverged"):
+        auroc(labels, scores)
