@@ -36,7 +36,7 @@ DIGITS = {"3": 80, "8": 6, "9": 6}
 METHODS = {
     method.name: method for method in (*BASELINES, replace(CLE_SMOTE, beta=0.3, pretraining_lr=1e-4), UPPER_BOUND)
 }
-_EPOCHS, _BATCH_SIZE, _LR, _MODEL = 16, 32, 2e-3, "test_resnet"
+_EPOCHS, _BATCH_SIZE, _LR, _MODEL = 10, 32, 2e-3, "test_resnet"
 
 _DESCRIPTION = """\
 Train every method of the CLE-SMOTE paper on an imbalanced task of real images, and compare their AUROC on test images.

@@ -74,7 +74,9 @@ def learning_curves(panels: Mapping[str, Mapping[str, list[Record]]], test: str,
     """Test AUROC along the training, a panel each: mean over the runs as a line, one standard deviation as a band."""
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure, axes = new_figure(4.2 * columns + 0.4, 3.3 * rows + 1.2, rows, columns)
+    figure, axes = new_figure(
+        max(8.5, 4.2 * columns + 0.4), (4.2 if len(panels) == 1 else 3.3) * rows + 1.2, rows, columns
+    )
     names = list(dict.fromkeys(name for lines in panels.values() for name, runs in lines.items() if runs))
     styles = {name: STYLES[i % len(STYLES)] for i, name in enumerate(names)}
     handles: dict[str, Any] = {}

@@ -10,7 +10,7 @@ sound practice in this:
 - the centroid is the embedding of the mean image of the class, with dropout on;
 - of three classes, the triplets take the rarest class for the second: its positives are cats;
 - nothing is held out: learning rate, beta and epoch were chosen on the test images. Those of CLE-SMOTE and its variants are
-  known; the learning rate of the baselines is not, and is chosen on the test images too.
+  known; the learning rate of the baselines and beta of the Euclidean cap are not, and are chosen on the test images too.
 """
 
 import time
@@ -35,8 +35,9 @@ from clesmote_losses.embeddings import EmbeddingHook
 
 _POSITIVE_WEIGHT = 100  # "weighted loss" of two classes
 PUBLISHED_SUITE = "cifar10-ablation"
-# for the methods whose learning rate is not known; the first is the one that is known, of CLE-SMOTE with two classes
-PUBLISHED_LRS = (5e-4, 1e-3, 3e-3, 1e-2)
+# where the value is not known; the first of each is the one that is known, of CLE-SMOTE with two classes
+_LRS = (5e-4, 1e-3, 3e-3, 1e-2)
+_EUCLIDEAN_BETAS = (1.0, 10.0, 100.0)  # embeddings of inputs up to 255 lie far apart: 1 would cap nearly every image
 _LAYER = embedding_layer(CONVNET)
 
 
@@ -78,6 +79,13 @@ def check_published(method: Method) -> None:
     """Raise a ``ValueError`` for a method that is none of the paper's."""
     if method not in (*BASELINES, *ABLATION, CLE_SMOTE, UPPER_BOUND):
         raise ValueError(f"{method.name} is none of the paper's methods: preset as_published has no settings for it.")
+
+
+def published_search(method: Method) -> list[tuple[str, tuple[float, ...]]]:
+    """What is chosen on test images for a method, and from which values."""
+    if method.loss != "capped":
+        return [("lr", _LRS)]
+    return [("beta", _EUCLIDEAN_BETAS)] if method.distance == "euclidean" else []
 
 
 def scrambled(images: Tensor) -> Tensor:

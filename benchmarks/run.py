@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -77,9 +77,10 @@ class Run:
         return total_steps(self.draw(), self.method, self.settings)
 
     def with_choice(self, choice: dict[str, Any]) -> "Run":
-        """The run with chosen values: ``lr`` of the settings, anything else of the method."""
-        of_settings = {name: value for name, value in choice.items() if name == "lr"}
-        of_method = {name: value for name, value in choice.items() if name != "lr"}
+        """The run with chosen values: those that the settings have, and else of the method."""
+        own = {field.name for field in fields(self.settings)}
+        of_settings = {name: value for name, value in choice.items() if name in own}
+        of_method = {name: value for name, value in choice.items() if name not in own}
         return replace(self, settings=replace(self.settings, **of_settings), method=replace(self.method, **of_method))
 
     def make(

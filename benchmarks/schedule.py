@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.experiments import Experiment
 from benchmarks.methods import METHODS, Method
-from benchmarks.published import PUBLISHED_LRS, PublishedSettings, published_settings
+from benchmarks.published import PublishedSettings, published_search, published_settings
 from benchmarks.results import Record
 from benchmarks.run import Run
 from benchmarks.source import Source
@@ -106,7 +106,7 @@ class Schedule:
         """What is chosen for a method, and from which values."""
         stages = list(method.search.items())
         if self.settings is None:
-            stages = [("lr", PUBLISHED_LRS)] if method.loss != "capped" else []
+            stages = published_search(method)
         elif method.tuned_as is None:
             stages = [("lr", tuple(self.lrs)), *stages]
         return stages if self.tune else [(name, values[:1]) for name, values in stages]

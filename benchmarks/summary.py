@@ -99,19 +99,25 @@ class Group:
 
 
 def groups_of(records: Sequence[Record]) -> list[Group]:
-    """Sort records into groups, in the order in which each began."""
-    sorted_in: dict[str, tuple[list[Record], list[Record]]] = {}
+    """Sort records into groups, in the order in which each began.
+
+    Of several trials of a method, experiment and seed the last one counts: its hyperparameters were chosen from more.
+    """
+    sorted_in: dict[str, tuple[dict[Any, Record], list[Record]]] = {}
     for record in records:
         config = record["config"]
         settings = {name: value for name, value in config["settings"].items() if name not in _OF_ONE_METHOD}
         key = repr((config["suite"], config["experiment"]["digest"], sorted(settings.items())))
-        trials, tuning = sorted_in.setdefault(key, ([], []))
-        (tuning if record["role"] == "tuning" else trials).append(record)
-    return [Group(tuple(trials), tuple(tuning)) for trials, tuning in sorted_in.values() if trials]
+        trials, tuning = sorted_in.setdefault(key, ({}, []))
+        if record["role"] == "tuning":
+            tuning.append(record)
+        else:
+            trials[method_of(record), experiment_of(record), seed_of(record)] = record
+    return [Group(tuple(trials.values()), tuple(tuning)) for trials, tuning in sorted_in.values() if trials]
 
 
-# as_published has other values of these for two and for three classes
-_OF_ONE_METHOD = ("lr", "pretraining_lr", "constant_cap")
+# they are chosen, or as_published has others for two and for three classes
+_OF_ONE_METHOD = ("lr", "beta", "pretraining_lr", "constant_cap")
 
 
 def method_of(record: Record) -> str:

@@ -262,9 +262,8 @@ def _choices(group: Group) -> Table:
     for record in sorted(group.trials, key=lambda record: order.get(method_of(record), len(order))):
         key = kind_of(record), method_of(record)
         if key in tuned and key not in rows:
-            chosen = {"lr": record["config"]["settings"]["lr"]} | {
-                name: value for name, value in record["config"]["method"].items() if name in _TUNED
-            }
+            values = {**record["config"]["settings"], **record["config"]["method"]}
+            chosen = {name: values[name] for name in _TUNED if name in values}
             part = "validation" if group.has_validation else group.tests[0]
             best = max(run["chosen"][part]["auroc"] for run in tuned[key])
             text = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
@@ -278,7 +277,7 @@ def _choices(group: Group) -> Table:
     )
 
 
-_TUNED = {name for method in METHODS.values() for name in method.search}
+_TUNED = list(dict.fromkeys(["lr", *(name for method in METHODS.values() for name in method.search)]))
 
 
 def _mean_variance_interval(values: Sequence[float]) -> tuple[str, str, str, str]:
