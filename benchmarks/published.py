@@ -130,8 +130,8 @@ def run_published(
     model = make_network(
         settings.model,
         num_classes=1 if num_classes == 2 else num_classes,
-        image_size=trial.train.images.shape[1],
-        in_chans=trial.train.images.shape[3],
+        image_size=trial.train.pool.shape[1],
+        in_chans=trial.train.pool.shape[3],
     ).to(device)
     model.to(memory_format=torch.channels_last)
     inputs = scrambled(torch.from_numpy(images).permute(0, 3, 1, 2)).to(device)

@@ -86,9 +86,9 @@ class Source:
     @cached_property
     def digest(self) -> str:
         """Tells other images under the same name apart."""
-        digest = hashlib.sha256(self.images.tobytes())
+        digest = hashlib.sha256(np.ascontiguousarray(self.images).data)
         digest.update(self.stratum.tobytes())
         for test in self.tests.values():
-            digest.update(test.images.tobytes())
+            digest.update(np.ascontiguousarray(test.images).data)
             digest.update(test.members.tobytes())
         return digest.hexdigest()[:16]

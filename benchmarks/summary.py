@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from benchmarks.comparison import Pair
 from benchmarks.experiments import KIND_TITLES
@@ -10,7 +13,7 @@ from benchmarks.methods import METHODS
 from benchmarks.results import Record
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Trials that may be compared: of one suite, on the same data, under the same settings but for the learning rate.
 
@@ -83,18 +86,34 @@ class Group:
         ]
         return sorted(chosen, key=lambda record: (self.experiments.index(experiment_of(record)), seed_of(record)))
 
-    def values(self, test: str, metric: str = "auroc", epoch: str = "chosen") -> dict[str, dict[Pair, float]]:
-        """By method, a metric of each experiment and seed.
+    def epoch(self, record: Record, test: str) -> int:
+        """The epoch that counts, from 1: chosen on validation images; the last one if there are none.
 
-        Args:
-            test: Name of the test set.
-            metric: Its name.
-            epoch: ``"chosen"`` on validation images, or the ``"last"`` one.
+        Of the preset ``as_published`` it is the one that is best on the test images, in the mean over the trials of a method.
         """
+        if self.preset != "as_published":
+            return int(record["chosen_epoch"])
+        return self._published_epochs(test)[method_of(record), experiment_of(record)]
+
+    @cache  # noqa: B019 -- a group lives as long as a report
+    def _published_epochs(self, test: str) -> dict[tuple[str, str], int]:
+        found = {}
+        for experiment in self.experiments:
+            for method in self.methods:
+                curves = [[point["auroc"][test] for point in run["curve"]] for run in self.of(method, experiment)]
+                if curves:
+                    found[method, experiment] = int(np.mean(curves, axis=0).argmax()) + 1
+        return found
+
+    def auroc(self, record: Record, test: str) -> float:
+        """AUROC of the epoch that counts."""
+        return float(record["curve"][self.epoch(record, test) - 1]["auroc"][test])
+
+    def values(self, test: str) -> dict[str, dict[Pair, float]]:
+        """By method, the AUROC of each experiment and seed."""
         found: dict[str, dict[Pair, float]] = {}
         for record in self.trials:
-            pair = experiment_of(record), seed_of(record)
-            found.setdefault(method_of(record), {})[pair] = record[epoch][test][metric]
+            found.setdefault(method_of(record), {})[experiment_of(record), seed_of(record)] = self.auroc(record, test)
         return found
 
 

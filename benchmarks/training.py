@@ -85,7 +85,7 @@ class TrainingData:
         assert self.dataset is not None
         self.dataset.set_epoch(epoch)
         images = _synthetic_images(self.dataset)
-        self.images[-len(images) :] = on_device(images, self.images.device)
+        self.images[len(self.images) - len(images) :] = on_device(images, self.images.device)
 
     def real_batches(self, by_stratum: bool) -> Iterator[tuple[Tensor, Tensor]]:
         """Real images of the over-sampled classes, for centroids: of each class, or of each stratum."""
@@ -178,8 +178,8 @@ def run_correct(
     model = make_network(
         settings.model,
         num_classes=len(experiment.classes),
-        image_size=trial.train.images.shape[1],
-        in_chans=trial.train.images.shape[3],
+        image_size=trial.train.pool.shape[1],
+        in_chans=trial.train.pool.shape[3],
     )
     model.to(device)
     if settings.channels_last:
@@ -313,7 +313,7 @@ def _beta_by_share(model: nn.Module, data: TrainingData, criterion: CappedSMOTEL
     tracker = criterion.tracker
     assert isinstance(tracker, ClassCentroidTracker)
     centroids = tracker.centroids
-    if centroids is None:
+    if centroids is None:  # nothing is over-sampled
         return criterion.beta
     model.eval()
     products = []

@@ -21,16 +21,23 @@ class LabelledImages:
     """Images of an experiment.
 
     Attributes:
-        images: uint8, shape ``(N, H, W, C)``.
+        pool: Those of the source, uint8, shape ``(M, H, W, C)``.
+        indices: Which of them, int64, shape ``(N,)``.
         labels: Class indices, int64, shape ``(N,)``.
         strata: Index into the experiment's strata, int64, shape ``(N,)``; -1 for an image of none or of several.
         members: Which strata an image belongs to, bool, shape ``(N, S)``.
     """
 
-    images: NDArray[np.uint8]
+    pool: NDArray[np.uint8]
+    indices: Indices
     labels: NDArray[np.int64]
     strata: NDArray[np.int64]
     members: NDArray[np.bool_]
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """A copy of the images, shape ``(N, H, W, C)``."""
+        return self.pool[self.indices]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -100,7 +107,7 @@ def draw(source: Source, experiment: Experiment, seed: int, *, validate: bool = 
 
     def labelled(indices: Indices) -> LabelledImages:
         members = source.stratum[indices][:, None] == places
-        return _labelled(source.images[indices], members, None, experiment)
+        return _labelled(source.images, indices, members, None, experiment)
 
     return Trial(
         labelled(np.concatenate(train)),
@@ -113,19 +120,24 @@ def draw(source: Source, experiment: Experiment, seed: int, *, validate: bool = 
 def _tested(test: TestImages, places: list[int], experiment: Experiment) -> LabelledImages:
     members = test.members[:, places]
     if test.is_abnormal is not None:
-        return _labelled(test.images, members, test.is_abnormal.astype(np.int64), experiment)
-    kept = members.any(1)
-    return _labelled(test.images[kept], members[kept], None, experiment)
+        everything = np.arange(len(members))
+        return _labelled(test.images, everything, members, test.is_abnormal.astype(np.int64), experiment)
+    kept = np.flatnonzero(members.any(1))
+    return _labelled(test.images, kept, members[kept], None, experiment)
 
 
 def _labelled(
-    images: NDArray[np.uint8], members: NDArray[np.bool_], labels: NDArray[np.int64] | None, experiment: Experiment
+    pool: NDArray[np.uint8],
+    indices: Indices,
+    members: NDArray[np.bool_],
+    labels: NDArray[np.int64] | None,
+    experiment: Experiment,
 ) -> LabelledImages:
     strata = np.where(members.sum(1) == 1, members.argmax(1), -1)
     if labels is None:
         class_of = np.array([experiment.class_of[name] for name in experiment.counts])
         labels = class_of[members.argmax(1)]
-    return LabelledImages(images, labels, strata, members)
+    return LabelledImages(pool, indices, labels, strata, members)
 
 
 def counted(part: LabelledImages, experiment: Experiment) -> dict[str, int]:

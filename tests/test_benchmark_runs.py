@@ -102,8 +102,12 @@ def start(data, folder, *options):
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=(folder / f"stderr-{len(list(folder.iterdir()))}.txt").open("w"),
     )
+
+
+def said(folder):
+    return "".join(path.read_text() for path in folder.glob("stderr-*.txt"))
 
 
 def test_a_killed_run_is_made_again_and_nothing_else_and_two_processes_share_the_work(data, tmp_path):
@@ -111,7 +115,7 @@ def test_a_killed_run_is_made_again_and_nothing_else_and_two_processes_share_the
     process = start(data, tmp_path, *options)
     deadline = time.monotonic() + 120
     while not (tmp_path / "runs.jsonl").exists() or not (tmp_path / "runs.jsonl").read_bytes():
-        assert process.poll() is None
+        assert process.poll() is None, said(tmp_path)
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
@@ -122,18 +126,19 @@ def test_a_killed_run_is_made_again_and_nothing_else_and_two_processes_share_the
     with (tmp_path / "runs.jsonl").open("ab") as file:
         file.write(b'{"id": "none-seed')  # killed while it wrote
     processes = [start(data, tmp_path, *options) for _ in range(2)]
-    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0], said(tmp_path)
     text = (tmp_path / "runs.jsonl").read_bytes()
     assert text.startswith(first)
     records = [json.loads(line) for line in text.splitlines()]
     assert len(records) == len({record["id"] for record in records}) == 6
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_process_that_was_killed(data, tmp_path):
     process = start(data, tmp_path, "--methods", "none", "smote", "--no-tuning", "--steps", "20000", "--jobs", "2")
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("runs/*.lock"))) < 2:
-        assert process.poll() is None
+        assert process.poll() is None, said(tmp_path)
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
