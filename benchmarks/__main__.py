@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--no-tuning", dest="tune", action="store_false", help="first learning rate, defaults of the methods"
     )
+    run.add_argument(
+        "--no-validation", dest="validate", action="store_false", help="train on all images; the last epoch counts"
+    )
     run.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="the data; see list")
     run.add_argument("--normal", metavar="CLASS", help="folder, medmnist: the class that all others are told from")
     run.add_argument("--external", type=Path, metavar="DIR", help="chexpert: folder of ChestX-ray14, to test on it too")
@@ -100,7 +103,10 @@ def _run(options: RunOptions, schedule: Schedule, results: Results, device: torc
         console.print(f"{len(ready) - len(missing)} runs are in {results.path} already and are kept.")
     for step, count in schedule.source.flow.items():
         console.print(f"  {count:7} {step}")
-    steps = sum(run.steps for run in missing) + waiting * (schedule.settings.steps if schedule.settings else 0)
+    known = [run.steps for run in missing]
+    steps = round(
+        sum(known) + waiting * (sum(known) / max(len(known), 1))
+    )  # those to come are like those that are known
     console.print(f"{len(missing) + waiting} runs to make, on {device}, {options.jobs} at a time.")
     if options.jobs > 1:
         work_in_processes(options, options.jobs, steps)

@@ -39,21 +39,19 @@ class Experiment:
         kind: Experiments of a kind share tuned hyperparameters and are averaged in figures.
         counts: Training images of each stratum.
         classes: The strata of each class; class 0 first.
+        draw: Experiments with another number draw other images by the same seed, so that their results are independent.
     """
 
     name: str
     kind: str
     counts: Mapping[str, int]
     classes: Mapping[str, tuple[str, ...]]
+    draw: int = 0
 
     @property
     def class_of(self) -> dict[str, int]:
         """Class index of each stratum."""
         return {stratum: i for i, strata in enumerate(self.classes.values()) for stratum in strata}
-
-    @property
-    def has_sub_conditions(self) -> bool:
-        return any(len(strata) > 1 for strata in self.classes.values())
 
     def raised(self, counts: Mapping[str, int] | None = None) -> dict[str, int]:
         """Images of each stratum that over-sampling aims at: classes alike, and strata of a class alike.
@@ -130,7 +128,7 @@ def imbalances(
         for i, first in enumerate(may_be):
             majority = [may_be[(i + step) % len(may_be)] for step in range(majorities)]
             counts = _counts(kind, normal, sub_conditions, majority, available)
-            found.append(Experiment(f"{kind}-{first}", kind, counts, classes))
+            found.append(Experiment(f"{kind}-{first}", kind, counts, classes, draw=len(found)))
     return found
 
 

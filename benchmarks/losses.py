@@ -39,7 +39,7 @@ class AdjustedCrossEntropy(nn.Module):
     Args:
         counts: Training images of each class, shape ``(C,)``.
         tau: Strength.
-        weight: Weight of each class, float, shape ``(C,)``.
+        weight: Weight of each class, float, shape ``(C,)``; the sum is divided by the number of images.
     """
 
     shift: Tensor
@@ -53,20 +53,34 @@ class AdjustedCrossEntropy(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Mean loss of a batch."""
-        return F.cross_entropy(logits + self.shift, decode_target(target)[0], self.weight)
+        labels, _ = decode_target(target)
+        loss = F.cross_entropy(logits + self.shift, labels, reduction="none")
+        # Divided by the number of images (Cui et al. 2019). torch's weighted mean divides by the weights of the batch, which
+        # takes the weight away again wherever a batch is of one class.
+        return loss.mean() if self.weight is None else (loss * self.weight[labels]).mean()
 
 
 class FocalLoss(nn.Module):
-    """torchvision's focal loss (Lin et al. 2017): of the two logits' difference, or of each class against the rest."""
+    r"""torchvision's focal loss (Lin et al. 2017) without class weights, of the softmax probability of the true class.
+
+    .. math:: -(1 - p_y)^\gamma \log p_y
+
+    Args:
+        gamma: How much less an image counts that is classified well.
+    """
+
+    def __init__(self, gamma: float = 2.0) -> None:
+        super().__init__()
+        self.gamma = gamma
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Mean loss of a batch."""
         labels, _ = decode_target(target)
-        if logits.shape[1] == 2:
-            loss: Tensor = sigmoid_focal_loss(logits[:, 1] - logits[:, 0], labels.to(logits.dtype))
-            return loss.mean()
-        loss = sigmoid_focal_loss(logits, F.one_hot(labels, logits.shape[1]).to(logits.dtype))
-        return loss.sum(1).mean()
+        is_class = F.one_hot(labels, logits.shape[1]).bool()
+        others = logits.masked_fill(is_class, -torch.inf).logsumexp(1)
+        odds = logits.gather(1, labels[:, None])[:, 0] - others  # the softmax probability is their sigmoid
+        loss: Tensor = sigmoid_focal_loss(odds, torch.ones_like(odds), alpha=-1, gamma=self.gamma, reduction="mean")
+        return loss
 
 
 class LDAMLoss(nn.Module):
@@ -170,7 +184,7 @@ def make_loss(method: Method, counts: Counts, tracker: ClassCentroidTracker | No
         case "logit_adjusted":
             return AdjustedCrossEntropy(counts, tau=method.tau)
         case "focal":
-            return FocalLoss()
+            return FocalLoss(method.gamma)
         case "ldam_drw":
             return LDAMLoss(counts)
         case "capped":

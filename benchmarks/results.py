@@ -85,13 +85,15 @@ class Results:
         """Read the lines that other processes have added."""
         self._read += _read_lines(self.path, self._read, self.records)
 
-    def has(self, identity: str) -> bool:
-        """Whether a run is done."""
+    def has(self, identity: str, *, with_weights: bool = False) -> bool:
+        """Whether a run is done (and its network kept)."""
         record = self.records.get(identity)
-        return record is not None and (not record.get("has_arrays") or self._archive(identity).exists())
+        if record is None or (with_weights and not self.weights(identity).exists()):
+            return False
+        return not record.get("has_arrays") or self._archive(identity).exists()
 
     @contextmanager
-    def claim(self, identity: str) -> Iterator[bool]:
+    def claim(self, identity: str, *, with_weights: bool = False) -> Iterator[bool]:
         """Keep other processes from making the same run; gives ``False`` if one does already, or has done it.
 
         The claim ends with the process, however that ends.
@@ -105,7 +107,7 @@ class Results:
                 return
             self.reload()
             try:
-                yield not self.has(identity)
+                yield not self.has(identity, with_weights=with_weights)
             finally:
                 Path(file.name).unlink(missing_ok=True)
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.utils import parametrize
 
 from benchmarks.experiments import Experiment
 from benchmarks.methods import Method
@@ -39,6 +40,7 @@ class Run:
         settings: What all methods have in common; their type is the preset.
         seed: Of everything random.
         role: ``"trial"``, or ``"tuning"``: it serves to choose hyperparameters.
+        learning_rates: Of a trial, those it was chosen from; ``None`` if nothing was chosen.
     """
 
     suite: str
@@ -48,6 +50,7 @@ class Run:
     settings: Settings | PublishedSettings
     seed: int
     role: str = "trial"
+    learning_rates: tuple[float, ...] | None = None
 
     def draw(self) -> Trial:
         """Its images."""
@@ -56,13 +59,16 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """All that the result depends on, but for versions of the software, as plain values."""
-        return {
+        config = {
             "suite": self.suite,
             "experiment": described(self.source, self.experiment, self.draw()),
             "method": self.method.chosen(),
             "settings": asdict(self.settings),
             "seed": self.seed,
         }
+        if self.learning_rates is not None:
+            config["learning_rates"] = list(self.learning_rates)
+        return config
 
     @cached_property
     def id(self) -> str:
@@ -108,7 +114,8 @@ class Run:
                 save_weights(model, weights)
 
         arrays = None
-        with preserved_rng(seed=self.seed):
+        # cuDNN's fastest algorithms give other sums each time
+        with preserved_rng(seed=self.seed), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
             if isinstance(self.settings, Settings):
                 model, data, result = run_correct(
                     self.draw(),
@@ -140,10 +147,19 @@ class Run:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write weights that timm's ``checkpoint_path=`` loads."""
+    """Write weights that timm's ``checkpoint_path=`` loads.
+
+    The cosine classifier of LDAM-DRW is written as a plain one without bias: it gives the same classes, since the length of the
+    embedding scales all logits of an image alike.
+    """
     from safetensors.torch import save_file
 
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    state = dict(model.state_dict())
+    for name, layer in model.named_modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            del state[f"{name}.parametrizations.weight.original"]
+            state |= {f"{name}.weight": layer.weight, f"{name}.bias": torch.zeros(len(layer.weight))}
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with written_whole(path) as unfinished:
         save_file(state, unfinished, {"format": "pt"})
 

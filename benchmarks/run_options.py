@@ -32,6 +32,7 @@ class RunOptions:
     batch_size: int | None
     lr: list[float] | None
     tune: bool
+    validate: bool
     data_dir: Path
     normal: str | None
     external: Path | None
@@ -59,6 +60,11 @@ class RunOptions:
             given = {name: getattr(self, name) for name in ("model", "steps", "epochs", "batch_size")}
             given = {name: value for name, value in given.items() if value is not None}
             settings = replace(suite.settings, **given, amp=self.amp, channels_last=self.channels_last)
+            settings = replace(settings, validate=self.validate)
+            if self.tune and not self.validate:
+                raise ValueError("--no-validation leaves nothing to choose by: it needs --no-tuning, and one --lr.")
+            if settings.batch_size < 2:
+                raise ValueError("--batch-size must be 2 or more: batch normalisation needs more than one image.")
             if settings.steps < settings.epochs:
                 raise ValueError(f"--steps {settings.steps} must be at least --epochs {settings.epochs}.")
         else:
@@ -82,16 +88,25 @@ class RunOptions:
             known = {experiment.name: experiment for experiment in experiments}
             if unknown := [name for name in self.experiments if name not in known]:
                 raise ValueError(f"no experiment {unknown[0]!r} in {suite.name}; there are {', '.join(known)}.")
-            experiments = [known[name] for name in dict.fromkeys(self.experiments)]
         for experiment in experiments:
             experiment.check(source)
+        if settings is None or settings.validate:
+            source.split  # noqa: B018 -- it fails here if it fails
         if settings is not None:
             with preserved_rng():
                 make_network(
                     settings.model, num_classes=2, image_size=source.image_size, in_chans=source.images.shape[3]
                 )
         schedule = Schedule(
-            suite.name, source, experiments, methods, settings, range(self.trials), self.lr or LEARNING_RATES, self.tune
+            suite.name,
+            source,
+            experiments,
+            methods,
+            settings,
+            range(self.trials),
+            self.lr or LEARNING_RATES,
+            self.tune,
+            self.experiments,
         )
         return schedule, results, pick_device(self.device)
 

@@ -27,7 +27,8 @@ class Schedule:
     Args:
         suite: Its name.
         source: The data.
-        experiments: What is drawn from it.
+        experiments: Those of the suite, in their order.
+        chosen: Names of those that trials are made of; by default all.
         methods: What is done against the imbalance.
         settings: What all methods have in common; ``None`` for the preset ``as_published``, which has its own.
         seeds: One trial each.
@@ -43,6 +44,7 @@ class Schedule:
     seeds: Sequence[int]
     lrs: Sequence[float] = (1e-3,)
     tune: bool = True
+    chosen: Sequence[str] | None = None
     _runs: dict[Any, Run] = field(default_factory=dict, repr=False)
 
     def ready(self, records: dict[str, Record]) -> tuple[list[Run], int]:
@@ -55,10 +57,13 @@ class Schedule:
         waiting = 0
         known: set[str] = set()  # variants share tuning runs
         for kind in dict.fromkeys(experiment.kind for experiment in self.experiments):
-            of_kind = [experiment for experiment in self.experiments if experiment.kind == kind]
+            first, *_ = all_of_kind = [experiment for experiment in self.experiments if experiment.kind == kind]
+            of_kind = [e for e in all_of_kind if self.chosen is None or e.name in self.chosen]
+            if not of_kind:
+                continue
             unknown: dict[str, int] = {}
             for method in self.methods:
-                choice, made, missing = self.choose(of_kind[0], method, records)
+                choice, made, missing = self.choose(first, method, records)
                 tuning += [run for run in made if run.id not in known]
                 known |= {run.id for run in made}
                 unknown |= missing
@@ -114,8 +119,11 @@ class Schedule:
     def _run(
         self, experiment: Experiment, method: Method, choice: dict[str, Any], seed: int, role: str = "trial"
     ) -> Run:
+        rates = tuple(self.lrs) if role == "trial" and self.tune and self.settings is not None else None
         key = (experiment.name, method.name, tuple(choice.items()), seed)
         if key not in self._runs:
             settings: Settings | PublishedSettings = self.settings or published_settings(len(experiment.classes))
-            self._runs[key] = Run(self.suite, self.source, experiment, method, settings, seed, role).with_choice(choice)
+            self._runs[key] = Run(self.suite, self.source, experiment, method, settings, seed, role, rates).with_choice(
+                choice
+            )
         return self._runs[key]

@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from torch.utils.data import Dataset
 
 from clesmote_losses.base_dataset import Transform
+
+Indices = NDArray[np.int64]
+_FOLDS = 10  # one of them is the validation set
+_SPLIT_SEED = 0
 
 
 class Images(Dataset[tuple[Any, int]]):
@@ -63,6 +68,7 @@ class Source:
         stratum: Of each image, int64, shape ``(N,)``, an index into ``strata``.
         tests: Test images by name; the first one gives the main result.
         patient: Of each image, shape ``(N,)``, where images share patients: a patient is on one side of any split.
+        held_out: Which images are the official validation split, bool, shape ``(N,)``; by default one is made.
         flow: How many images each step of the selection left, for a STARD diagram.
     """
 
@@ -72,6 +78,7 @@ class Source:
     stratum: NDArray[np.int64]
     tests: Mapping[str, TestImages]
     patient: NDArray[Any] | None = None
+    held_out: NDArray[np.bool_] | None = None
     flow: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -91,4 +98,40 @@ class Source:
         for test in self.tests.values():
             digest.update(np.ascontiguousarray(test.images).data)
             digest.update(test.members.tobytes())
+            if test.is_abnormal is not None:
+                digest.update(test.is_abnormal.tobytes())
+        if self.patient is not None:
+            digest.update("\n".join(map(str, self.patient)).encode())
+        if self.held_out is not None:
+            digest.update(self.held_out.tobytes())
         return digest.hexdigest()[:16]
+
+    @cached_property
+    def split(self) -> tuple[Indices, Indices]:
+        """Indices of what may be trained on, and of a validation set; no patient is on both sides.
+
+        The validation set is the official one, or a tenth of each stratum, the same for every run there will ever be.
+
+        Raises:
+            ValueError: If a stratum has too few images (or patients) to be on both sides.
+        """
+        everything = np.arange(len(self.stratum))
+        try:
+            if self.held_out is not None:
+                pool, validation = everything[~self.held_out], everything[self.held_out]
+            elif self.patient is None:
+                pool, validation = train_test_split(
+                    everything, test_size=1 / _FOLDS, random_state=_SPLIT_SEED, stratify=self.stratum
+                )
+            else:
+                folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=_SPLIT_SEED)
+                pool, validation = next(folds.split(everything, self.stratum, self.patient))
+        except ValueError as error:
+            raise ValueError(f"no validation set can be held out of {self.name}: {error}") from error
+        for index, name in enumerate(self.strata):
+            for part, title in ((pool, "training"), (validation, "validation")):
+                if not (self.stratum[part] == index).any():
+                    raise ValueError(
+                        f"class {name!r} has no image left for {title} after the split; it needs more images or patients."
+                    )
+        return np.sort(pool), np.sort(validation)

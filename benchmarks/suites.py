@@ -15,7 +15,6 @@ from benchmarks.sources.cifar10 import load_cifar10
 from benchmarks.sources.image_folder import kermany_patient, load_image_folder
 from benchmarks.sources.medmnist import NORMAL, load_medmnist
 from benchmarks.training import Settings
-from benchmarks.trials import hold_out
 
 # airplane stands for normal; bird is the sub-condition that is never the majority, as Lung Lesion is in the paper
 _CIFAR10_NORMAL, _CIFAR10_NEVER = "airplane", "bird"
@@ -28,13 +27,13 @@ class DataOptions:
 
     Attributes:
         folder: Where they lie.
-        image_size: Height and width in pixels.
+        image_size: Height and width in pixels; ``None`` for those of the file, where one holds the images.
         normal: Of an image folder or a MedMNIST file, the class that all others are told from.
         external: Of CheXpert, the folder of ChestX-ray14.
     """
 
     folder: Path
-    image_size: int
+    image_size: int | None
     normal: str | None = None
     external: Path | None = None
 
@@ -52,7 +51,7 @@ class Suite:
         experiments: Of the data.
         methods: That are run by default.
         settings: By default.
-        image_size: By default.
+        image_size: By default; ``None`` for that of the file.
     """
 
     name: str
@@ -63,7 +62,7 @@ class Suite:
     experiments: Callable[[Source], Sequence[Experiment]]
     methods: tuple[str, ...]
     settings: Settings = field(default_factory=Settings)
-    image_size: int = 32
+    image_size: int | None = 32
 
 
 def _names(*methods: Method) -> tuple[str, ...]:
@@ -87,7 +86,7 @@ def _of_first(never_majority: str | None = None, *, is_spared: bool = True) -> C
     def experiments(source: Source) -> list[Experiment]:
         available = source.available
         if is_spared:
-            left = np.bincount(source.stratum[hold_out(source)[0]], minlength=len(source.strata))
+            left = np.bincount(source.stratum[source.split[0]], minlength=len(source.strata))
             available = dict(zip(source.strata, left.tolist(), strict=True))
         normal, *others = source.strata
         return imbalances(normal, others, available, never_majority=never_majority)
@@ -95,11 +94,16 @@ def _of_first(never_majority: str | None = None, *, is_spared: bool = True) -> C
     return experiments
 
 
+def _size(options: DataOptions) -> int:
+    assert options.image_size is not None  # suites of image files have one
+    return options.image_size
+
+
 def _chexpert(options: DataOptions) -> Source:
-    source = load_chexpert(options.folder, image_size=options.image_size)
+    source = load_chexpert(options.folder, image_size=_size(options))
     if options.external is None:
         return source
-    external = load_chestxray14_test(options.external, image_size=options.image_size)
+    external = load_chestxray14_test(options.external, image_size=_size(options))
     return replace(source, tests={**source.tests, "ChestX-ray14": external})
 
 
@@ -108,7 +112,7 @@ def _medmnist(options: DataOptions) -> Source:
 
 
 def _folder(options: DataOptions) -> Source:
-    return _with_normal(load_image_folder(options.folder, image_size=options.image_size), options)
+    return _with_normal(load_image_folder(options.folder, image_size=_size(options)), options)
 
 
 def _with_normal(source: Source, options: DataOptions) -> Source:
@@ -130,7 +134,7 @@ _ALL = (
         "The paper's Tables 3 and 4: two and three classes of CIFAR-10",
         "--data-dir: root of torchvision's CIFAR10, or train/CLASS/* and test/CLASS/* of airplane, automobile, cat",
         "binary (airplane 5000, automobile 50), 3-class (airplane 5000, cat 500, automobile 25)",
-        lambda options: load_cifar10(options.folder, ("airplane", "cat", "automobile"), image_size=options.image_size),
+        lambda options: load_cifar10(options.folder, ("airplane", "cat", "automobile"), image_size=_size(options)),
         lambda source: CIFAR10_ABLATION,
         _names(*BASELINES, *ABLATION, CLE_SMOTE, UPPER_BOUND),
     ),
@@ -140,7 +144,7 @@ _ALL = (
         "--data-dir: root of torchvision's CIFAR10, or train/CLASS/* and test/CLASS/* of its six classes",
         _OUTLINE_17.format("automobile|cat|deer|dog", "bird is in no majority"),
         lambda options: load_cifar10(
-            options.folder, (_CIFAR10_NORMAL, *_CIFAR10_CONDITIONS), image_size=options.image_size
+            options.folder, (_CIFAR10_NORMAL, *_CIFAR10_CONDITIONS), image_size=_size(options)
         ),
         _of_first(_CIFAR10_NEVER),
         _names(*FIVE),
@@ -165,7 +169,7 @@ _ALL = (
         lambda options: load_image_folder(
             options.folder,
             ("normal", "bacteria", "virus"),
-            image_size=options.image_size,
+            image_size=_size(options),
             mode="L",
             parts=("train", "val"),
             patient_of=kermany_patient,
@@ -184,7 +188,7 @@ _ALL = (
         _of_first(),
         _names(*FIVE),
         Settings(augmentation="shift"),
-        image_size=28,
+        image_size=None,
     ),
     Suite(
         "folder",

@@ -120,19 +120,26 @@ class Group:
 def groups_of(records: Sequence[Record]) -> list[Group]:
     """Sort records into groups, in the order in which each began.
 
-    Of several trials of a method, experiment and seed the last one counts: its hyperparameters were chosen from more.
+    Trials whose learning rate was chosen from others, or not at all, are a group of their own. Of several trials of a method,
+    experiment and seed in a group the last one counts.
     """
-    sorted_in: dict[str, tuple[dict[Any, Record], list[Record]]] = {}
+    sorted_in: dict[str, tuple[dict[str, dict[Any, Record]], list[Record]]] = {}
     for record in records:
         config = record["config"]
         settings = {name: value for name, value in config["settings"].items() if name not in _OF_ONE_METHOD}
         key = repr((config["suite"], config["experiment"]["digest"], sorted(settings.items())))
+        rates = config.get("learning_rates")
         trials, tuning = sorted_in.setdefault(key, ({}, []))
         if record["role"] == "tuning":
             tuning.append(record)
         else:
-            trials[method_of(record), experiment_of(record), seed_of(record)] = record
-    return [Group(tuple(trials.values()), tuple(tuning)) for trials, tuning in sorted_in.values() if trials]
+            of_rates = trials.setdefault(repr(rates), {})
+            of_rates[method_of(record), experiment_of(record), seed_of(record)] = record
+    return [
+        Group(tuple(of_rates.values()), tuple(tuning))
+        for trials, tuning in sorted_in.values()
+        for of_rates in trials.values()
+    ]
 
 
 # they are chosen, or as_published has others for two and for three classes

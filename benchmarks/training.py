@@ -49,6 +49,7 @@ class Settings:
         amp: Train under autocast to bfloat16.
         channels_last: Memory layout of the network.
         validate: Hold out images to choose the epoch by; else the last one counts.
+        protocol: Raised when what a run does changes, so that results of before are not taken for results of now.
     """
 
     model: str = CONVNET
@@ -61,6 +62,7 @@ class Settings:
     amp: bool = False
     channels_last: bool = True
     validate: bool = True
+    protocol: int = 1
     preset: Literal["correct"] = "correct"
 
 

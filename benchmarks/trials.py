@@ -5,13 +5,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from benchmarks.experiments import Experiment
 from benchmarks.source import Source, TestImages
-
-_FOLDS = 10  # one of them is the validation split
-_SPLIT_SEED = 0  # one split for every run there will ever be
 
 Indices = NDArray[np.int64]
 
@@ -58,32 +54,6 @@ class Trial:
     tests: dict[str, LabelledImages]
 
 
-def hold_out(source: Source) -> tuple[Indices, Indices]:
-    """Split a source into what may be trained on and a validation set of a tenth of each stratum; no patient is on both sides.
-
-    Returns:
-        Indices of the two.
-
-    Raises:
-        ValueError: If a stratum has too few images (or patients) to be on both sides.
-    """
-    everything = np.arange(len(source.stratum))
-    if source.patient is None:
-        pool, validation = train_test_split(
-            everything, test_size=1 / _FOLDS, random_state=_SPLIT_SEED, stratify=source.stratum
-        )
-    else:
-        folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=_SPLIT_SEED)
-        pool, validation = next(folds.split(everything, source.stratum, source.patient))
-    for name, index in zip(source.strata, range(len(source.strata)), strict=True):
-        for part, title in ((pool, "training"), (validation, "validation")):
-            if not (source.stratum[part] == index).any():
-                raise ValueError(
-                    f"class {name!r} has no image left for {title} after the split; it needs more images or patients."
-                )
-    return np.sort(pool), np.sort(validation)
-
-
 def draw(source: Source, experiment: Experiment, seed: int, *, validate: bool = True) -> Trial:
     """The images of a trial.
 
@@ -97,9 +67,9 @@ def draw(source: Source, experiment: Experiment, seed: int, *, validate: bool = 
         validate: Hold out a validation set; else all images may be trained on.
     """
     experiment.check(source)
-    pool, held_out = hold_out(source) if validate else (np.arange(len(source.stratum)), None)
+    pool, held_out = source.split if validate else (np.arange(len(source.stratum)), None)
     places = [source.strata.index(name) for name in experiment.counts]
-    rng = np.random.default_rng([seed, _SPLIT_SEED])
+    rng = np.random.default_rng([seed, experiment.draw])
     orders = [rng.permutation(pool[source.stratum[pool] == place]) for place in places]
     train = [order[:count] for order, count in zip(orders, experiment.counts.values(), strict=True)]
     raised = experiment.raised({name: len(part) for name, part in zip(experiment.counts, train, strict=True)})

@@ -3,7 +3,8 @@
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -38,17 +39,26 @@ def work(
     *,
     save_weights: bool,
     on_steps: Callable[[int], object],
-    on_run: Callable[[Run], object] = lambda run: None,
 ) -> None:
-    """Make runs until none is left that nobody makes; those of other processes are waited for."""
+    """Make runs until none is left that nobody makes; those of other processes are waited for.
+
+    Raises:
+        RuntimeError: At the end, if runs have failed; the others were made.
+    """
+    failed: dict[str, str] = {}
     while True:
         results.reload()
         ready, waiting = schedule.ready(results.records)
-        missing = [run for run in ready if not results.has(run.id)]
-        if not missing and not waiting:
-            return
-        if not any(_make(run, results, device, save_weights, on_steps, on_run) for run in missing):
+        missing = [run for run in ready if not results.has(run.id, with_weights=save_weights)]
+        left = [run for run in missing if run.id not in failed]
+        if not left and (failed or not waiting):
+            break
+        if not any(_make(run, results, device, save_weights, on_steps, failed) for run in left):
             time.sleep(_PAUSE)  # others make them all
+    if failed:
+        raise RuntimeError(
+            f"{len(failed)} runs have failed: {'; '.join(f'{run}: {why}' for run, why in failed.items())}"
+        )
 
 
 def _make(
@@ -57,13 +67,17 @@ def _make(
     device: torch.device,
     save_weights: bool,
     on_steps: Callable[[int], object],
-    on_run: Callable[[Run], object],
+    failed: dict[str, str],
 ) -> bool:
-    with results.claim(run.id) as is_mine:
+    """Make a run, unless another process does; gives whether it was tried."""
+    with results.claim(run.id, with_weights=save_weights) as is_mine:
         if is_mine:
-            on_run(run)
             weights = results.weights(run.id) if save_weights else None
-            results.add(*run.make(device, on_steps=on_steps, weights=weights))
+            try:
+                results.add(*run.make(device, on_steps=on_steps, weights=weights))
+            except Exception as error:  # one method on one experiment must not stop all others
+                traceback.print_exc()
+                failed[run.id] = f"{type(error).__name__}: {error}"
         return is_mine
 
 
@@ -71,7 +85,7 @@ def work_in_processes(job: Job, processes: int, total_steps: int) -> None:
     """Let several processes work, and show how far they are.
 
     Raises:
-        RuntimeError: If one of them fails; what it said is on stderr. The others are stopped.
+        RuntimeError: If one of them fails; what it said is on stderr.
     """
     # not forked: threads of torch do not survive it
     context = multiprocessing.get_context("spawn")
@@ -84,18 +98,13 @@ def work_in_processes(job: Job, processes: int, total_steps: int) -> None:
             while any(worker.is_alive() for worker in workers):
                 time.sleep(_PAUSE)
                 bar.update(counter.value - bar.n)
-                _check(workers)
             bar.update(counter.value - bar.n)
-        _check(workers)
+        if any(worker.exitcode for worker in workers):
+            raise RuntimeError("a worker has failed; what it said is above. Runs that were done are kept.")
     finally:
         for worker in workers:
             worker.terminate()
             worker.join()
-
-
-def _check(workers: Sequence[Any]) -> None:
-    if any(worker.exitcode for worker in workers):
-        raise RuntimeError("a worker has failed; what it said is above. Runs that were done are kept.")
 
 
 def _worker(job: Job, counter: Any) -> None:

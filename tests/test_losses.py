@@ -1,5 +1,7 @@
 """The losses of the benchmark, against their equations row by row."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import timm
@@ -23,11 +25,11 @@ def batch():
     return logits, labels, encode_target(labels, torch.arange(40) % 2 == 0)
 
 
-def naive(logits, labels, shift=(0, 0, 0), weight=(1, 1, 1)):
+def naive(logits, labels, shift=(0, 0, 0), weight=(1, 1, 1), by_weight=False):
     z = logits.double().numpy() + np.asarray(shift)
     y, w = labels.numpy(), np.asarray(weight, dtype=float)
     ce = np.log(np.exp(z).sum(1)) - z[np.arange(len(y)), y]
-    return (ce * w[y]).sum() / w[y].sum()
+    return (ce * w[y]).sum() / (w[y].sum() if by_weight else len(y))
 
 
 @pytest.mark.parametrize(
@@ -47,17 +49,24 @@ def test_cross_entropies_are_their_equations(batch, name, shift, weight):
         assert loss.item() != pytest.approx(naive(logits, labels), rel=1e-2)
 
 
-def test_focal_loss_of_two_classes_is_of_the_difference_of_logits(batch):
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_focal_loss_is_of_the_softmax_probability_of_the_true_class(batch, classes, gamma):
     logits, labels, _ = batch
-    labels = labels.clamp(max=1)
-    p = torch.sigmoid(logits[:, 1] - logits[:, 0]).double()
-    right = torch.where(labels == 1, p, 1 - p)
-    alpha = torch.where(labels == 1, 0.25, 0.75)
-    expected = (-alpha * (1 - right) ** 2 * right.log()).mean()
-    assert make_loss(METHODS["focal"], COUNTS[:2], None)(logits[:, :2], labels).item() == pytest.approx(
-        expected.item(), rel=1e-5
+    logits, labels = logits[:, :classes], labels.clamp(max=classes - 1)
+    p = logits.double().softmax(1)[torch.arange(40), labels]
+    expected = (-((1 - p) ** gamma) * p.log()).mean()
+    loss = make_loss(replace(METHODS["focal"], gamma=gamma), COUNTS[:classes], None)(logits, labels)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_a_weight_counts_in_a_batch_of_one_class_too():
+    logits, target = torch.tensor([[2.0, 0.0]] * 4), torch.ones(4, dtype=torch.int64)
+    plain, weighted = (
+        make_loss(METHODS[name], np.array([900, 10]), None)(logits, target) for name in ("none", "weighted")
     )
-    assert make_loss(METHODS["focal"], COUNTS, None)(logits, labels).isfinite()
+    assert weighted.item() == pytest.approx(plain.item() * class_balanced_weights([900, 10])[1].item(), rel=1e-5)
+    assert weighted > 1.5 * plain
 
 
 def test_ldam_asks_a_larger_margin_of_rarer_classes_and_weights_them_late(batch):
@@ -70,7 +79,7 @@ def test_ldam_asks_a_larger_margin_of_rarer_classes_and_weights_them_late(batch)
     loss.set_progress(0.79)
     assert not loss.is_weighted
     loss.set_progress(0.8)
-    expected = naive(torch.from_numpy(z), labels, weight=class_balanced_weights(COUNTS).tolist())
+    expected = naive(torch.from_numpy(z), labels, weight=class_balanced_weights(COUNTS).tolist(), by_weight=True)
     assert loss(logits, target).item() == pytest.approx(expected, rel=1e-5)
 
 

@@ -5,7 +5,7 @@ import pytest
 from benchmark_images import small_source
 
 from benchmarks.experiments import Experiment, of_classes
-from benchmarks.trials import described, draw, hold_out
+from benchmarks.trials import described, draw
 
 SICK = Experiment("x", "x", {"a": 50, "b": 8, "c": 4}, {"normal": ("a",), "abnormal": ("b", "c")})
 
@@ -48,7 +48,7 @@ def test_patients_never_cross_a_split():
     rng = np.random.default_rng(0)
     patients = rng.integers(0, 70, 180)  # of several strata each
     source = small_source(patients=patients)
-    pool, validation = hold_out(source)
+    pool, validation = source.split
     assert len(pool) + len(validation) == 180
     assert not set(patients[pool]) & set(patients[validation])
     assert set(source.stratum[validation]) == {0, 1, 2}
@@ -59,7 +59,7 @@ def test_a_stratum_of_one_patient_cannot_be_split():
     patients = np.arange(180)
     patients[120:] = 120
     with pytest.raises(ValueError, match="class 'c' has no image left for"):
-        hold_out(small_source(patients=patients))
+        _ = small_source(patients=patients).split
 
 
 def test_images_of_the_test_set_keep_several_sub_conditions():

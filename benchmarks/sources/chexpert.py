@@ -56,7 +56,7 @@ def load_chexpert(folder: Path, *, image_size: int = 224) -> Source:
         ValueError: If a table is missing or is none of CheXpert's, or no image is left.
     """
     flow: dict[str, int] = {}
-    rows = _rows(folder / "train.csv")
+    rows = _rows(folder / "train.csv", "Frontal/Lateral")
     flow["images in train.csv"] = len(rows)
     rows = [row for row in rows if row["Frontal/Lateral"] == "Frontal"]
     flow["frontal"] = len(rows)
@@ -123,12 +123,12 @@ def _test(folder: Path, image_size: int) -> tuple[str, TestImages]:
     return f"CheXpert {table.stem.partition('_')[0]}", TestImages(images, members, is_abnormal)
 
 
-def _rows(table: Path) -> list[Row]:
+def _rows(table: Path, *more: str) -> list[Row]:
     if not table.is_file():
         raise ValueError(f"there is no {table}. Wanted: CheXpert's folder, with train.csv and train/.")
     with table.open(newline="") as file:
         reader = csv.DictReader(file)
-        wanted = {"Path", "No Finding", *_STRATUM_OF}
+        wanted = {"Path", "No Finding", *_STRATUM_OF, *more}
         if missing := wanted - set(reader.fieldnames or ()):
             raise ValueError(f"{table} has no column {', '.join(sorted(missing))}; it is none of CheXpert's tables.")
         return list(reader)

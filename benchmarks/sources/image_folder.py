@@ -73,7 +73,7 @@ def load_image_folder(
 def kermany_patient(file: Path) -> str:
     """The patient of an X-ray of Kermany et al. 2018: ``person12_virus_30`` is of person 12.
 
-    Normal images tell no patient in most names; ``IM-0115-0001`` and ``NORMAL2-IM-0115-0001`` are of study 115.
+    Names of normal images tell the study: ``IM-0115-0001``, and another one ``NORMAL2-IM-0115-0001``.
     """
     if found := re.search(r"person\d+", file.name):
         return found.group()

@@ -31,7 +31,7 @@ _CHEST_STRATA = (NORMAL, *dict.fromkeys(stratum for stratum in _CHEST if stratum
 
 
 def load_medmnist(file: Path, *, image_size: int | None = None) -> Source:
-    """A MedMNIST file. Its training and validation images may be trained on; which of them validate is decided later.
+    """A MedMNIST file, with its official validation split.
 
     Args:
         file: ``pathmnist.npz``, ``chestmnist_64.npz``, ...
@@ -78,6 +78,8 @@ def load_medmnist(file: Path, *, image_size: int | None = None) -> Source:
         images=np.concatenate([_at_size(parts[name][0][chosen[name]], image_size) for name in chosen]),
         stratum=np.concatenate([strata[name][chosen[name]] for name in chosen]),
         tests={"test": test},
+        # ChestMNIST's patients are in one of the official parts each, and the file does not tell them
+        held_out=np.repeat([False, True], [len(chosen["train"]), len(chosen["val"])]),
         flow=flow,
     )
 
