@@ -1,13 +1,14 @@
 """Is one method better than another? Paired differences over trials and experiments, with intervals and corrected tests."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 Pair = tuple[str, int]  # experiment and seed
 _TIE = 0.001  # AUROC: the third digit
+_MANY = 5  # experiments, to test over them
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -28,7 +29,7 @@ class Difference:
         baseline: The other method.
         mean, low, high: Of the differences, with a 95 % confidence interval.
         p: Of a paired t-test that the mean is 0, corrected by Holm for the number of comparisons.
-        wins, ties, losses: Pairs; below 0.001 it is a tie.
+        wins, ties, losses: Pairs of the same experiment and seed; below 0.001 it is a tie.
     """
 
     baseline: str
@@ -44,8 +45,8 @@ class Difference:
 def differences(values: Mapping[str, Mapping[Pair, float]], method: str, baselines: Sequence[str]) -> list[Difference]:
     """Compare a method with each baseline, pair by pair of the same experiment and seed.
 
-    Trials of one experiment share test images and tuned hyperparameters, so the interval speaks for new trials of these
-    experiments and not for new data sets.
+    Interval and test are over the pairs of one experiment. With five experiments or more they are over the experiments, each
+    the mean of its trials, since trials of one experiment are more alike than experiments are.
 
     Args:
         values: By method, the result of each experiment and seed.
@@ -58,14 +59,17 @@ def differences(values: Mapping[str, Mapping[Pair, float]], method: str, baselin
         if len(pairs) < 2:
             continue
         gaps = np.array([values[method][pair] - values[baseline][pair] for pair in pairs])
+        units = gaps
+        if len(experiments := sorted({name for name, _ in pairs})) >= _MANY:
+            of = np.array([experiments.index(name) for name, _ in pairs])
+            units = np.array([gaps[of == i].mean() for i in range(len(experiments))])
         # equal in every pair: no evidence of anything
-        p = 1.0 if np.ptp(gaps) == 0 else float(stats.ttest_1samp(gaps, 0).pvalue)
-        low, high = mean_interval(gaps.tolist())
-        ties = int((abs(gaps) < _TIE).sum())
-        wins = int((gaps >= _TIE).sum())
-        found.append(Difference(baseline, float(gaps.mean()), low, high, p, wins, ties, len(gaps) - wins - ties))
+        p = 1.0 if np.ptp(units) == 0 else float(stats.ttest_1samp(units, 0).pvalue)
+        low, high = mean_interval(units.tolist())
+        ties, wins = int((abs(gaps) < _TIE).sum()), int((gaps >= _TIE).sum())
+        found.append(Difference(baseline, float(units.mean()), low, high, p, wins, ties, len(gaps) - wins - ties))
     corrected = holm([difference.p for difference in found])
-    return [Difference(**{**vars(difference), "p": p}) for difference, p in zip(found, corrected, strict=True)]
+    return [replace(difference, p=p) for difference, p in zip(found, corrected, strict=True)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,56 +9,86 @@ from numpy.typing import NDArray
 
 from benchmarks.comparison import differences
 from benchmarks.experiments import KIND_TITLES
+from benchmarks.methods import MODERN, VARIANTS
 from benchmarks.results import Record
 from benchmarks.summary import Group, title_of
-from benchmarks.tables import COMPARED, baselines_of
+from benchmarks.tables import COMPARED, others_of
 from clesmote_losses.files import written_whole
 
-# Okabe and Ito's colours, which people of any colour vision tell apart; dashes and markers for print in grey
-STYLES: tuple[dict[str, Any], ...] = (
-    {"color": "#000000", "linestyle": (0, (1, 1.5)), "marker": "x"},
-    {"color": "#56B4E9", "linestyle": "--", "marker": "s"},
-    {"color": "#CC79A7", "linestyle": "-.", "marker": "^"},
-    {"color": "#E69F00", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "D"},
-    {"color": "#D55E00", "linestyle": "-", "marker": "o"},
-    {"color": "#009E73", "linestyle": (0, (8, 2)), "marker": "v"},
-)
+# Okabe and Ito's colours, which people of any colour vision tell apart; dashes and markers for print in grey. Methods that
+# stand in one panel differ in all three.
+_BLACK, _ORANGE, _SKY, _GREEN, _BLUE, _RED, _PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+_DOTS, _DASHES, _DOT_DASH, _LONG = (0, (1, 1.5)), (0, (4, 2)), (0, (4, 1.5, 1, 1.5)), (0, (8, 2))
+_STYLES: dict[str, tuple[str, Any, str]] = {
+    "none": (_BLACK, _DOTS, "x"),
+    "oversampling": (_SKY, _DASHES, "s"),
+    "weighted": (_PURPLE, _DOT_DASH, "^"),
+    "smote": (_ORANGE, (0, (5, 1, 1, 1, 1, 1)), "D"),
+    "cle-smote": (_RED, "-", "o"),
+    "balanced": (_GREEN, _LONG, "v"),
+    "constant-cap": (_BLUE, _DOT_DASH, "P"),
+    "class-cosine-cap": (_BLUE, _LONG, "P"),
+    "batch-cosine-cap": (_PURPLE, _DASHES, "^"),
+    "euclidean-cap": (_BLACK, _DOTS, "x"),
+    "cle-smote-v1": (_SKY, _DASHES, "s"),
+}
+_REST = [  # for methods of today and variants, which stand beside smote and cle-smote
+    (_BLACK, _DOTS, "x"), (_SKY, _DASHES, "s"), (_PURPLE, _DOT_DASH, "^"), (_GREEN, _LONG, "v"), (_BLUE, (0, (2, 1)), "P"),
+]  # fmt: skip
 _FIGURE_3 = ("none", "oversampling", "weighted", "smote", "cle-smote")
 _FIGURE_4 = {
     "Constant cap": ("smote", "constant-cap"),
     "Cosine and Euclidean caps": ("smote", "class-cosine-cap", "batch-cosine-cap", "euclidean-cap"),
     "With triplets": ("smote", "cle-smote-v1", "cle-smote"),
 }
-_FIGURE_5 = ("none", "oversampling", "smote", "weighted", "cle-smote", "balanced")
+_FIGURE_5 = {"Baselines": ("none", "oversampling", "smote", "weighted", "cle-smote", "balanced")}
+_MODERN, _VARIANTS = [method.name for method in MODERN], [method.name for method in VARIANTS]
+_MORE = {
+    "Losses of today": ("cle-smote", *_MODERN[:4]),
+    "Sampling of today": ("cle-smote", "smote", *_MODERN[4:]),
+    "Variants of the cap": ("cle-smote", *_VARIANTS[:3], *_VARIANTS[4:6]),
+    "Variants of the pretraining": ("cle-smote", *_VARIANTS[6:9], "smote-triplets"),
+    "Fresh draws and warm-up": ("cle-smote", "cle-smote-redraw", "cle-smote-warmup", "smote-redraw"),
+}
+_REFERENCES = ("smote", "cle-smote")
 _DPI = 110
 
 
+Panels = Mapping[str, tuple[Sequence[str], Sequence[str]]]  # methods and experiments by title
+
+
 def figures_of(group: Group, folder: Path, slug: str) -> list[Path]:
-    """Draw the figures of a group; gives their files."""
+    """Draw the figures of a group that it has runs for; gives their files."""
     made = []
     test = group.tests[0]
     if set(group.kinds) & set(KIND_TITLES):
-        panels = {
-            KIND_TITLES.get(kind, kind): {name: _runs(group, name, experiments) for name in _FIGURE_3}
-            for kind, experiments in group.kinds.items()
-        }
-        made.append(learning_curves(panels, test, _title(group), folder / f"figure-3-{slug}.png"))
+        panels: Panels = {KIND_TITLES.get(kind, kind): (_FIGURE_3, names) for kind, names in group.kinds.items()}
+        made += _curves(group, panels, test, _title(group), folder / f"figure-3-{slug}.png")
     else:
-        for experiment in group.experiments:
-            panels = {
-                title: {name: _runs(group, name, [experiment]) for name in names} for title, names in _FIGURE_4.items()
-            }
-            panels = {title: lines for title, lines in panels.items() if any(lines[name] for name in list(lines)[1:])}
-            title = f"{_title(group)}; {experiment}"
-            if panels:
-                made.append(learning_curves(panels, test, title, folder / f"figure-4-{slug}-{experiment}.png"))
-            lines = {name: _runs(group, name, [experiment]) for name in _FIGURE_5}
-            made.append(
-                learning_curves({"Baselines": lines}, test, title, folder / f"figure-5-{slug}-{experiment}.png")
-            )
-    if COMPARED in group.methods and len(group.methods) > 1:
-        made += _forest(group, test, folder / f"differences-{slug}.png")
-    return made
+        for name in group.experiments:
+            title = f"{_title(group)}; {name}"
+            for figure, lines in (("figure-4", _FIGURE_4), ("figure-5", _FIGURE_5), ("more", _MORE)):
+                panels = {panel: (methods, [name]) for panel, methods in lines.items()}
+                made += _curves(group, panels, test, title, folder / f"{figure}-{slug}-{name}.png")
+    return made + _forest(group, test, folder / f"differences-{slug}.png")
+
+
+def _curves(
+    group: Group,
+    panels: Panels,
+    test: str,
+    title: str,
+    path: Path,
+) -> list[Path]:
+    """Learning curves of methods on experiments, a panel each; one with nothing but references is left out."""
+    lines = {
+        panel: {method: runs for method in methods if (runs := _runs(group, method, experiments))}
+        for panel, (methods, experiments) in panels.items()
+    }
+    lines = {panel: of_panel for panel, of_panel in lines.items() if set(of_panel) - set(_REFERENCES)}
+    return [learning_curves(lines, test, title, path)] if lines else []
 
 
 def _runs(group: Group, method: str, experiments: Sequence[str]) -> list[Record]:
@@ -74,11 +104,13 @@ def learning_curves(panels: Mapping[str, Mapping[str, list[Record]]], test: str,
     """Test AUROC along the training, a panel each: mean over the runs as a line, one standard deviation as a band."""
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure, axes = new_figure(
-        max(8.5, 4.2 * columns + 0.4), (4.2 if len(panels) == 1 else 3.3) * rows + 1.2, rows, columns
-    )
-    names = list(dict.fromkeys(name for lines in panels.values() for name, runs in lines.items() if runs))
-    styles = {name: STYLES[i % len(STYLES)] for i, name in enumerate(names)}
+    size = max(8.5, 4.2 * columns + 0.4), (4.2 if len(panels) == 1 else 3.3) * rows + 1.2
+    figure, axes = new_figure(*size, rows, columns, sharey=True)
+    rest = dict.fromkeys(name for lines in panels.values() for name in lines if name not in _STYLES)
+    styles = {**_STYLES}
+    for lines in panels.values():
+        for i, name in enumerate(name for name in lines if name in rest):
+            styles.setdefault(name, _REST[i % len(_REST)])
     handles: dict[str, Any] = {}
     for place, (panel, lines) in zip(axes.flat, panels.items(), strict=False):
         for name, runs in lines.items():
@@ -92,10 +124,10 @@ def learning_curves(panels: Mapping[str, Mapping[str, list[Record]]], test: str,
                     linewidth=1.5,
                     markersize=4,
                     markevery=max(1, len(x) // 8),
-                    **styles[name],
+                    **dict(zip(("color", "linestyle", "marker"), styles[name], strict=True)),
                 )
                 place.fill_between(
-                    x, mean - deviation, mean + deviation, color=styles[name]["color"], alpha=0.12, linewidth=0
+                    x, mean - deviation, mean + deviation, color=styles[name][0], alpha=0.12, linewidth=0
                 )
                 handles.setdefault(title_of(name), line)
         place.set_title(panel, fontsize=10)
@@ -108,14 +140,19 @@ def learning_curves(panels: Mapping[str, Mapping[str, list[Record]]], test: str,
     for place in axes[:, 0]:
         place.set_ylabel("Test AUROC")
     figure.suptitle(f"{title}\nline: mean over the runs; band: one standard deviation", fontsize=10)
-    figure.legend(
-        handles.values(),
-        handles.keys(),
-        loc="outside lower center",
-        ncols=min(len(handles), 4),
-        handlelength=4,
-        frameon=False,
-    )
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    if len({str(styles[name]) for name in names}) == len(names):
+        figure.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside lower center",
+            ncols=min(len(handles), 4),
+            handlelength=4,
+            frameon=False,
+        )
+    else:  # styles serve again in another panel
+        for place in axes.flat[: len(panels)]:
+            place.legend(fontsize=8, handlelength=3.5, loc="lower right")
     save(figure, path)
     return path
 
@@ -127,35 +164,35 @@ def _along(runs: Sequence[Record], test: str) -> tuple[list[int], NDArray[np.flo
 
 
 def _forest(group: Group, test: str, path: Path) -> list[Path]:
-    """Difference of CLE-SMOTE to each other method, with a 95 % interval; a panel for all, and one for each kind."""
-    values = group.values(test)
-    parts = {"All experiments": None, **{KIND_TITLES.get(kind, kind): names for kind, names in group.kinds.items()}}
-    if len(group.kinds) == 1:
-        parts = {"All experiments": None}
+    """CLE-SMOTE less each other method, with a 95 % interval: a panel for all experiments, and one for each kind."""
+    values, others = group.values(test), others_of(group)
+    parts: dict[str, Sequence[str]] = {"All experiments": group.experiments}
+    if len(group.kinds) > 1:
+        parts |= {KIND_TITLES.get(kind, kind): names for kind, names in group.kinds.items()}
     found = {}
     for title, names in parts.items():
         of_part = {
-            method: {pair: value for pair, value in pairs.items() if names is None or pair[0] in names}
+            method: {pair: value for pair, value in pairs.items() if pair[0] in names}
             for method, pairs in values.items()
         }
-        if rows := differences(of_part, COMPARED, baselines_of(group)):
-            found[title] = rows
+        if of_title := differences(of_part, COMPARED, others):
+            found[title] = {row.baseline: row for row in of_title}
     if not found:
         return []
+    shown = [name for name in others if any(name in rows for rows in found.values())]
     columns = min(3, len(found))
     lines = -(-len(found) // columns)
-    most = max(map(len, found.values()))
-    figure, axes = new_figure(
-        4 * columns + 1.2, (0.36 * most + 1.1) * lines + 0.6, lines, columns, sharex=True, sharey=True
-    )
+    size = max(8.0, 3.6 * columns + 1.6), (0.3 * len(shown) + 1.1) * lines + 0.8
+    figure, axes = new_figure(*size, lines, columns, sharex=True, sharey=True)
     for place, (title, rows) in zip(axes.flat, found.items(), strict=False):
-        for y, row in enumerate(rows):
-            place.plot([row.low, row.high], [y, y], color="#0072B2", linewidth=2)
+        for name, row in rows.items():
+            y = shown.index(name)
             face = "#000000" if row.p < 0.05 else "#FFFFFF"
+            place.plot([row.low, row.high], [y, y], color=_BLUE, linewidth=2)
             place.plot([row.mean], [y], color="#000000", marker="o", markersize=6, markerfacecolor=face)
         place.axvline(0, color="#666666", linewidth=1)
-        place.set_yticks(range(len(rows)), [title_of(row.baseline) for row in rows])
-        place.set_ylim(most - 0.5, -0.5)
+        place.set_yticks(range(len(shown)), [title_of(name) for name in shown])
+        place.set_ylim(len(shown) - 0.5, -0.5)
         place.set_title(title, fontsize=10)
         place.grid(alpha=0.3, axis="x")
     for place in axes.flat[len(found) :]:
@@ -163,7 +200,8 @@ def _forest(group: Group, test: str, path: Path) -> list[Path]:
     for place in axes[-1]:
         place.set_xlabel("AUROC difference")
     figure.suptitle(
-        f"{_title(group)}: CLE-SMOTE less each other method\nbar: 95 % interval; filled: p < 0.05 after Holm; right of 0: CLE-SMOTE is better",
+        f"{_title(group)}: CLE-SMOTE less each other method\n"
+        "bar: 95 % interval; filled: p < 0.05 after Holm; right of 0: CLE-SMOTE is better",
         fontsize=10,
     )
     save(figure, path)

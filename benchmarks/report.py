@@ -60,7 +60,7 @@ def _protocol(group: Group) -> str:
     if group.preset == "correct":
         budget = (
             f"{settings['steps']} optimizer steps of {settings['batch_size']} images for every method, those of a pretraining among "
-            f"them; AdamW, cosine schedule, augmentation `{settings['augmentation']}`"
+            f"them (a step of triplets reads three images for each anchor); AdamW, cosine schedule, augmentation `{settings['augmentation']}`"
         )
     else:
         budget = (
@@ -87,6 +87,8 @@ def _protocol(group: Group) -> str:
 
 def _counts(group: Group) -> list[str]:
     lines = []
+    if selection := group.trials[0].get("selection"):
+        lines.append(f"- selection: {', '.join(f'{count} {step}' for step, count in selection.items())}")
     for name in group.experiments:
         record = next(record for record in group.trials if record["config"]["experiment"]["name"] == name)
         counts: dict[str, Any] = record["config"]["experiment"]["counts"]

@@ -2,16 +2,17 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from benchmarks.comparison import differences, mean_interval
+from benchmarks.comparison import Difference, Pair, differences, mean_interval
 from benchmarks.experiments import KIND_TITLES
 from benchmarks.methods import METHODS, UPPER_BOUND
 from benchmarks.paper import printed
+from benchmarks.published import published_search
 from benchmarks.results import Record
 from benchmarks.summary import Group, kind_of, method_of, title_of
 
@@ -63,25 +64,36 @@ def _of_test(group: Group, test: str) -> list[Table]:
         tables.insert(1, _kinds(group, test))
     if any("conditions" in record["chosen"][test] for record in group.trials):
         tables.append(_conditions(group, test))
-    for method in _compared(group):
-        tables.append(_comparison(group, test, method))
+    if COMPARED in group.methods:
+        tables.append(_comparison(group, test, COMPARED, others_of(group)))
+        best = best_variant(group) if group.has_validation else None
+        if best is not None and best != COMPARED:
+            tables.append(_comparison(group, test, best, [*others_of(group), COMPARED]))
+        if variants := [name for name in group.methods if is_ours(name) and name != COMPARED]:
+            tables.append(_variants(group, test, variants))
     if group.preset == "as_published":
         tables.append(_epochs(group, test))
     return tables
 
 
-def _compared(group: Group) -> list[str]:
-    """CLE-SMOTE, and the variant that did best on the validation images, if that is another."""
-    if COMPARED not in group.methods:
-        return []
-    if not group.has_validation:
-        return [COMPARED]
-    variants = [
-        name for name in group.methods if name == COMPARED or (METHODS.get(name) and METHODS[name].loss == "capped")
-    ]
+def best_variant(group: Group) -> str | None:
+    """CLE-SMOTE or the variant of it that does best on the validation images, over the pairs that all of them have."""
     values = group.values("validation")
-    best = max(variants, key=lambda name: float(np.mean(list(values[name].values()))))
-    return list(dict.fromkeys([COMPARED, best]))
+    ours = [name for name in group.methods if is_ours(name)]
+    pairs = set.intersection(*(set(values[name]) for name in ours)) if ours else set()
+    if not pairs:
+        return None
+    return max(ours, key=lambda name: sum(values[name][pair] for pair in pairs))
+
+
+def is_ours(name: str) -> bool:
+    """Whether a method is CLE-SMOTE or a variant of it."""
+    return name == COMPARED or (name in METHODS and METHODS[name].tuned_as == COMPARED)
+
+
+def others_of(group: Group) -> list[str]:
+    """What CLE-SMOTE is compared with: all methods but its variants and the upper bound."""
+    return [name for name in group.methods if not is_ours(name) and name != UPPER_BOUND.name]
 
 
 def _auroc(group: Group, test: str) -> Table:
@@ -198,31 +210,54 @@ def _by_frequency(record: Record, test: str) -> tuple[float | None, float | None
     )
 
 
-def _comparison(group: Group, test: str, method: str) -> Table:
-    """Paired differences of a method to each other one that is no variant of it."""
-    rows = [
-        (
-            title_of(difference.baseline),
-            f"{difference.mean:+.4f}",
-            f"{difference.low:+.4f} ... {difference.high:+.4f}",
-            f"{difference.p:.2g}",
-            f"{difference.wins} / {difference.ties} / {difference.losses}",
-        )
-        for difference in differences(group.values(test), method, baselines_of(group))
-    ]
+def _comparison(group: Group, test: str, method: str, others: Sequence[str]) -> Table:
+    """Paired differences of a method to others."""
+    found = differences(group.values(test), method, others)
+    which = " (the variant that is best on the validation images)" if method != COMPARED else ""
     return Table(
         f"comparison-{method}-{test}",
-        f"{title_of(method)} less each other method, AUROC on the images of {test!r}",
-        ("Other method", "Difference", "95 % interval", "p (paired t, Holm)", "Wins / ties / losses"),
-        tuple(rows),
-        "Pairs are of the same experiment and seed; below 0.001 it is a tie. Trials of an experiment share test images and tuned "
-        "hyperparameters: interval and p speak for new trials of these experiments, not for other data.",
+        f"{title_of(method)}{which} less each other method, AUROC on the images of {test!r}",
+        ("Other method", *_DIFFERENCE),
+        tuple((title_of(row.baseline), *_cells(row)) for row in found),
+        _PAIRS,
     )
 
 
-def baselines_of(group: Group) -> list[str]:
-    """What CLE-SMOTE is compared with: every method without a cap but the upper bound, and those of the paper's ablation."""
-    return [name for name in group.methods if name != UPPER_BOUND.name and not name.startswith(COMPARED)]
+def _variants(group: Group, test: str, variants: Sequence[str]) -> Table:
+    """Paired differences of each variant to CLE-SMOTE."""
+    values = group.values(test)
+    # turned round: CLE-SMOTE less each variant is corrected for their number, and the sign changed
+    found = differences(
+        {COMPARED: _minus(values[COMPARED]), **{name: _minus(values[name]) for name in variants}}, COMPARED, variants
+    )
+    return Table(
+        f"variants-{test}",
+        f"Each variant less CLE-SMOTE, AUROC on the images of {test!r}",
+        ("Variant", *_DIFFERENCE),
+        tuple((title_of(row.baseline), *_cells(row)) for row in found),
+        _PAIRS,
+    )
+
+
+def _minus(values: Mapping[Pair, float]) -> dict[Pair, float]:
+    return {pair: -value for pair, value in values.items()}
+
+
+_DIFFERENCE = ("Difference", "95 % interval", "p (paired t, Holm)", "Wins / ties / losses")
+_PAIRS = (
+    "Pairs are of the same experiment and seed; below 0.001 it is a tie. Trials of an experiment share test images and tuned "
+    "hyperparameters: interval and p speak for new trials of these experiments, not for other data. With five experiments or more "
+    "they are over the experiments."
+)
+
+
+def _cells(row: Difference) -> tuple[str, ...]:
+    return (
+        f"{row.mean:+.4f}",
+        f"{row.low:+.4f} ... {row.high:+.4f}",
+        f"{row.p:.2g}",
+        f"{row.wins} / {row.ties} / {row.losses}",
+    )
 
 
 def _epochs(group: Group, test: str) -> Table:
@@ -276,22 +311,31 @@ def _choices(group: Group) -> Table:
     for record in sorted(group.trials, key=lambda record: order.get(method_of(record), len(order))):
         key = kind_of(record), method_of(record)
         if key in tuned and key not in rows:
-            values = {**record["config"]["settings"], **record["config"]["method"]}
-            chosen = {name: values[name] for name in _TUNED if name in values}
+            chosen = _choice_of(record)
             part = "validation" if group.has_validation else group.tests[0]
-            best = max(run["chosen"][part]["auroc"] for run in tuned[key])
+            same = [run for run in tuned[key] if _choice_of(run) == chosen]
+            best = max((run["chosen"][part]["auroc"] for run in same), default=float("nan"))
             text = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
             rows[key] = (KIND_TITLES.get(key[0], key[0]), title_of(key[1]), text, str(len(tuned[key])), f"{best:.4f}")
     which = "validation images" if group.has_validation else "test images, as the notebooks did"
     return Table(
         "choices",
         f"Hyperparameters, chosen on the {which}",
-        ("Kind", "Method", "Chosen (else the default)", "Tuning runs", "AUROC of the best"),
+        ("Kind", "Method", "Chosen", "Tuning runs", "Its AUROC"),
         tuple(rows[key] for key in sorted(rows, key=lambda key: list(group.kinds).index(key[0]))),
     )
 
 
-_TUNED = list(dict.fromkeys(["lr", *(name for method in METHODS.values() for name in method.search)]))
+def _choice_of(record: Record) -> dict[str, float]:
+    """The values of a run that were searched for."""
+    config, method = record["config"], METHODS[method_of(record)]
+    if config["settings"]["preset"] == "as_published":
+        names = [name for name, _ in published_search(method)]
+    else:
+        base = METHODS[method.tuned_as] if method.tuned_as else method
+        names = list(dict.fromkeys(["lr", *base.search, *method.search]))
+    values = {**vars(method), **config["settings"], **config["method"]}
+    return {name: values[name] for name in names}
 
 
 def _mean_variance_interval(values: Sequence[float]) -> tuple[str, str, str, str]:
