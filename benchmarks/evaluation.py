@@ -13,12 +13,20 @@ from benchmarks.metrics import Scores, all_metrics, auroc
 from benchmarks.trials import LabelledImages
 
 ToInput = Callable[[Tensor], Tensor]
-_BATCH = 500
+_SHARE = 0.3  # of a GPU's free memory that a set of images may take
+_BATCH, _PIXELS = 500, 2**21  # images without gradients at once: 500, or as many as have so many pixels
 
 
 def on_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 images of shape ``(N, C, H, W)``, on the device; memory stays in the order N, H, W, C."""
+    """uint8 images of shape ``(N, C, H, W)``, in the order N, H, W, C in memory; on the device if they fit, else beside it."""
+    if device.type == "cuda" and images.nbytes > _SHARE * torch.cuda.mem_get_info(device)[0]:
+        return torch.from_numpy(images).pin_memory().permute(0, 3, 1, 2)
     return torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+
+
+def take(images: Tensor, chosen: Tensor) -> Tensor:
+    """Some of the images, where their indices are."""
+    return images[chosen.to(images.device)].to(chosen.device)
 
 
 def to_input(images: Tensor) -> Tensor:
@@ -34,8 +42,10 @@ def predict(model: nn.Module, images: Tensor, to_input: ToInput) -> Scores:
     """
     model.eval()
     parts = []
-    for batch in images.split(_BATCH):
-        logits = model(to_input(batch)).double()
+    device = next(model.parameters()).device
+    at_once = max(1, min(_BATCH, _PIXELS // (images.shape[2] * images.shape[3])))
+    for batch in images.split(at_once):
+        logits = model(to_input(batch.to(device))).double()
         if logits.shape[1] == 1:
             logits = torch.cat([torch.zeros_like(logits), logits], 1)
         parts.append(logits.softmax(1).cpu())

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.evaluation import to_input
+from benchmarks.evaluation import take, to_input
 from benchmarks.figures import new_figure, save
 from benchmarks.networks import CONVNET, ConvNet, embedding_layer
 from benchmarks.results import Record
@@ -45,7 +45,7 @@ def judge(model: nn.Module, data: TrainingData, beta: float, num_classes: int) -
         centroids = tracker.centroids
         assert centroids is not None
         for chosen in places.split(_BATCH):
-            logits = model(to_input(data.images[chosen]))
+            logits = model(to_input(take(data.images, chosen)))
             losses.append(F.cross_entropy(logits, labels[chosen], reduction="none").cpu())
             caps.append(cosine_cap(tracker.embeddings, labels[chosen], centroids, beta).cpu())
     loss, cap = torch.cat(losses).numpy(), torch.cat(caps).numpy()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.augmentation import Augmentation, augment
-from benchmarks.evaluation import Curve, on_device, to_input
+from benchmarks.evaluation import Curve, on_device, take, to_input
 from benchmarks.experiments import Experiment
 from benchmarks.losses import LDAMLoss, StratumCappedLoss, make_loss, use_cosine_classifier
 from benchmarks.methods import SYNTHETIC, Method
@@ -71,7 +71,7 @@ class TrainingData:
     """What a method trains on.
 
     Attributes:
-        images: uint8, shape ``(N, C, H, W)``, on the device.
+        images: uint8, shape ``(N, C, H, W)``, on the device if they fit there.
         target: Encoded by :func:`clesmote_losses.encode_target`, shape ``(N,)``, on the device.
         strata: Of each image, shape ``(N,)``, on the device.
         dataset: Where synthetic images come from.
@@ -95,7 +95,7 @@ class TrainingData:
         groups = self.strata if by_stratum else labels
         wanted = torch.isin(groups, groups[is_synthetic]) & ~is_synthetic
         for chosen in wanted.nonzero()[:, 0].split(_BATCH):
-            yield to_input(self.images[chosen]), groups[chosen]
+            yield to_input(take(self.images, chosen)), groups[chosen]
 
 
 def training_data(
@@ -228,7 +228,7 @@ def run_correct(
             if isinstance(criterion, StratumCappedLoss):
                 criterion.strata = data.strata[chosen]
             with torch.autocast(device.type, torch.bfloat16, enabled=settings.amp):
-                logits = model(augment(data.images[chosen], augmentation))
+                logits = model(augment(take(data.images, chosen), augmentation))
                 loss = criterion(logits, data.target[chosen])
             optimizer.zero_grad()
             loss.backward()
@@ -288,7 +288,7 @@ def _pretrain(
     labels, is_synthetic = decode_target(data.target)
     history = pretrain(
         model,
-        lambda chosen: augment(data.images[chosen], augmentation),
+        lambda chosen: augment(take(data.images, chosen), augmentation),
         labels.cpu().numpy(),
         is_synthetic.cpu().numpy(),
         method,
@@ -320,7 +320,7 @@ def _beta_by_share(model: nn.Module, data: TrainingData, criterion: CappedSMOTEL
     model.eval()
     products = []
     for chosen in places.split(_BATCH):
-        loss = F.cross_entropy(model(to_input(data.images[chosen])), labels[chosen], reduction="none")
+        loss = F.cross_entropy(model(to_input(take(data.images, chosen))), labels[chosen], reduction="none")
         similarity = F.cosine_similarity(tracker.take_embeddings().float(), centroids[labels[chosen]])
         products.append(loss * (1 - similarity))
     return max(float(torch.cat(products).quantile(1 - share)), 1e-6)
