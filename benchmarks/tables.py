@@ -163,10 +163,11 @@ def _metrics(group: Group, test: str) -> Table:
                 f"{np.mean([sum(record['seconds'].values()) for record in runs]):.1f}",
             )
         )
+    which = "of the epoch that is best on the validation images" if group.has_validation else "of the last epoch"
     headings = ("Method", *_METRICS.values(), "AUROC, last epoch", "Capped", "Steps", "Seconds a run")
     return Table(
         f"metrics-{test}",
-        f"Metrics on the images of {test!r}, means over experiments and trials",
+        f"Metrics on the images of {test!r}, {which}, means over experiments and trials",
         headings,
         tuple(rows),
         "Capped: share of the synthetic images seen in training that were over their cap.",
