@@ -98,15 +98,13 @@ def _list(suites: list[str], experiments: Sequence[Experiment], console: Console
 
 def _run(options: RunOptions, schedule: Schedule, results: Results, device: torch.device, console: Console) -> None:
     ready, waiting = schedule.ready(results.records)
-    missing = [run for run in ready if not results.has(run.id)]
+    missing = [run for run in ready if not results.has(run.id, with_weights=options.save_weights)]
     if len(missing) < len(ready):
         console.print(f"{len(ready) - len(missing)} runs are in {results.path} already and are kept.")
     for step, count in schedule.source.flow.items():
         console.print(f"  {count:7} {step}")
-    known = [run.steps for run in missing]
-    steps = round(
-        sum(known) + waiting * (sum(known) / max(len(known), 1))
-    )  # those to come are like those that are known
+    known = sum(run.steps for run in missing)
+    steps = known + waiting * known // max(len(missing), 1)  # those to come are like those that are known
     console.print(f"{len(missing) + waiting} runs to make, on {device}, {options.jobs} at a time.")
     if options.jobs > 1:
         work_in_processes(options, options.jobs, steps)

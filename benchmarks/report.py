@@ -34,7 +34,7 @@ def write_report(records: Sequence[Record], folder: Path) -> list[Path]:
     for group, slug in zip(groups, _slugs(groups), strict=True):
         text += [f"## {slug}", "", _protocol(group), ""]
         for table in tables_of(group):
-            path = folder / f"{slug}-{table.name}.csv"
+            path = folder / f"{slug}-{table.name.replace(' ', '-')}.csv"
             _write(path, table.csv())
             files.append(path)
             text.append(table.markdown())

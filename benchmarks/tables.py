@@ -1,10 +1,6 @@
-"""Tables of a group of runs, as Markdown and as CSV."""
+"""The tables that are made of a group of runs."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,39 +11,9 @@ from benchmarks.paper import printed
 from benchmarks.published import published_search
 from benchmarks.results import Record
 from benchmarks.summary import Group, kind_of, method_of, title_of
+from benchmarks.table import Table
 
 COMPARED = "cle-smote"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under headings.
-
-    Attributes:
-        name: Of the CSV file.
-        title: Above it.
-        headings: Of the columns.
-        rows: As many cells each.
-        note: Below it.
-    """
-
-    name: str
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-
-    def markdown(self) -> str:
-        """As Markdown, the first column to the left, the others to the right."""
-        lines = [f"**{self.title}**", "", _line(self.headings), _line([":--", *["--:"] * (len(self.headings) - 1)])]
-        lines += [_line(row) for row in self.rows]
-        return "\n".join([*lines, "", self.note, ""] if self.note else [*lines, ""])
-
-    def csv(self) -> str:
-        """As comma-separated values."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.headings, *self.rows])
-        return text.getvalue()
 
 
 def tables_of(group: Group) -> list[Table]:
@@ -348,7 +314,3 @@ def _mean_variance_interval(values: Sequence[float]) -> tuple[str, str, str, str
         f"{low:.4f} ... {high:.4f}" if several else "",
         str(len(values)),
     )
-
-
-def _line(cells: Sequence[Any]) -> str:
-    return f"| {' | '.join(map(str, cells))} |"

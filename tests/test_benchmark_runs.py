@@ -17,6 +17,7 @@ from PIL import Image
 
 from benchmarks.__main__ import main
 from benchmarks.results import Results, read_records, run_id
+from benchmarks.run import Run
 
 ROOT = Path(__file__).parent.parent
 TINY = [
@@ -153,6 +154,26 @@ def test_workers_end_with_the_process_that_was_killed(data, tmp_path):
                     break
             assert time.monotonic() < deadline
             time.sleep(0.2)
+
+
+def test_a_run_that_fails_stops_no_other(data, tmp_path, monkeypatch, capsys):
+    make = Run.make
+
+    def fails(run, *given, **options):
+        if run.method.name == "smote":
+            raise ValueError("no neighbours")
+        return make(run, *given, **options)
+
+    monkeypatch.setattr(Run, "make", fails)
+    with pytest.raises(RuntimeError, match=r"2 runs have failed: smote-seed0-.*: ValueError: no neighbours"):
+        main(command(data, tmp_path, "--methods", "smote", "none", "--no-tuning"))
+    assert [record["config"]["method"]["name"] for record in lines(tmp_path)] == ["none", "none"]
+    assert "no neighbours" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="2 runs have failed"):  # tuning runs; their trials are not waited for
+        main(command(data, tmp_path, "--methods", "smote", "--lr", "1e-3", "1e-2"))
+    monkeypatch.undo()
+    main(command(data, tmp_path, "--methods", "smote", "none", "--no-tuning"))
+    assert len(lines(tmp_path)) == 4
 
 
 def test_a_claim_is_of_one_process_at_a_time(tmp_path):
