@@ -122,8 +122,8 @@ def _metrics(group: Group, test: str) -> Table:
         rows.append(
             (
                 title_of(method),
-                *(f"{np.mean([values[name] for values in found]):.4f}" for name in _METRICS),
-                f"{np.mean([record['last'][test]['auroc'] for record in runs]):.4f}",
+                *(_mean_deviation([values[name] for values in found]) for name in _METRICS),
+                _mean_deviation([record["last"][test]["auroc"] for record in runs]),
                 f"{np.mean(shares):.1%}" if shares else "",
                 f"{np.mean([record['steps'] for record in runs]):.0f}",
                 f"{np.mean([sum(record['seconds'].values()) for record in runs]):.1f}",
@@ -133,7 +133,7 @@ def _metrics(group: Group, test: str) -> Table:
     headings = ("Method", *_METRICS.values(), "AUROC, last epoch", "Capped", "Steps", "Seconds a run")
     return Table(
         f"metrics-{test}",
-        f"Metrics on the images of {test!r}, {which}, means over experiments and trials",
+        f"Metrics on the images of {test!r}, {which}: mean (standard deviation) over experiments and trials",
         headings,
         tuple(rows),
         "Capped: share of the synthetic images seen in training that were over their cap.",
@@ -303,6 +303,10 @@ def _choice_of(record: Record) -> dict[str, float]:
         names = list(dict.fromkeys(["lr", *base.search, *method.search]))
     values = {**vars(method), **config["settings"], **config["method"]}
     return {name: values[name] for name in names}
+
+
+def _mean_deviation(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.4f}" + (f" ({np.std(values, ddof=1):.4f})" if len(values) > 1 else "")
 
 
 def _mean_variance_interval(values: Sequence[float]) -> tuple[str, str, str, str]:
