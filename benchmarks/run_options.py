@@ -13,7 +13,7 @@ from benchmarks.schedule import Schedule
 from benchmarks.suites import SUITES, DataOptions
 from clesmote_losses.rng import preserved_rng
 
-LEARNING_RATES = (1e-3, 3e-4, 3e-3)  # the first is the one that other choices start from
+LEARNING_RATES = (1e-3, 3e-3, 1e-2)  # the first is the one that other choices start from
 
 
 @dataclass(frozen=True)
