@@ -44,6 +44,21 @@ def test_wins_ties_and_losses_are_counted():
     assert (found.wins, found.ties, found.losses) == (2, 1, 1)
 
 
+def test_many_experiments_are_the_units_and_not_their_trials():
+    rng = np.random.default_rng(0)
+    gaps = {
+        (f"experiment {i}", seed): gap + rng.normal(0, 0.001)
+        for i, gap in enumerate(rng.normal(0.01, 0.02, 6))
+        for seed in range(4)
+    }
+    base = dict.fromkeys(gaps, 0.8)
+    (found,) = differences({"ours": {pair: 0.8 + gap for pair, gap in gaps.items()}, "base": base}, "ours", ["base"])
+    means = [np.mean([gap for (name, _), gap in gaps.items() if name == f"experiment {i}"]) for i in range(6)]
+    assert found.p == pytest.approx(stats.ttest_1samp(means, 0).pvalue)
+    assert found.p > 3 * stats.ttest_1samp(list(gaps.values()), 0).pvalue
+    assert found.wins + found.ties + found.losses == 24
+
+
 def test_equal_results_are_no_evidence():
     ours = {("x", i): 0.5 for i in range(3)}
     (found,) = differences({"ours": ours, "same": dict(ours)}, "ours", ["same"])

@@ -8,6 +8,7 @@ import torch
 from benchmark_images import small_source
 from imblearn.over_sampling import SMOTE
 
+import benchmarks.published
 from benchmarks.experiments import of_classes
 from benchmarks.methods import ABLATION, BASELINES, CLE_SMOTE, METHODS, UPPER_BOUND
 from benchmarks.networks import CONVNET, ConvNet, make_network
@@ -108,6 +109,18 @@ def test_three_classes_run_too():
                 trial, METHODS[name], settings, 0, strata=["a", "b", "c"], device=torch.device("cpu")
             )
         assert 0 <= result["chosen"]["test"]["auroc"] <= 1
+
+
+def test_triplets_of_three_classes_take_the_rarest_for_the_second(monkeypatch):
+    seen = []
+    monkeypatch.setattr(benchmarks.published, "pretrain", lambda *given, **options: seen.append(given[2]) or [])
+    trial = draw(small_source(size=32), of_classes("x", {"a": 30, "b": 20, "c": 8}), 0, validate=False)
+    with preserved_rng(seed=0):
+        run_published(
+            trial, METHODS["cle-smote-v1"], replace(published_settings(3), epochs=1), 0, strata=["a", "b", "c"],
+            device=torch.device("cpu"),
+        )  # fmt: skip
+    assert np.bincount(seen[0]).tolist() == [30, 60]
 
 
 def test_capped_methods_without_pretraining_begin_uncapped(trial):

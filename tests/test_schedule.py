@@ -88,6 +88,25 @@ def test_one_choice_holds_for_all_experiments_of_a_kind():
     assert sum(run.role == "trial" for run in made) == len(experiments) == 5
 
 
+def test_the_choice_does_not_hang_on_which_experiments_are_selected():
+    experiments = imbalances("a", ["b", "c"], {"a": 50, "b": 50, "c": 50})
+    whole, part = (schedule(["none"], experiments, seeds=[0], chosen=chosen) for chosen in (None, ["both-single-c"]))
+    made = walk(part, lambda run: run.settings.lr)
+    assert [(run.experiment.name, run.role) for run in made] == [
+        ("both-single-b", "tuning"), ("both-single-b", "tuning"), ("both-single-c", "trial"),
+    ]  # fmt: skip
+    assert {run.id for run in made} < {run.id for run in walk(whole, lambda run: run.settings.lr)}
+
+
+def test_a_trial_knows_what_its_learning_rate_was_chosen_from():
+    *_, trial = walk(schedule(["none"], seeds=[0]), lambda run: 0.5)
+    *_, other = walk(schedule(["none"], seeds=[0], lrs=(1e-3, 1e-1)), lambda run: 0.5)
+    *_, plain = walk(schedule(["none"], seeds=[0], tune=False), lambda run: 0.5)
+    assert trial.settings == other.settings == plain.settings
+    assert [run.config.get("learning_rates") for run in (trial, other, plain)] == [[1e-3, 1e-2], [1e-3, 1e-1], None]
+    assert len({trial.id, other.id, plain.id}) == 3
+
+
 def test_trials_are_made_seed_by_seed():
     made = walk(schedule(["none", "smote"], lrs=(1e-3,), seeds=range(3)), lambda run: 0.5)
     assert [run.seed for run in made] == [0, 0, 1, 1, 2, 2]

@@ -126,6 +126,21 @@ def test_a_run_learns(trial):
     assert result["chosen"]["test"]["auroc"] > 0.8
 
 
+def test_the_learning_rate_falls_to_nothing_at_the_last_step(trial, monkeypatch):
+    made = []
+
+    class Spied(torch.optim.lr_scheduler.CosineAnnealingLR):
+        def __init__(self, *given):
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr("torch.optim.lr_scheduler.CosineAnnealingLR", Spied)
+    for name, steps in (("none", 20), ("cle-smote", 16)):  # a fifth is pretraining
+        run(trial, name)
+        assert made[-1].last_epoch == steps
+        assert made[-1].get_last_lr() == [pytest.approx(0, abs=1e-12)]
+
+
 def test_the_same_seed_gives_the_same_result_and_another_another(trial):
     first, again, other = (run(trial, "cle-smote", seed=seed)[2]["curve"] for seed in (0, 0, 1))
     assert first == again

@@ -1,10 +1,12 @@
 """What a trial trains, validates and tests on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from benchmark_images import small_source
 
-from benchmarks.experiments import Experiment, of_classes
+from benchmarks.experiments import Experiment, imbalances, of_classes
 from benchmarks.trials import described, draw
 
 SICK = Experiment("x", "x", {"a": 50, "b": 8, "c": 4}, {"normal": ("a",), "abnormal": ("b", "c")})
@@ -42,6 +44,19 @@ def test_a_seed_draws_the_training_images_and_nothing_else():
     assert not np.array_equal(first.train.images, other.train.images)
     assert np.array_equal(first.validation.images, other.validation.images)
     assert np.array_equal(first.tests["test"].images, other.tests["test"].images)
+
+
+def test_experiments_draw_independently():
+    first, second = imbalances("a", ["b", "c"], {"a": 40, "b": 40, "c": 40})[1:3]
+    assert first.draw != second.draw
+    drawn = [rows(draw(small_source(), replace(second, draw=number), 0).train) for number in (first.draw, second.draw)]
+    assert drawn[0] != drawn[1]
+
+
+def test_an_official_validation_split_is_kept():
+    source = replace(small_source(), held_out=np.arange(180) % 3 == 0)
+    assert source.split[1].tolist() == list(range(0, 180, 3))
+    assert len(draw(source, SICK, 0).validation) == 60
 
 
 def test_patients_never_cross_a_split():
