@@ -1,43 +1,20 @@
 """Loaders, on small files of exactly the official formats."""
 
-import csv
 import pickle
 import shutil
 
 import numpy as np
 import pytest
 from benchmark_images import pictures, write_folder
+from official_formats import FINDINGS, write_chexpert, write_medmnist, write_table, xray
 from PIL import Image
 
-from benchmarks.__main__ import main
-from benchmarks.results import read_records
 from benchmarks.sources.chestxray14 import load_chestxray14_test
 from benchmarks.sources.chexpert import STRATA, load_chexpert
 from benchmarks.sources.cifar10 import load_cifar10
 from benchmarks.sources.digits import load_digit_images
 from benchmarks.sources.image_folder import kermany_patient, load_image_folder
 from benchmarks.sources.medmnist import load_medmnist
-
-OBSERVATIONS = [
-    "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema", "Consolidation",
-    "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture", "Support Devices",
-]  # fmt: skip
-FINDINGS = [
-    "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
-    "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural Thickening", "Hernia",
-]  # fmt: skip
-
-
-def xray(path, seed=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pictures([0], 40, 1, seed)[0, :, :, 0]).save(path)
-
-
-def write_table(path, header, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-
 
 # patient, view, observations; what becomes of it
 TRAINING = [
@@ -64,31 +41,6 @@ FLOW = [16, 15, 12, 11, 10, 9, 8]
 @pytest.fixture
 def chexpert(tmp_path):
     return write_chexpert(tmp_path / "chexpert-copy", TRAINING)  # whatever the user calls it
-
-
-def write_chexpert(folder, training):
-    """``train.csv``, ``test_labels.csv`` and the images."""
-    rows = []
-    for i, (patient, view, found, becomes) in enumerate(training):
-        path = f"train/patient{patient:05}/study1/view{i}_{view.lower()}.jpg"
-        if becomes != "missing":
-            xray(folder / path, i)
-        rows.append(
-            [f"CheXpert-v1.0-small/{path}", "Female", 60, view, "AP", *(found.get(name, "") for name in OBSERVATIONS)]
-        )
-    header = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *OBSERVATIONS]
-    write_table(folder / "train.csv", header, rows)
-    tested = [{"No Finding": "1.0"}, {"Edema": "1.0"}, {"Fracture": "1.0", "Lung Lesion": "1.0"}]
-    rows = []
-    for i, found in enumerate(tested):
-        path = f"test/patient{64741 + i}/study1/view1_frontal.jpg"
-        xray(folder / path, 50 + i)
-        rows.append([path, *(found.get(name, "0.0") for name in OBSERVATIONS)])
-    path = "test/patient64741/study1/view2_lateral.jpg"
-    xray(folder / path)
-    rows.append([path, *("0.0" for _ in OBSERVATIONS)])
-    write_table(folder / "test_labels.csv", ["Path", *OBSERVATIONS], rows)
-    return folder
 
 
 def test_chexpert_is_selected_as_section_3_1_has_it(chexpert):
@@ -224,17 +176,6 @@ def test_a_patient_with_test_images_is_not_trained_on(tmp_path):
     assert source.images.shape == (3, 32, 32, 1)
 
 
-def write_medmnist(path, labels, shape=(28, 28)):
-    arrays = {}
-    for name, part in labels.items():
-        arrays[f"{name}_images"] = np.zeros((len(part), *shape), dtype=np.uint8) + np.arange(
-            len(part), dtype=np.uint8
-        ).reshape(-1, *[1] * len(shape))
-        arrays[f"{name}_labels"] = np.array(part, dtype=np.uint8)
-    np.savez(path, **arrays)
-    return path
-
-
 def test_a_medmnist_file_of_one_label_an_image(tmp_path):
     file = write_medmnist(
         tmp_path / "bloodmnist.npz", {"train": [[0], [2], [1]], "val": [[2]], "test": [[1], [0]]}, (28, 28, 3)
@@ -331,85 +272,3 @@ def test_digits_are_real_images_that_come_with_scikit_learn():
     assert not train & test
     with pytest.raises(ValueError, match="no class 'eight' among the training images; there are 0, 1, 2"):
         load_digit_images(["3", "eight"])
-
-
-def write_nih(folder):
-    """ChestX-ray14 with expert labels of four images."""
-    names = [f"{i:08}_000.png" for i in range(4)]
-    header = ["Image Index", "Finding Labels", "Follow-up #", "Patient ID"]
-    write_table(folder / "Data_Entry_2017.csv", header, [[name, "No Finding", 0, i] for i, name in enumerate(names)])
-    rows = [[name, i, "YES" if i % 2 else "NO", *("NO" for _ in FINDINGS)] for i, name in enumerate(names)]
-    write_table(folder / "test_labels.csv", ["Image ID", "Patient ID", "Abnormal", *FINDINGS], rows)
-    for i, name in enumerate(names):
-        xray(folder / "images" / name, i)
-    return folder
-
-
-def prepared(suite, folder):
-    """What the suite needs, small, and the options that name it."""
-    match suite:
-        case "chexpert":
-            found = ["No Finding"] * 60 + ["Lung Lesion", "Pneumothorax", "Fracture", "Pneumonia", "Cardiomegaly"] * 30
-            training = [(i, "Frontal", {name: "1.0"}, "kept") for i, name in enumerate(found)]
-            write_chexpert(folder / "chexpert", training)
-            return [
-                "--data-dir",
-                folder / "chexpert",
-                "--external",
-                write_nih(folder / "nih"),
-                "--model",
-                "convnet",
-                "--image-size",
-                "16",
-            ]
-        case "cifar10-17":
-            classes = ["airplane", "automobile", "bird", "cat", "deer", "dog"]
-            return ["--data-dir", write_folder(folder, dict.fromkeys(classes, 40), tested=4)]
-        case "kermany":
-            for part, count in (("train", 40), ("val", 2), ("test", 5)):
-                for name, stem in (
-                    ("normal", "IM-{}-0001"),
-                    ("bacteria", "person{}_bacteria_1"),
-                    ("virus", "person{}_virus_1"),
-                ):
-                    for i in range(count):
-                        number = 1000 * ["train", "val", "test"].index(part) + 300 * (name == "virus") + i
-                        xray(folder / part / name / f"{stem.format(number)}.jpeg", i)
-            return ["--data-dir", folder, "--image-size", "16"]
-        case "medmnist":
-            labels = {
-                "train": [[i % 3] for i in range(120)],
-                "val": [[i % 3] for i in range(12)],
-                "test": [[i % 3] for i in range(9)],
-            }
-            return ["--data-dir", write_medmnist(folder / "bloodmnist.npz", labels), "--normal", "1"]
-
-
-@pytest.mark.parametrize("suite", ["chexpert", "cifar10-17", "kermany", "medmnist"])
-def test_every_suite_runs_and_is_reported(suite, tmp_path, capsys):
-    (tmp_path / "data").mkdir()
-    options = [str(option) for option in prepared(suite, tmp_path / "data")]
-    out = tmp_path / "out"
-    main([
-        "run", suite, *options, "--out", str(out), "--methods", "none", "cle-smote", "--trials", "1", "--no-tuning", "--lr", "1e-3",
-        "--steps", "5", "--epochs", "1", "--batch-size", "4",
-    ])  # fmt: skip
-    records = list(read_records(out).values())
-    experiments = {record["config"]["experiment"]["name"] for record in records}
-    assert len(experiments) == {"chexpert": 17, "cifar10-17": 17, "kermany": 5, "medmnist": 5}[suite]
-    assert len(records) == len(experiments) * 2
-    if suite == "chexpert":
-        assert set(records[0]["chosen"]) == {"validation", "CheXpert test", "ChestX-ray14"}
-        assert records[0]["selection"]["frontal"] == 210
-        assert "210 frontal" in capsys.readouterr().out
-    main(["report", str(out)])
-    text = (out / "report.md").read_text()
-    assert "Interclass | CLE-SMOTE |" in text
-    assert "less each other method" in text
-
-
-def test_the_ablation_says_how_many_images_it_needs(tmp_path, capsys):
-    folder = write_folder(tmp_path / "few", {"airplane": 8, "cat": 8, "automobile": 8}, tested=2)
-    with pytest.raises(SystemExit):
-        main(["run", "cifar10-ablation", "--data-dir", str(folder), "--out", str(tmp_path / "out")])
-    assert "5000 training images of class 'airplane' are wanted; there are 8" in capsys.readouterr().err
