@@ -5,26 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.evaluation import take, to_input
 from benchmarks.figures import new_figure, save
 from benchmarks.networks import CONVNET, ConvNet, embedding_layer
 from benchmarks.results import Record
 from benchmarks.summary import title_of
-from benchmarks.training import TrainingData
+from benchmarks.training import TrainingData, losses_and_embeddings
 from clesmote_losses import ClassCentroidTracker, cosine_cap, decode_target
 
 Arrays = dict[str, NDArray[Any]]
 _PICTURED = 10  # synthetic images kept with their parents
 _GALLERY_ROWS, _GALLERY_BLOCKS = 5, 2  # blocks of three images side by side
-_BATCH = 256
 
 
-@torch.no_grad()
 def judge(model: nn.Module, data: TrainingData, beta: float, num_classes: int) -> Arrays:
     """Cross-entropy and cap of every synthetic image for the trained network, and the images that used most of their cap.
 
@@ -36,19 +31,14 @@ def judge(model: nn.Module, data: TrainingData, beta: float, num_classes: int) -
     """
     dataset = data.dataset
     assert dataset is not None
-    model.eval()
     labels, is_synthetic = decode_target(data.target)
     places = is_synthetic.nonzero()[:, 0]
-    losses, caps = [], []
     with ClassCentroidTracker(model, num_classes, classifier=_layer(model)) as tracker:
         tracker.refresh(data.real_batches(by_stratum=False))
-        centroids = tracker.centroids
-        assert centroids is not None
-        for chosen in places.split(_BATCH):
-            logits = model(to_input(take(data.images, chosen)))
-            losses.append(F.cross_entropy(logits, labels[chosen], reduction="none").cpu())
-            caps.append(cosine_cap(tracker.embeddings, labels[chosen], centroids, beta).cpu())
-    loss, cap = torch.cat(losses).numpy(), torch.cat(caps).numpy()
+        losses, embeddings = losses_and_embeddings(model, data, tracker, places)
+        assert tracker.centroids is not None
+        cap = cosine_cap(embeddings, labels[places], tracker.centroids, beta).cpu().numpy()
+    loss = losses.cpu().numpy()
     shown = np.argsort(-loss / cap, kind="stable")[:_PICTURED]
     plan = dataset.plan
     return {

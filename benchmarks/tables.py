@@ -179,52 +179,50 @@ def _by_frequency(record: Record, test: str) -> tuple[float | None, float | None
 
 def _comparison(group: Group, test: str, method: str, others: Sequence[str]) -> Table:
     """Paired differences of a method to others."""
-    found = differences(group.values(test), method, others)
     which = " (the variant that is best on the validation images)" if method != COMPARED else ""
-    return Table(
+    return _paired(
         f"comparison-{method}-{test}",
         f"{title_of(method)}{which} less each other method, AUROC on the images of {test!r}",
-        ("Other method", *_DIFFERENCE),
-        tuple((title_of(row.baseline), *_cells(row)) for row in found),
-        _PAIRS,
+        "Other method",
+        differences(group.values(test), method, others),
     )
 
 
 def _variants(group: Group, test: str, variants: Sequence[str]) -> Table:
     """Paired differences of each variant to CLE-SMOTE."""
-    values = group.values(test)
     # turned round: CLE-SMOTE less each variant is corrected for their number, and the sign changed
-    found = differences(
-        {COMPARED: _minus(values[COMPARED]), **{name: _minus(values[name]) for name in variants}}, COMPARED, variants
-    )
-    return Table(
+    values = {name: _minus(group.values(test)[name]) for name in (COMPARED, *variants)}
+    return _paired(
         f"variants-{test}",
         f"Each variant less CLE-SMOTE, AUROC on the images of {test!r}",
-        ("Variant", *_DIFFERENCE),
-        tuple((title_of(row.baseline), *_cells(row)) for row in found),
-        _PAIRS,
+        "Variant",
+        differences(values, COMPARED, variants),
+    )
+
+
+def _paired(name: str, title: str, heading: str, found: Sequence[Difference]) -> Table:
+    return Table(
+        name,
+        title,
+        (heading, "Difference", "95 % interval", "p (paired t, Holm)", "Wins / ties / losses"),
+        tuple(
+            (
+                title_of(row.baseline),
+                f"{row.mean:+.4f}",
+                f"{row.low:+.4f} ... {row.high:+.4f}",
+                f"{row.p:.2g}",
+                f"{row.wins} / {row.ties} / {row.losses}",
+            )
+            for row in found
+        ),
+        "Pairs are of the same experiment and seed; below 0.001 it is a tie. Trials of an experiment share test images and tuned "
+        "hyperparameters: interval and p speak for new trials of these experiments, not for other data. With five experiments or more "
+        "they are over the experiments.",
     )
 
 
 def _minus(values: Mapping[Pair, float]) -> dict[Pair, float]:
     return {pair: -value for pair, value in values.items()}
-
-
-_DIFFERENCE = ("Difference", "95 % interval", "p (paired t, Holm)", "Wins / ties / losses")
-_PAIRS = (
-    "Pairs are of the same experiment and seed; below 0.001 it is a tie. Trials of an experiment share test images and tuned "
-    "hyperparameters: interval and p speak for new trials of these experiments, not for other data. With five experiments or more "
-    "they are over the experiments."
-)
-
-
-def _cells(row: Difference) -> tuple[str, ...]:
-    return (
-        f"{row.mean:+.4f}",
-        f"{row.low:+.4f} ... {row.high:+.4f}",
-        f"{row.p:.2g}",
-        f"{row.wins} / {row.ties} / {row.losses}",
-    )
 
 
 def _epochs(group: Group, test: str) -> Table:

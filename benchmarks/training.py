@@ -104,7 +104,7 @@ def training_data(
     """Sample the imbalanced training set as the method has it."""
     part: LabelledImages = trial.balanced if method.data == "balanced" else trial.train
     images, labels, strata = part.images, part.labels, part.strata
-    is_synthetic = np.zeros(len(labels), dtype=bool)
+    is_synthetic: NDArray[np.bool_] | bool = False
     counts = np.bincount(strata, minlength=len(experiment.counts)).tolist()
     raised = experiment.raised(dict(zip(experiment.counts, counts, strict=True)))
     aims = {i: aim for i, (aim, count) in enumerate(zip(raised.values(), counts, strict=True)) if aim > count}
@@ -113,7 +113,6 @@ def training_data(
         sampler = RandomOverSampler(sampling_strategy=aims, random_state=seed)
         places = sampler.fit_resample(np.arange(len(strata))[:, None], strata)[0][:, 0]
         images, labels, strata = images[places], labels[places], strata[places]
-        is_synthetic = is_synthetic[places]
     elif method.data in SYNTHETIC:
         options = {"sampling_strategy": aims, "random_state": seed}
         sampler = {
@@ -135,7 +134,7 @@ def training_data(
         strata = np.concatenate([strata, strata[plan.base]])
     return TrainingData(
         on_device(images, device),
-        encode_target(torch.from_numpy(labels), torch.from_numpy(is_synthetic)).to(device),
+        torch.from_numpy(encode_target(labels, is_synthetic)).to(device),
         torch.from_numpy(strata).to(device),
         dataset,
     )
@@ -304,6 +303,20 @@ def _pretrain(
 
 
 @torch.no_grad()
+def losses_and_embeddings(
+    model: nn.Module, data: TrainingData, tracker: ClassCentroidTracker, places: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy, shape ``(N,)``, and embeddings, shape ``(N, D)``, of some images in evaluation mode, not augmented."""
+    model.eval()
+    labels, _ = decode_target(data.target)
+    losses, embeddings = [], []
+    for chosen in places.split(_BATCH):
+        logits = model(to_input(take(data.images, chosen)))
+        losses.append(F.cross_entropy(logits, labels[chosen], reduction="none"))
+        embeddings.append(tracker.take_embeddings())
+    return torch.cat(losses), torch.cat(embeddings)
+
+
 def _beta_by_share(model: nn.Module, data: TrainingData, criterion: CappedSMOTELoss, share: float) -> float:
     """The beta at which the share of synthetic images is over the cap.
 
@@ -314,13 +327,8 @@ def _beta_by_share(model: nn.Module, data: TrainingData, criterion: CappedSMOTEL
     places = places[torch.randperm(len(places))[:_PROBED].to(places.device)]
     tracker = criterion.tracker
     assert isinstance(tracker, ClassCentroidTracker)
-    centroids = tracker.centroids
-    if centroids is None:  # nothing is over-sampled
+    if tracker.centroids is None:  # nothing is over-sampled
         return criterion.beta
-    model.eval()
-    products = []
-    for chosen in places.split(_BATCH):
-        loss = F.cross_entropy(model(to_input(take(data.images, chosen))), labels[chosen], reduction="none")
-        similarity = F.cosine_similarity(tracker.take_embeddings().float(), centroids[labels[chosen]])
-        products.append(loss * (1 - similarity))
-    return max(float(torch.cat(products).quantile(1 - share)), 1e-6)
+    losses, embeddings = losses_and_embeddings(model, data, tracker, places)
+    similarity = F.cosine_similarity(embeddings.float(), tracker.centroids[labels[places]])
+    return max(float((losses * (1 - similarity)).quantile(1 - share)), 1e-6)
