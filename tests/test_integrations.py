@@ -9,15 +9,10 @@ import pytest
 import timm
 import torch
 from sklearn.metrics import roc_auc_score
-from timm_runs import image_folder, one_thread
+from timm_runs import one_thread
 from torchvision.datasets import ImageFolder
 
 FOLDER = Path(__file__).parents[1] / "integrations"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return image_folder(tmp_path_factory.mktemp("data"))
 
 
 def python(*arguments):

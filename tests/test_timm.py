@@ -14,7 +14,6 @@ from timm_runs import (
     SCRIPTS,
     SMOTE,
     command,
-    image_folder,
     losses,
     one_thread,
     run,
@@ -27,11 +26,6 @@ from clesmote_losses.hosts.timm import main
 
 ROOT = Path(__file__).parents[1]
 MODULE = [sys.executable, "-m", "clesmote_losses.hosts.timm"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return image_folder(tmp_path_factory.mktemp("data"))
 
 
 def test_help_groups_the_flags_and_does_not_import_timm():

@@ -8,18 +8,12 @@ import pytest
 import torch
 from PIL import Image
 from timm.data import create_dataset
-from timm_runs import image_folder
 
 from clesmote_losses import SMOTEPlan
 from clesmote_losses.hosts.timm_data import description, read_strata, training_set
 from clesmote_losses.hosts.timm_flags import Options
 
 SMOTE = {"smote": "smote"}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return image_folder(tmp_path_factory.mktemp("data"))
 
 
 def base(data, name=""):

@@ -7,16 +7,11 @@ import pytest
 import timm
 import torch
 import yaml
-from timm_runs import KINDS, SCRIPTS, SMOTE, image_folder, losses, run, run_alone, skip_unless_timm_has
+from timm_runs import KINDS, SCRIPTS, SMOTE, losses, run, run_alone, skip_unless_timm_has
 
 from clesmote_losses import ClassCentroidTracker, SMOTEPlan
 
 PLAIN = ("--no-aug", "--smoothing", "0")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return image_folder(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

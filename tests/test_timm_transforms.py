@@ -8,14 +8,8 @@ import timm
 import torch
 from PIL import Image
 from timm.data import create_dataset, create_loader, resolve_data_config
-from timm_runs import image_folder
 
 from clesmote_losses.hosts.timm_transforms import evaluation_transform, normalized_transform
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return image_folder(tmp_path_factory.mktemp("data"))
 
 
 def base(data):
