@@ -1,5 +1,6 @@
 """Raw images of any kind (PIL, array, tensor): blended, resized, and laid out as a row of numbers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,15 +30,42 @@ def blend(base: Any, neighbor: Any, lam: float) -> Any:
         >>> blend(np.uint8([[200, 0]]), np.uint8([[100, 255]]), 0.25)
         array([[175,  64]], dtype=uint8)
     """
-    x, y = to_tensor(base), to_tensor(neighbor)
-    if _describe(base) != _describe(neighbor):
+    check_alike(base, neighbor)
+    return blend_alike([(base, neighbor)], [lam])[0]
+
+
+def blend_alike(pairs: Sequence[tuple[Any, Any]], lams: Sequence[float]) -> list[Any]:
+    """:func:`blend` of pairs of images that are all alike, at once: that saves time where images are small."""
+    bases, neighbors = (torch.stack([to_tensor(image) for image in images]) for images in zip(*pairs, strict=True))
+    dtype = torch.float64 if bases.dtype in _WIDE else torch.float32
+    weights = torch.tensor(lams, dtype=dtype).reshape(-1, *[1] * (bases.ndim - 1))
+    mixed = torch.lerp(bases.to(dtype), neighbors.to(dtype), weights)
+    mixed = (mixed if bases.dtype.is_floating_point else mixed.round_()).to(bases.dtype)
+    return [_restore(values, base) for values, (base, _) in zip(mixed, pairs, strict=True)]
+
+
+def check_alike(image: Any, other: Any) -> None:
+    """Raise ``ValueError`` if two images differ in kind, shape or dtype (or mode)."""
+    if form_of(image) != form_of(other):
         raise ValueError(
-            f"two images to be blended differ: {_describe(base)} and {_describe(neighbor)}. Where sizes differ, pass "
+            f"two images to be blended differ: {_told(image)} and {_told(other)}. Where sizes differ, pass "
             "image_size=(height, width); where modes or dtypes do, let the base data set convert them."
         )
-    dtype = torch.float64 if x.dtype in _WIDE else torch.float32
-    mixed = torch.lerp(x.to(dtype), y.to(dtype), lam)
-    return _restore((mixed if x.dtype.is_floating_point else mixed.round_()).to(x.dtype), base)
+
+
+def form_of(image: Any) -> tuple[Any, ...]:
+    """Kind, mode or dtype, and size: equal for images that are alike."""
+    if isinstance(image, np.ndarray | Tensor):
+        return type(image), image.dtype, image.shape
+    if (mode := _pil_mode(image)) is not None:
+        return "PIL", mode, (image.height, image.width)
+    return (type(image),)
+
+
+def _told(image: Any) -> tuple[str, ...]:
+    kind, *values = form_of(image)
+    kind = kind if isinstance(kind, str) else kind.__name__
+    return kind, *(str(value) if not isinstance(value, tuple) else "x".join(map(str, value)) for value in values)
 
 
 def resize(image: Any, size: tuple[int, int]) -> Any:
@@ -93,21 +121,13 @@ def _pil_mode(image: Any) -> str | None:
     return image.mode if isinstance(image, Image.Image) else None
 
 
-def _describe(image: Any) -> tuple[str, ...]:
-    """Kind, mode or dtype, and size; equal for images that can be blended."""
-    mode = _pil_mode(image)
-    if mode is not None:
-        return "PIL", mode, f"{image.height}x{image.width}"
-    return type(image).__name__, str(image.dtype), "x".join(str(n) for n in image.shape)
-
-
 def _restore(values: Tensor, like: Any) -> Any:
+    if isinstance(like, np.ndarray):
+        return values.numpy()
     if (mode := _pil_mode(like)) is not None:
         from PIL import Image
 
         return Image.frombytes(mode, like.size, values.numpy().tobytes())
-    if isinstance(like, np.ndarray):
-        return values.numpy()
     if type(like) is not Tensor:
         from torchvision import tv_tensors
 

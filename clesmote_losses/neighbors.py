@@ -6,6 +6,7 @@ from torch import Tensor
 
 _SPARE = 8  # candidates beyond k: float32 may put a close race in the wrong order
 _SAFETY = 8  # times the float32 error seen among the candidates of a query
+_COLUMNS = 1024  # as many products of two values of [-128, 127] add up to 2**24 at most, which float32 holds exactly
 
 
 def nearest_neighbors(
@@ -13,16 +14,17 @@ def nearest_neighbors(
 ) -> Tensor:
     """The ``k`` rows nearest to each query row by Euclidean distance, never the row itself.
 
-    Distances by a float32 matrix product pick a few candidates, float64 differences put them in order, equal distances
-    by index. Where several times the float32 error seen among the candidates could have kept a nearer row out of them, the
-    query is searched again in float64. A row is never its own neighbour, also where duplicates of it exist.
+    Distances of uint8 rows are exact, by float32 products of as many columns as float32 can add without rounding. For others a
+    float32 product picks a few candidates and float64 differences put them in order; where several times the float32 error seen
+    among the candidates could have kept a nearer row out of them, the query is searched again in float64. Equal distances
+    are in the order of their index. A row is never its own neighbour, also where duplicates of it exist.
 
     Args:
         rows: Feature rows, integer or float (not bfloat16, which numpy has not), shape ``(n, D)``, on the CPU.
         queries: Indices of the rows to search for, int64, shape ``(q,)``.
         k: Number of neighbours, in ``[1, n - 1]``.
         device: Where the matrix products run.
-        block_bytes: Memory for one block of float32 rows or distances; a handful are held at a time.
+        block_bytes: Memory for one block of rows or distances; a handful are held at a time.
 
     Returns:
         Indices of rows, nearest first, int64, shape ``(q, k)``, on the CPU.
@@ -38,6 +40,8 @@ def nearest_neighbors(
     n, width = rows.shape
     if not 1 <= k <= n - 1:
         raise ValueError(f"k must be in [1, {n - 1}], for {n} rows of which none is its own neighbour; got {k}.")
+    if rows.dtype == torch.uint8:
+        return _nearest_bytes(rows, queries, k, max(1, int((block_bytes / 8) ** 0.5)), device)
     block = max(1, min(n, block_bytes // (4 * max(width, 1)), int((block_bytes / 4) ** 0.5)))
     # float32 keeps more digits of a distance when the rows lie around zero
     mean = torch.stack([part.double().sum(0) for part in rows.split(block)]).sum(0) / n
@@ -60,6 +64,34 @@ def nearest_neighbors(
             nearest[i] = _ordered(distance, others[None], k)[0]
         found.append(nearest)
     return torch.cat(found)
+
+
+def _nearest_bytes(rows: Tensor, queries: Tensor, k: int, block: int, device: torch.device | str) -> Tensor:
+    """The neighbours of uint8 rows, all distances exact."""
+    n = len(rows)
+    found = [torch.empty(0, k, dtype=torch.int64)]
+    for index in queries.split(block):
+        query = rows[index].to(device)
+        nearest = torch.empty(len(index), 0, dtype=torch.int64, device=device)
+        for start in range(0, n, block):
+            distance = _exact_byte_distances(query, rows[start : start + block].to(device))
+            # distance first and index second in one number, so that equal distances keep the order of their index
+            key = distance.long().mul_(n).add_(torch.arange(start, start + distance.shape[1], device=device))
+            itself = torch.nonzero((index >= start) & (index < start + block))[:, 0]
+            key[itself.to(device), (index[itself] - start).to(device)] = torch.iinfo(torch.int64).max
+            nearest = torch.cat([nearest, key], 1).topk(min(k, nearest.shape[1] + key.shape[1]), largest=False).values
+        found.append((nearest % n).cpu())
+    return torch.cat(found)
+
+
+def _exact_byte_distances(query: Tensor, pool: Tensor) -> Tensor:
+    """Squared distance of each query to each row of the pool, float64, ``(q, b)``."""
+    distance = torch.zeros(len(query), len(pool), dtype=torch.float64, device=query.device)
+    for some, others in zip(query.split(_COLUMNS, 1), pool.split(_COLUMNS, 1), strict=True):
+        some, others = some.float().sub_(128), others.float().sub_(128)
+        distance += some.square().sum(1, keepdim=True).double() + others.square().sum(1).double()
+        distance.sub_(some @ others.T, alpha=2)
+    return distance
 
 
 def _candidates(

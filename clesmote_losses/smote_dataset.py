@@ -1,7 +1,7 @@
 """Stage 1 of CLE-SMOTE: a data set that is balanced by SMOTE without holding one synthetic image."""
 
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -22,10 +22,11 @@ from clesmote_losses.base_dataset import (
 )
 from clesmote_losses.identity_resampling import SmallClass
 from clesmote_losses.image_cache import ImageCache
-from clesmote_losses.images import blend, resize, to_tensor
+from clesmote_losses.images import blend_alike, check_alike, form_of, resize, to_tensor
 from clesmote_losses.smote_plan import SMOTEPlan, sampler_options, strata_of
 from clesmote_losses.targets import encode_target
 
+_BLENDED_AT_ONCE = 2**16  # bytes of images
 Features = NDArray[Any] | Tensor | Callable[[Any], ArrayLike]
 Redraw = Literal["never", "epoch"]
 Flag = Literal["target", "item"]
@@ -145,6 +146,7 @@ class SMOTEDataset(Dataset[Any]):
         # In shared memory, or workers that live on would not see a new draw.
         arrays = (plan.base, plan.neighbor, plan.lam, plan.label)
         self._recipe = tuple(torch.from_numpy(np.array(array)).share_memory_() for array in arrays)
+        self._arrays = tuple(tensor.numpy() for tensor in self._recipe)  # the same memory, read faster value by value
         self._check_base_is_steady()
 
     def _make_plan(
@@ -183,13 +185,17 @@ class SMOTEDataset(Dataset[Any]):
         elif self.redraw == "epoch":
             raise ValueError('redraw="epoch" with plan= needs sampler= too: the one that made the plan.')
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_arrays"}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         # a deep copy's memory is not shared, nor an unpickled one's
         self._recipe = tuple(tensor.share_memory_() for tensor in self._recipe)
+        self._arrays = tuple(tensor.numpy() for tensor in self._recipe)
 
     def _check_base_is_steady(self) -> None:
-        for index in np.unique(self._recipe[0].numpy())[:16].tolist():  # a flip, p=0.5, passes as steady once in 2**16
+        for index in np.unique(self._arrays[0])[:16].tolist():  # a flip, p=0.5, passes as steady once in 2**16
             if not torch.equal(to_tensor(self.raw_image(index)), to_tensor(self.raw_image(index))):
                 raise ValueError(
                     f"{type(self.base).__name__} gave two different images for index {index}: it augments inside __getitem__. A "
@@ -220,8 +226,7 @@ class SMOTEDataset(Dataset[Any]):
                 f"{type(item).__name__}{f' of {len(item)}' if isinstance(item, tuple | list) else ''}."
             )
         image, label = item
-        told = np.ravel(label.cpu() if isinstance(label, Tensor) else label)
-        if self._has_own_labels and not np.array_equal(told, self._labels[index : index + 1]):
+        if self._has_own_labels and not _is_label(label, self._labels[index]):
             raise ValueError(
                 f"real sample {index} has label {label}, but the data set's list of labels says {self._labels[index]}. Was the "
                 "image unreadable and another one taken, or the data set changed? If it gives labels of another kind, pass "
@@ -232,13 +237,13 @@ class SMOTEDataset(Dataset[Any]):
     @property
     def plan(self) -> SMOTEPlan:
         """The recipe of every synthetic sample, of the current draw."""
-        base, neighbor, lam, label = (tensor.numpy().copy() for tensor in self._recipe)  # a later draw leaves it alone
+        base, neighbor, lam, label = (array.copy() for array in self._arrays)  # a later draw leaves it alone
         return SMOTEPlan(base, neighbor, lam, label, self._fingerprint, self._options, self._tables, self._names)
 
     @property
     def labels(self) -> Labels:
         """Class index of every sample, real ones first, int64, shape ``(len(self),)``."""
-        return np.concatenate([self._labels, self._recipe[3].numpy()])
+        return np.concatenate([self._labels, self._arrays[3]])
 
     @property
     def is_synthetic(self) -> NDArray[np.bool_]:
@@ -248,7 +253,7 @@ class SMOTEDataset(Dataset[Any]):
     @property
     def oversampled_classes(self) -> list[int]:
         """Classes that have synthetic samples, ascending."""
-        return [int(label) for label in np.unique(self._recipe[3].numpy())]
+        return [int(label) for label in np.unique(self._arrays[3])]
 
     def provenance(self, index: int) -> Provenance:
         """Label, parents and lambda of sample ``index``."""
@@ -256,7 +261,7 @@ class SMOTEDataset(Dataset[Any]):
         row = index - len(self._labels)
         if row < 0:
             return Provenance(False, int(self._labels[index]), index, None, 0.0)
-        base, neighbor, lam, label = (tensor[row].item() for tensor in self._recipe)
+        base, neighbor, lam, label = (array[row] for array in self._arrays)
         return Provenance(True, int(label), int(base), int(neighbor), float(lam))
 
     def real_subset(
@@ -292,22 +297,48 @@ class SMOTEDataset(Dataset[Any]):
         return len(self._labels) + len(self._recipe[0])
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        is_synthetic, label, base, neighbor, lam = self.provenance(index)
-        if neighbor is None:
-            image = self._read(base)
-        else:
-            image = self._cache.get(base, self.raw_image)
-            # a plain copy too is a blend, of the image with itself: a transform that writes must not reach the cache
-            image = self._blend(image, base, neighbor, lam)
-        if self.transform is not None:
-            image = self.transform(image)
-        return (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))
+        return self.__getitems__([index])[0]
 
-    def _blend(self, image: Any, base: int, neighbor: int, lam: float) -> Any:
-        try:
-            return blend(image, self._cache.get(neighbor, self.raw_image), lam)
-        except ValueError as error:
-            raise ValueError(f"real images {base} and {neighbor} cannot be blended: {error}") from error
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, ...]]:
+        """The samples of a batch, which torch's loaders ask for at once: small images are blended together."""
+        places = [self._checked(index) for index in indices]
+        count = len(self._labels)
+        blends = self._blends([place - count for place in places if place >= count])
+        items = []
+        for place in places:
+            is_synthetic = place >= count
+            label = int(self._arrays[3][place - count] if is_synthetic else self._labels[place])
+            image = next(blends) if is_synthetic else self._read(place)
+            if self.transform is not None:
+                image = self.transform(image)
+            items.append(
+                (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))
+            )
+        return items
+
+    def _blends(self, rows: Sequence[int]) -> Iterator[Any]:
+        """Synthetic images, as many blended at once as fit the processor's cache."""
+        bases, neighbors, lams, _ = self._arrays
+        pairs: list[tuple[Any, Any]] = []
+        weights: list[float] = []
+        at_once = 1
+        for row in rows:
+            parents = int(bases[row]), int(neighbors[row])
+            # a plain copy too is a blend, of the image with itself: a transform that writes must not reach the cache
+            pair = self._cache.get(parents[0], self.raw_image), self._cache.get(parents[1], self.raw_image)
+            try:
+                check_alike(*pair)
+            except ValueError as error:
+                raise ValueError(f"real images {parents[0]} and {parents[1]} cannot be blended: {error}") from error
+            is_full = len(pairs) >= at_once or (bool(pairs) and form_of(pair[0]) != form_of(pairs[0][0]))
+            if is_full:
+                yield from blend_alike(pairs, weights)
+                pairs, weights = [], []
+            pairs.append(pair)
+            weights.append(float(lams[row]))
+            at_once = max(1, _BLENDED_AT_ONCE // max(1, to_tensor(pair[0]).nbytes))
+        if pairs:
+            yield from blend_alike(pairs, weights)
 
     def _checked(self, index: int) -> int:
         if not -len(self) <= index < len(self):
@@ -315,13 +346,19 @@ class SMOTEDataset(Dataset[Any]):
         return int(index) % len(self)
 
     def __repr__(self) -> str:
-        synthetic = dict(zip(*np.unique(self._recipe[3].numpy(), return_counts=True), strict=True))
+        synthetic = dict(zip(*np.unique(self._arrays[3], return_counts=True), strict=True))
         classes, counts = np.unique(self._labels, return_counts=True)
         lines = [
             f"    class {c}: {n} real" + (f" + {synthetic[c]} synthetic" if c in synthetic else "")
             for c, n in zip(classes, counts, strict=True)
         ]
         return "\n".join([f"SMOTEDataset of {type(self.base).__name__}, {self._options['sampler']}", *lines])
+
+
+def _is_label(told: Any, label: np.int64) -> bool:
+    if type(told) is int:  # of most data sets; comparing arrays takes longer than reading a small image
+        return told == int(label)
+    return np.array_equal(np.ravel(told.cpu() if isinstance(told, Tensor) else told), [label])
 
 
 class _RowReader:
@@ -344,7 +381,8 @@ class _RowReader:
                     "and blend images of unequal size pass image_size=(height, width); where channels or dtypes differ, let the base "
                     "data set convert them."
                 )
-            rows[i] = row.reshape(-1)
+            # by numpy, since torch spreads the copy over threads, which crawl where another process wants the processor
+            rows[i].view(torch.uint8).numpy()[:] = row.reshape(-1).view(torch.uint8).numpy()
         return rows
 
 

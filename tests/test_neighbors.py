@@ -13,6 +13,8 @@ POINTS = {
     "float64": torch.randn(200, 30, generator=GENERATOR, dtype=torch.float64),
     "float16": torch.randn(200, 30, generator=GENERATOR).half(),
     "uint8": torch.randint(0, 256, (200, 30), generator=GENERATOR, dtype=torch.uint8),
+    "uint8, wide": torch.randint(0, 256, (60, 2500), generator=GENERATOR, dtype=torch.uint8),
+    "black and white, wide": 255 * torch.randint(0, 2, (60, 2500), generator=GENERATOR, dtype=torch.uint8),
     "int16": torch.randint(-3000, 3000, (200, 30), generator=GENERATOR, dtype=torch.int16),
     "many ties": torch.randint(0, 3, (200, 2), generator=GENERATOR),
     "all alike": torch.zeros(30, 4),
