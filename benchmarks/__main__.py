@@ -1,26 +1,31 @@
-"""Command line of the benchmark: ``python -m benchmarks demo|list|run|report``."""
+"""Command line of the benchmark: ``python -m benchmarks demo|list|run|report|micro``."""
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 import torch
 from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
 
+from benchmarks.augmentation import Augmentation
 from benchmarks.demo import add_arguments, prepared, run_demo
 from benchmarks.experiments import Experiment
 from benchmarks.methods import METHODS
+from benchmarks.micro.command import ROWS, run_micro
 from benchmarks.options import learning_rate, positive
 from benchmarks.report import write_report
 from benchmarks.results import Results, read_records
 from benchmarks.run_options import LEARNING_RATES, RunOptions
 from benchmarks.schedule import Schedule
+from benchmarks.source import Source
 from benchmarks.suites import SUITES, DataOptions
-from benchmarks.workers import progress_bar, work, work_in_processes
+from benchmarks.workers import RunsFailedError, progress_bar, work, work_in_processes
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--steps", type=positive, help="optimizer steps of a run, whatever the method (the suite's)")
     run.add_argument("--epochs", type=positive, help="parts of these steps, each ending with a test (the suite's)")
     run.add_argument("--batch-size", type=positive, help="(the suite's)")
+    run.add_argument("--augmentation", choices=get_args(Augmentation), help="of the training images (the suite's)")
     run.add_argument(
         "--lr",
         type=learning_rate,
@@ -78,22 +84,53 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "folder", type=Path, metavar="DIR", help="where runs.jsonl lies; the report is written beside it"
     )
+    micro = commands.add_parser("micro", help="measure time and memory of each part beside a peer")
+    micro.add_argument(
+        "rows", nargs="*", choices=[*ROWS, []], metavar="NAME", help=f"(all that can run here) {', '.join(ROWS)}"
+    )
+    micro.add_argument("--out", type=Path, default=Path("runs/micro"), metavar="DIR", help="output folder (runs/micro)")
+    micro.add_argument(
+        "--check", type=float, metavar="FACTOR", help="end with 1 if a result is over so many times its target"
+    )
     return parser
 
 
-def _list(suites: list[str], experiments: Sequence[Experiment], console: Console) -> None:
+def _list(suites: list[str], source: Source | None, console: Console) -> None:
     for suite in (SUITES[name] for name in suites or SUITES):
+        settings = suite.settings
+        size = f"{suite.image_size} px" if suite.image_size else "the file's image size"
+        rows = {
+            "needs": suite.needs,
+            "methods": " ".join(suite.methods),
+            "experiments": suite.outline,
+            "settings": f"--model {settings.model}, {size}, --steps {settings.steps}, --epochs {settings.epochs}, "
+            f"--batch-size {settings.batch_size}, --augmentation {settings.augmentation}",
+        }
         console.print(f"{suite.name}: {suite.title}", style="bold")
-        console.print(f"  needs        {suite.needs}")
-        console.print(f"  methods      {' '.join(suite.methods)}")
-        console.print(f"  experiments  {suite.outline}")
-    for experiment in experiments:
-        counts = ", ".join(f"{name} {count}" for name, count in experiment.counts.items())
-        console.print(f"  {experiment.name}: {counts}")
+        console.print(_aligned(rows))
+        if source is not None:
+            found = suite.experiments(source, settings.validate)
+            console.print(_aligned({experiment.name: _told(experiment, source) for experiment in found}))
     if not suites:
         console.print("Methods", style="bold")
-        for method in METHODS.values():
-            console.print(f"  {method.name:20} {method.title}")
+        console.print(_aligned({method.name: method.title for method in METHODS.values()}))
+
+
+def _aligned(rows: Mapping[str, str]) -> Padding:
+    grid = Table.grid(padding=(0, 2))
+    for name, text in rows.items():
+        grid.add_row(name, text)
+    return Padding(grid, (0, 0, 1, 2))
+
+
+def _told(experiment: Experiment, source: Source) -> str:
+    """Counts of the training images, and what there is to know about them."""
+    left = source.left
+    fewer = {name: left[name] for name, count in experiment.counts.items() if left[name] < count}
+    text = ", ".join(f"{name} {fewer.get(name, count)}" for name, count in experiment.counts.items())
+    notes = [f"{experiment.counts[name]} {name} less those for validation" for name in fewer]
+    notes += [experiment.note] if experiment.note else []
+    return f"{text} ({'; '.join(notes)})" if notes else text
 
 
 def _run(options: RunOptions, schedule: Schedule, results: Results, device: torch.device, console: Console) -> None:
@@ -103,6 +140,9 @@ def _run(options: RunOptions, schedule: Schedule, results: Results, device: torc
         console.print(f"{len(ready) - len(missing)} runs are in {results.path} already and are kept.")
     for step, count in schedule.source.flow.items():
         console.print(f"  {count:7} {step}")
+    for experiment in schedule.experiments:
+        if experiment.note and (schedule.chosen is None or experiment.name in schedule.chosen):
+            console.print(f"{experiment.name}: {experiment.note}")
     known = sum(run.steps for run in missing)
     steps = known + waiting * known // max(len(missing), 1)  # those to come are like those that are known
     console.print(f"{len(missing) + waiting} runs to make, on {device}, {options.jobs} at a time.")
@@ -130,18 +170,23 @@ def _prepared(arguments: argparse.Namespace, console: Console) -> Callable[[], N
         case "report":
             read_records(arguments.folder)
             return partial(_report, arguments.folder, console)
+        case "micro":
+            return partial(run_micro, arguments.rows, arguments.out, console, check=arguments.check)
         case _:
             if arguments.data_dir is None:
-                return partial(_list, [arguments.suite] if arguments.suite else [], (), console)
+                return partial(_list, [arguments.suite] if arguments.suite else [], None, console)
             if arguments.suite is None:
                 raise ValueError("--data-dir needs SUITE: which suite are the data for?")
             suite = SUITES[arguments.suite]
             source = suite.load(DataOptions(arguments.data_dir, suite.image_size, arguments.normal))
-            return partial(_list, [arguments.suite], suite.experiments(source), console)
+            return partial(_list, [arguments.suite], source, console)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command; a mistake of the user ends it with a line on stderr and exit code 2."""
+    """Run a command.
+
+    A mistake of the user ends it with a line on stderr and exit code 2, what goes wrong later with 1.
+    """
     parser = _parser()
     arguments = parser.parse_args(argv)
     console = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
@@ -153,6 +198,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(getattr(arguments, "threads", threads))
     try:
         action()
+    except KeyboardInterrupt:
+        sys.exit("Broken off. What was done is kept; the same command goes on from there.")
+    except (OSError, RunsFailedError) as error:
+        sys.exit(f"{parser.prog}: error: {error}")
     finally:
         torch.set_num_threads(threads)
 

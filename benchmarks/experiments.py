@@ -40,6 +40,7 @@ class Experiment:
         counts: Training images of each stratum.
         classes: The strata of each class; class 0 first.
         draw: Experiments with another number draw other images by the same seed, so that their results are independent.
+        note: What its user should know.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Experiment:
     counts: Mapping[str, int]
     classes: Mapping[str, tuple[str, ...]]
     draw: int = 0
+    note: str = ""
 
     @property
     def class_of(self) -> dict[str, int]:
@@ -118,34 +120,35 @@ def imbalances(
     classes = {"normal": (normal,), "abnormal": tuple(sub_conditions)}
     may_be = [stratum for stratum in sub_conditions if stratum != never_majority]
     several = min(3, len(sub_conditions) - 1)
-    found = [
-        Experiment("interclass", "interclass", _counts("interclass", normal, sub_conditions, [], available), classes)
-    ]
+    counts, note = _counts("interclass", normal, sub_conditions, [], available)
+    found = [Experiment("interclass", "interclass", counts, classes, note=note)]
     for kind in list(KIND_TITLES)[1:]:
         majorities = 1 if kind.endswith("single") else several
         if len(sub_conditions) == 1 or (majorities == 1 and kind.endswith("multiple")):
             continue
         for i, first in enumerate(may_be):
             majority = [may_be[(i + step) % len(may_be)] for step in range(majorities)]
-            counts = _counts(kind, normal, sub_conditions, majority, available)
-            found.append(Experiment(f"{kind}-{first}", kind, counts, classes, draw=len(found)))
+            counts, note = _counts(kind, normal, sub_conditions, majority, available)
+            found.append(Experiment(f"{kind}-{first}", kind, counts, classes, len(found), note))
     return found
 
 
 def _counts(
     kind: str, normal: str, sub_conditions: Sequence[str], majority: Sequence[str], available: Mapping[str, int]
-) -> dict[str, int]:
-    """Images of each stratum: as the paper's Table 1 has it, or by the ratios as many as there are."""
+) -> tuple[dict[str, int], str]:
+    """Images of each stratum: as the paper's Table 1 has it, or by the ratios as many as there are; and a note on them."""
 
     def spread(of_normal: float, of_majority: float, of_minority: float) -> dict[str, float]:
         return {normal: of_normal} | {
             stratum: of_majority if stratum in majority else of_minority for stratum in sub_conditions
         }
 
-    counts = spread(*_TABLE_1[kind])
+    counts, note = spread(*_TABLE_1[kind]), ""
     if len(sub_conditions) != _OF_TABLE_1 or any(count > available[name] for name, count in counts.items()):
         abnormal = RATIO * len(majority) + len(sub_conditions) - len(majority)
         ratios = spread(abnormal if kind.startswith("intraclass") else RATIO * abnormal, RATIO, 1)
         factor = min(available[name] / ratio for name, ratio in ratios.items())
         counts = {name: max(LEAST, round(factor * ratio)) for name, ratio in ratios.items()}
-    return {name: int(count) for name, count in counts.items()}
+        if factor * min(ratios.values()) < LEAST - 0.5:
+            note = f"too few images for {RATIO} : 1, since a stratum has {LEAST} at least"
+    return {name: int(count) for name, count in counts.items()}, note

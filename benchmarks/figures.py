@@ -66,6 +66,8 @@ def figures_of(group: Group, folder: Path, slug: str) -> list[Path]:
     if set(group.kinds) & set(KIND_TITLES):
         panels: Panels = {KIND_TITLES.get(kind, kind): (_FIGURE_3, names) for kind, names in group.kinds.items()}
         made += _curves(group, panels, test, _title(group), folder / f"figure-3-{slug}.png")
+        panels = {panel: (methods, group.experiments) for panel, methods in _MORE.items()}
+        made += _curves(group, panels, test, f"{_title(group)}; all experiments", folder / f"more-{slug}.png")
     else:
         for name in group.experiments:
             title = f"{_title(group)}; {name}"

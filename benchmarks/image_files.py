@@ -48,13 +48,21 @@ def read_images(files: Sequence[Path], image_size: int, *, mode: Mode = "RGB", t
         try:
             with Image.open(file) as image:
                 row[:] = at_size(image, image_size, mode)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ValueError(f"{file} cannot be read as an image: {error}. Mend it or take it away.") from error
     return images
 
 
 def at_size(image: Image.Image, size: int, mode: Mode = "RGB") -> NDArray[np.uint8]:
-    """An image as an array of shape ``(size, size, C)``."""
+    """An image as an array of shape ``(size, size, C)``.
+
+    Raises:
+        ValueError: If its values are of more than eight bits, which Pillow would clip to white.
+    """
+    if image.mode.startswith("I") or image.mode == "F":
+        raise ValueError(
+            f"it has more than 8 bits a value (mode {image.mode!r}); which of them show what is to be seen you must choose"
+        )
     image = image.convert(mode)
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)

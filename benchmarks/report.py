@@ -74,10 +74,15 @@ def _protocol(group: Group) -> str:
         for name in environments[0]
         if name not in ("cpus", "threads")
     }
+    tuning = f"{len(group.tuning)} tuning runs"
+    if group.preset == "correct" and not group.trials[0]["config"].get("learning_rates"):
+        tuning = f"nothing tuned: learning rate {settings['lr']:g} and the defaults of each method"
+    if group.superseded:
+        tuning += f", {group.superseded} trials left out for later ones of the same method, experiment and seed"
     lines = [
         f"- data: {experiment['source']} (digest {experiment['digest']}), {experiment['image_size']}x{experiment['image_size']} pixels",
         f"- network: {settings['model']} from random weights; {budget}",
-        f"- seeds {', '.join(map(str, group.seeds))}; {len(group.trials)} trials and {len(group.tuning)} tuning runs, "
+        f"- seeds {', '.join(map(str, group.seeds))}; {len(group.trials)} trials, {tuning}; "
         f"{_hours(seconds)} in all on {', '.join(versions.pop('device'))}",
         f"- versions: {', '.join(f'{name} {chr(47).join(found)}' for name, found in versions.items())}",
         *_counts(group),
@@ -98,7 +103,7 @@ def _counts(group: Group) -> list[str]:
 
 def _hours(seconds: float) -> str:
     minutes = int(np.rint(seconds / 60))
-    return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes else f"{seconds:.0f} s"
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,11 +1,9 @@
 """One run: a network trained on one experiment by one method with one seed, and the JSON line that comes of it."""
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils import parametrize
 
+from benchmarks.environment import environment
 from benchmarks.experiments import Experiment
 from benchmarks.methods import Method
 from benchmarks.published import PublishedSettings, run_published, total_steps
@@ -162,18 +161,6 @@ def save_weights(model: nn.Module, path: Path) -> None:
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with written_whole(path) as unfinished:
         save_file(state, unfinished, {"format": "pt"})
-
-
-def environment(device: torch.device) -> dict[str, str | int]:
-    """Versions of what a result may depend on."""
-    found: dict[str, str | int] = {}
-    for name in ("clesmote-losses", "torch", "timm", "imbalanced-learn", "scikit-learn", "numpy"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # a checkout that is not installed
-            found[name] = "not installed"
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return {**found, "device": kind, "threads": torch.get_num_threads(), "cpus": os.cpu_count() or 0}
 
 
 def _rounded(value: Any) -> Any:

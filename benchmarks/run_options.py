@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.augmentation import Augmentation
 from benchmarks.methods import METHODS, Method
 from benchmarks.networks import make_network
 from benchmarks.published import PUBLISHED_SUITE, check_published
@@ -30,6 +31,7 @@ class RunOptions:
     steps: int | None
     epochs: int | None
     batch_size: int | None
+    augmentation: Augmentation | None
     lr: list[float] | None
     tune: bool
     validate: bool
@@ -57,18 +59,20 @@ class RunOptions:
         methods: list[Method] = [METHODS[name] for name in dict.fromkeys(names)]
         settings = None
         if self.preset == "correct":
-            given = {name: getattr(self, name) for name in ("model", "steps", "epochs", "batch_size")}
+            given = {name: getattr(self, name) for name in ("model", "steps", "epochs", "batch_size", "augmentation")}
             given = {name: value for name, value in given.items() if value is not None}
             settings = replace(suite.settings, **given, amp=self.amp, channels_last=self.channels_last)
             settings = replace(settings, validate=self.validate)
             if self.tune and not self.validate:
                 raise ValueError("--no-validation leaves nothing to choose by: it needs --no-tuning, and one --lr.")
+            if not self.tune and len(self.lr or ()) > 1:
+                raise ValueError("--no-tuning takes one --lr: there is nothing to choose.")
             if settings.batch_size < 2:
                 raise ValueError("--batch-size must be 2 or more: batch normalisation needs more than one image.")
             if settings.steps < settings.epochs:
                 raise ValueError(f"--steps {settings.steps} must be at least --epochs {settings.epochs}.")
         else:
-            ignored = ("model", "image_size", "steps", "epochs", "batch_size", "lr")
+            ignored = ("model", "image_size", "steps", "epochs", "batch_size", "augmentation", "lr")
             if named := [name for name in ignored if getattr(self, name) is not None]:
                 raise ValueError(f"--{named[0].replace('_', '-')} is fixed by preset as_published: leave it out.")
             if suite.name != PUBLISHED_SUITE:
@@ -77,13 +81,18 @@ class RunOptions:
                 )
             for method in methods:
                 check_published(method)
+        for option, suites in (("external", ("chexpert",)), ("normal", ("folder", "medmnist"))):
+            if getattr(self, option) is not None and suite.name not in suites:
+                raise ValueError(
+                    f"--{option} is of {' and '.join(suites)}, and {suite.name} has no use for it: leave it out."
+                )
         try:
             results = Results(self.out)
         except OSError as error:
             raise ValueError(f"--out {self.out} cannot be written to: {error.strerror}.") from error
         image_size = self.image_size or suite.image_size
         source = suite.load(DataOptions(self.data_dir, image_size, self.normal, self.external))
-        experiments = list(suite.experiments(source))
+        experiments = list(suite.experiments(source, settings is None or settings.validate))
         if self.experiments is not None:
             known = {experiment.name: experiment for experiment in experiments}
             if unknown := [name for name in self.experiments if name not in known]:

@@ -87,6 +87,12 @@ class Source:
         return dict(zip(self.strata, np.bincount(self.stratum, minlength=len(self.strata)).tolist(), strict=True))
 
     @property
+    def left(self) -> dict[str, int]:
+        """What the validation split leaves of them."""
+        counts = np.bincount(self.stratum[self.split[0]], minlength=len(self.strata))
+        return dict(zip(self.strata, counts.tolist(), strict=True))
+
+    @property
     def image_size(self) -> int:
         return int(self.images.shape[1])
 

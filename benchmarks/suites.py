@@ -48,7 +48,7 @@ class Suite:
         needs: The data it needs, for the reader of ``list``.
         outline: Its experiments, for the reader of ``list``.
         load: Reads the data.
-        experiments: Of the data.
+        experiments: Of the data, with a validation set held out or without.
         methods: That are run by default.
         settings: By default.
         image_size: By default; ``None`` for that of the file.
@@ -59,7 +59,7 @@ class Suite:
     needs: str
     outline: str
     load: Callable[[DataOptions], Source]
-    experiments: Callable[[Source], Sequence[Experiment]]
+    experiments: Callable[[Source, bool], Sequence[Experiment]]
     methods: tuple[str, ...]
     settings: Settings = field(default_factory=Settings)
     image_size: int | None = 32
@@ -75,19 +75,19 @@ CIFAR10_ABLATION = (
 )
 
 
-def _of_first(never_majority: str | None = None, *, is_spared: bool = True) -> Callable[[Source], list[Experiment]]:
+def _of_first(
+    never_majority: str | None = None, *, is_spared: bool = True
+) -> Callable[[Source, bool], list[Experiment]]:
     """The paper's kinds of imbalance between the first stratum and all others.
 
     Args:
         never_majority: As in :func:`imbalances`.
-        is_spared: Plan with the images that the validation split leaves; else with all, as the paper's counts are.
+        is_spared: Plan with the images that the validation split, if there is one, leaves; else with all, as the paper's counts
+            are.
     """
 
-    def experiments(source: Source) -> list[Experiment]:
-        available = source.available
-        if is_spared:
-            left = np.bincount(source.stratum[source.split[0]], minlength=len(source.strata))
-            available = dict(zip(source.strata, left.tolist(), strict=True))
+    def experiments(source: Source, validate: bool) -> list[Experiment]:
+        available = source.left if is_spared and validate else source.available
         normal, *others = source.strata
         return imbalances(normal, others, available, never_majority=never_majority)
 
@@ -135,7 +135,7 @@ _ALL = (
         "--data-dir: root of torchvision's CIFAR10, or train/CLASS/* and test/CLASS/* of airplane, automobile, cat",
         "binary (airplane 5000, automobile 50), 3-class (airplane 5000, cat 500, automobile 25)",
         lambda options: load_cifar10(options.folder, ("airplane", "cat", "automobile"), image_size=_size(options)),
-        lambda source: CIFAR10_ABLATION,
+        lambda source, validate: CIFAR10_ABLATION,
         _names(*BASELINES, *ABLATION, CLE_SMOTE, UPPER_BOUND),
     ),
     Suite(

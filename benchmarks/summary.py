@@ -20,10 +20,12 @@ class Group:
     Attributes:
         trials: Their records.
         tuning: Those of the runs that hyperparameters were chosen by.
+        superseded: Number of trials for which another one of the same method, experiment and seed counts.
     """
 
     trials: tuple[Record, ...]
     tuning: tuple[Record, ...]
+    superseded: int = 0
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -120,26 +122,39 @@ class Group:
 def groups_of(records: Sequence[Record]) -> list[Group]:
     """Sort records into groups, in the order in which each began.
 
-    Trials whose learning rate was chosen from others, or not at all, are a group of their own. Of several trials of a method,
+    Trials whose learning rate was chosen from others, or set, are a group of their own. Of several trials of a method,
     experiment and seed in a group the last one counts.
     """
-    sorted_in: dict[str, tuple[dict[str, dict[Any, Record]], list[Record]]] = {}
+    sorted_in: dict[str, tuple[dict[Any, list[Record]], list[Record]]] = {}
     for record in records:
         config = record["config"]
         settings = {name: value for name, value in config["settings"].items() if name not in _OF_ONE_METHOD}
         key = repr((config["suite"], config["experiment"]["digest"], sorted(settings.items())))
-        rates = config.get("learning_rates")
         trials, tuning = sorted_in.setdefault(key, ({}, []))
         if record["role"] == "tuning":
             tuning.append(record)
         else:
-            of_rates = trials.setdefault(repr(rates), {})
-            of_rates[method_of(record), experiment_of(record), seed_of(record)] = record
+            trials.setdefault(_rates(record), []).append(record)
     return [
-        Group(tuple(of_rates.values()), tuple(tuning))
-        for trials, tuning in sorted_in.values()
-        for of_rates in trials.values()
+        _group(of_rates, tuning, rates) for trials, tuning in sorted_in.values() for rates, of_rates in trials.items()
     ]
+
+
+def _rates(record: Record) -> Any:
+    """The learning rates that a trial's was chosen from; the one that was set; ``None`` where methods have their own."""
+    config = record["config"]
+    if config["settings"]["preset"] == "as_published":
+        return None
+    return tuple(config["learning_rates"]) if config.get("learning_rates") else config["settings"]["lr"]
+
+
+def _group(trials: Sequence[Record], tuning: Sequence[Record], rates: Any) -> Group:
+    counting = {(method_of(record), experiment_of(record), seed_of(record)): record for record in trials}
+    if rates is None:
+        used = tuning
+    else:  # none, if the rate was set
+        used = [record for record in tuning if isinstance(rates, tuple) and record["config"]["settings"]["lr"] in rates]
+    return Group(tuple(counting.values()), tuple(used), len(trials) - len(counting))
 
 
 # they are chosen, or as_published has others for two and for three classes

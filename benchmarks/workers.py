@@ -1,6 +1,7 @@
 """Who makes the runs: this process, several, or several that were started on their own with the same folder."""
 
 import multiprocessing
+import signal
 import sys
 import time
 import traceback
@@ -15,6 +16,10 @@ from benchmarks.run import Run
 from benchmarks.schedule import Schedule
 
 _PAUSE = 0.5  # seconds
+
+
+class RunsFailedError(RuntimeError):
+    """Some runs have failed, and the others were made."""
 
 
 class Job(Protocol):
@@ -43,7 +48,7 @@ def work(
     """Make runs until none is left that nobody makes; those of other processes are waited for.
 
     Raises:
-        RuntimeError: At the end, if runs have failed; the others were made.
+        RunsFailedError: At the end, if runs have failed; the others were made.
     """
     failed: dict[str, str] = {}
     while True:
@@ -56,7 +61,7 @@ def work(
         if not any(_make(run, results, device, save_weights, on_steps, failed) for run in left):
             time.sleep(_PAUSE)  # others make them all
     if failed:
-        raise RuntimeError(
+        raise RunsFailedError(
             f"{len(failed)} runs have failed: {'; '.join(f'{run}: {why}' for run, why in failed.items())}"
         )
 
@@ -85,7 +90,7 @@ def work_in_processes(job: Job, processes: int, total_steps: int) -> None:
     """Let several processes work, and show how far they are.
 
     Raises:
-        RuntimeError: If one of them fails; what it said is on stderr.
+        RunsFailedError: If one of them fails; what it said is on stderr.
     """
     # not forked: threads of torch do not survive it
     context = multiprocessing.get_context("spawn")
@@ -100,7 +105,7 @@ def work_in_processes(job: Job, processes: int, total_steps: int) -> None:
                 bar.update(counter.value - bar.n)
             bar.update(counter.value - bar.n)
         if any(worker.exitcode for worker in workers):
-            raise RuntimeError("a worker has failed; what it said is above. Runs that were done are kept.")
+            raise RunsFailedError("a worker has failed; what it said is above. Runs that were done are kept.")
     finally:
         for worker in workers:
             worker.terminate()
@@ -109,6 +114,7 @@ def work_in_processes(job: Job, processes: int, total_steps: int) -> None:
 
 def _worker(job: Job, counter: Any) -> None:
     torch.set_num_threads(job.threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the parent ends the workers
 
     parent = multiprocessing.parent_process()
 
@@ -119,7 +125,10 @@ def _worker(job: Job, counter: Any) -> None:
             counter.value += steps
 
     schedule, results, device = job.prepare()
-    work(schedule, results, device, save_weights=job.save_weights, on_steps=count)
+    try:
+        work(schedule, results, device, save_weights=job.save_weights, on_steps=count)
+    except RunsFailedError as error:
+        sys.exit(str(error))
 
 
 def progress_bar(total_steps: int) -> "tqdm[Any]":

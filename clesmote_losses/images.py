@@ -39,8 +39,12 @@ def blend_alike(pairs: Sequence[tuple[Any, Any]], lams: Sequence[float]) -> list
     bases, neighbors = (torch.stack([to_tensor(image) for image in images]) for images in zip(*pairs, strict=True))
     dtype = torch.float64 if bases.dtype in _WIDE else torch.float32
     weights = torch.tensor(lams, dtype=dtype).reshape(-1, *[1] * (bases.ndim - 1))
-    mixed = torch.lerp(bases.to(dtype), neighbors.to(dtype), weights)
-    mixed = (mixed if bases.dtype.is_floating_point else mixed.round_()).to(bases.dtype)
+    mixed = bases.to(dtype).lerp_(neighbors.to(dtype), weights)  # in place in the copy that stack has made
+    if not bases.dtype.is_floating_point:
+        mixed.round_()
+        if dtype == torch.float32:
+            mixed = mixed.to(torch.int32)  # torch has no fast way from float32 to bytes
+    mixed = mixed.to(bases.dtype)
     return [_restore(values, base) for values, (base, _) in zip(mixed, pairs, strict=True)]
 
 

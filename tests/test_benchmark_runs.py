@@ -165,15 +165,33 @@ def test_a_run_that_fails_stops_no_other(data, tmp_path, monkeypatch, capsys):
         return make(run, *given, **options)
 
     monkeypatch.setattr(Run, "make", fails)
-    with pytest.raises(RuntimeError, match=r"2 runs have failed: smote-seed0-.*: ValueError: no neighbours"):
+    with pytest.raises(SystemExit, match=r"error: 2 runs have failed: smote-seed0-.*: ValueError: no neighbours"):
         main(command(data, tmp_path, "--methods", "smote", "none", "--no-tuning"))
     assert [record["config"]["method"]["name"] for record in lines(tmp_path)] == ["none", "none"]
     assert "no neighbours" in capsys.readouterr().err
-    with pytest.raises(RuntimeError, match="2 runs have failed"):  # tuning runs; their trials are not waited for
+    with pytest.raises(SystemExit, match="2 runs have failed"):  # tuning runs; their trials are not waited for
         main(command(data, tmp_path, "--methods", "smote", "--lr", "1e-3", "1e-2"))
     monkeypatch.undo()
     main(command(data, tmp_path, "--methods", "smote", "none", "--no-tuning"))
     assert len(lines(tmp_path)) == 4
+
+
+def test_a_command_that_is_broken_off_ends_in_one_line(data, tmp_path, monkeypatch, capsys):
+    def stopped(run, *given, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "make", stopped)
+    with pytest.raises(
+        SystemExit, match=r"^Broken off\. What was done is kept; the same command goes on from there\.$"
+    ):
+        main(command(data, tmp_path, "--methods", "none", "--no-tuning"))
+
+
+def test_without_validation_all_images_are_trained_on(data, tmp_path):
+    main(command(data, tmp_path, "--methods", "none", "--no-tuning", "--no-validation", "--trials", "1"))
+    (record,) = lines(tmp_path)
+    assert record["config"]["experiment"]["counts"]["well"] == 60 > 54  # a tenth would be held out
+    assert set(record["chosen"]) == {"test"}
 
 
 def test_a_claim_is_of_one_process_at_a_time(tmp_path):
@@ -281,6 +299,8 @@ def test_the_report_is_made_from_the_lines_alone_and_byte_for_byte_again(finishe
         (["--data-dir", "{data}/train"], "has no folder train/"),
         (["--out", "{data}/test/well/0000.png"], "cannot be written to: Not a directory"),
         (["--preset", "as_published"], "is fixed by preset as_published: leave it out"),
+        (["--external", "{data}"], "--external is of chexpert, and folder has no use for it"),
+        (["--no-tuning", "--lr", "1e-3", "1e-2"], "--no-tuning takes one --lr"),
         (["--image-size", "8"], "convnet takes images of 16x16 and more"),
     ],
 )
@@ -325,4 +345,5 @@ def test_the_list_shows_suites_experiments_and_methods(data, capsys):
     for text in ("cifar10-ablation", "chexpert", "kermany", "medmnist", "--data-dir", "cle-smote", "LDAM-DRW"):
         assert text in printed
     main(["list", "folder", "--data-dir", str(data), "--normal", "well"])
-    assert "intraclass-single-cough: well 28, cough 27, fever 2" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "intraclass-single-cough well 28, cough 27, fever 2 (too few images for 20 : 1" in " ".join(shown.split())

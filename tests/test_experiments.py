@@ -73,6 +73,13 @@ def test_another_number_of_sub_conditions_keeps_twenty_to_one():
     assert [e.name for e in imbalances("normal", ["sick"], {"normal": 100, "sick": 100})] == ["interclass"]
 
 
+def test_an_experiment_whose_ratios_a_few_images_cannot_show_says_so():
+    found = {e.name: e for e in imbalances("well", ["cough", "fever"], {"well": 28, "cough": 27, "fever": 27})}
+    assert found["both-single-cough"].counts == {"well": 28, "cough": 2, "fever": 2}  # nothing like 20 : 1 : 1/20
+    assert found["both-single-cough"].note == "too few images for 20 : 1, since a stratum has 2 at least"
+    assert not any(e.note for e in imbalances("well", ["cough", "fever"], {"well": 900, "cough": 50, "fever": 50}))
+
+
 def test_oversampling_aims_at_classes_alike_and_sub_conditions_alike():
     experiment = Experiment("x", "x", {"n": 100, "a": 50, "b": 5}, {"normal": ("n",), "abnormal": ("a", "b")})
     assert experiment.raised() == {"n": 100, "a": 50, "b": 50}

@@ -144,11 +144,27 @@ def test_sub_conditions_are_told_by_how_frequent_they_are():
 
 
 def test_choices_show_what_was_searched_for():
-    records = [line("class-cosine-cap", 9, role="tuning", lr=lr, validation=v) for lr, v in ((0.001, 0.7), (0.01, 0.8))]
-    records += [line("class-cosine-cap", seed, lr=0.01) for seed in range(2)]
+    rates = [0.001, 0.01]
+    tried = ((0.001, 0.7), (0.01, 0.8), (0.0003, 0.9))  # the last one was chosen from by others
+    records = [line("class-cosine-cap", 9, role="tuning", lr=lr, validation=v) for lr, v in tried]
+    records += [line("class-cosine-cap", seed, lr=0.01, rates=rates) for seed in range(2)]
     assert tables(records)["choices"].rows == (
         ("binary", "Class-average cosine cap", "lr 0.01, beta 1", "2", "0.8000"),
     )
+
+
+def test_trials_of_a_set_learning_rate_are_a_group_of_their_own_and_show_it(tmp_path):
+    records = [line("smote", seed, lr=lr) for lr in (0.001, 0.01) for seed in range(2)]
+    records += [line("smote", 0, lr=0.01, value=0.9)]
+    records += [line("smote", 9, role="tuning", lr=lr) for lr in (0.001, 0.01)]
+    first, second = groups_of(records)
+    assert [len(group.trials) for group in (first, second)] == [2, 2]
+    assert [group.superseded for group in (first, second)] == [0, 1]
+    assert not first.tuning
+    assert not second.tuning
+    text = write_report(records, tmp_path)[0].read_text()
+    assert "nothing tuned: learning rate 0.001" in text
+    assert "learning rate 0.01 and the defaults of each method, 1 trials left out for later ones" in text
 
 
 def test_methods_in_a_panel_differ_in_colour_dashes_and_marker(monkeypatch, tmp_path):

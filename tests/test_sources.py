@@ -229,6 +229,7 @@ def test_chestmnist_is_selected_as_the_paper_does(tmp_path):
     [
         ([[0], [1]], (28, 28, 28), "wanted uint8, 2-D"),
         ([[0, 1], [1, 0]], (28, 28), "has 2 labels an image"),
+        ([0, 1], (28, 28), r"labels of shape \(2,\)"),
     ],
 )
 def test_other_medmnist_files_are_refused(labels, shape, message, tmp_path):
@@ -256,6 +257,20 @@ def test_images_of_a_folder_come_at_one_size_under_their_own_class(tmp_path):
     (tmp_path / "train" / "dark" / "1.jpg").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"1\.jpg cannot be read as an image"):
         load_image_folder(tmp_path)
+    deep = tmp_path / "train" / "bright" / "deep.png"
+    Image.fromarray(np.full((20, 20), 4000, dtype=np.uint16)).save(deep)
+    with pytest.raises(ValueError, match=r"deep\.png cannot be read as an image: it has more than 8 bits a value"):
+        load_image_folder(tmp_path)
+    (tmp_path / "train" / "empty").mkdir()
+    (tmp_path / "test" / "empty").mkdir()
+    shutil.copy(tmp_path / "test" / "dark" / "1.jpg", tmp_path / "test" / "empty")
+    with pytest.raises(ValueError, match=r"class 'empty' has no training image in .*train/empty"):
+        load_image_folder(tmp_path)
+    (tmp_path / "train" / "empty").rename(tmp_path / "train" / "emtpy")
+    with pytest.raises(ValueError, match=r"class 'empty' is in test/ and not in train/, which has bright, dark, emtpy"):
+        load_image_folder(tmp_path)
+    shutil.rmtree(tmp_path / "train" / "emtpy")
+    shutil.rmtree(tmp_path / "test" / "empty")
     shutil.rmtree(tmp_path / "test" / "bright")
     with pytest.raises(ValueError, match=r"class 'bright' is in train/ but there is no image in .*bright"):
         load_image_folder(tmp_path)

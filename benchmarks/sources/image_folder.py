@@ -36,6 +36,11 @@ def load_image_folder(
         if not (folder / part).is_dir():
             raise ValueError(f"{folder} has no folder {part}/. Wanted: {folder / part}/CLASS/*.jpg.")
     known = class_folders(folder / parts[0])
+    if classes is None and (unknown := sorted(set(class_folders(folder / "test")) - set(known))):
+        raise ValueError(
+            f"class {unknown[0]!r} is in test/ and not in {' or '.join(f'{part}/' for part in parts)}, which has {', '.join(known)}. "
+            "Is one of the names misspelt?"
+        )
     classes = known if classes is None else list(classes)
     for name in classes:
         if name not in known:
@@ -51,13 +56,16 @@ def load_image_folder(
     for name, found in zip(classes, tested, strict=True):
         if not found:
             raise ValueError(
-                f"class {name!r} is in train/ but there is no image in {folder / 'test' / name}/: nothing to test it on. Leave it "
-                "out with --classes, or add test images."
+                f"class {name!r} is in train/ but there is no image in {folder / 'test' / name}/: nothing to test it on. Add test "
+                "images, or take the class away."
+            )
+    for name, found in zip(classes, trained, strict=True):
+        if not found:
+            raise ValueError(
+                f"class {name!r} has no training image in {folder / parts[0] / name}/. Add some, or take it away."
             )
     files = [file for found in trained for file in found]
     test_files = [file for found in tested for file in found]
-    if not files:
-        raise ValueError(f"there is no image in {folder / parts[0]}/CLASS/.")
     members = np.repeat(np.eye(len(classes), dtype=bool), [len(found) for found in tested], axis=0)
     return Source(
         name=folder.resolve().name,

@@ -53,6 +53,8 @@ def load_medmnist(file: Path, *, image_size: int | None = None) -> Source:
         raise ValueError(
             f"{file} holds {images.dtype} images of shape {images.shape[1:]}; wanted uint8, 2-D, grey or RGB."
         )
+    if labels.ndim != 2:
+        raise ValueError(f"{file} holds labels of shape {labels.shape}; wanted one row for each image.")
     flow: dict[str, int] = {}
     if labels.shape[1] == 1:
         names = tuple(str(label) for label in range(int(max(part[1].max() for part in parts.values())) + 1))

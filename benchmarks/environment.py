@@ -1,0 +1,18 @@
+"""What a result may depend on besides its configuration."""
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+
+def environment(device: torch.device) -> dict[str, str | int]:
+    """Versions of what a result may depend on."""
+    found: dict[str, str | int] = {}
+    for name in ("clesmote-losses", "torch", "timm", "imbalanced-learn", "scikit-learn", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a checkout that is not installed
+            found[name] = "not installed"
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {**found, "device": kind, "threads": torch.get_num_threads(), "cpus": os.cpu_count() or 0}

@@ -1,0 +1,43 @@
+"""The rows of a machine with a GPU: overhead of the step, neighbours of large images, and that nothing waits for the GPU."""
+
+from collections.abc import Iterator
+
+import torch
+
+from benchmarks.micro.loss import loss
+from benchmarks.micro.measure import Measurement, Target, take_turns
+from benchmarks.micro.steps import Setting, step, training_step
+from clesmote_losses.neighbors import nearest_neighbors
+
+_STEP = Setting("resnet50", 224, 256, 30, "cuda", amp=True, channels_last=True, at_most=1.005)
+_COMPILED = Setting("resnet50", 224, 256, 30, "cuda", amp=True, compiled=True, channels_last=True, at_most=1.005)
+
+
+def gpu() -> Iterator[Measurement]:
+    """All of them."""
+    yield from loss(device="cuda")
+    yield from step((_STEP, _COMPILED))
+    yield from _waits()
+    rows = torch.randint(0, 256, (20_000, 150_528), dtype=torch.uint8)
+    queries = torch.arange(len(rows))
+    values = take_turns(
+        {"clesmote_losses": lambda: nearest_neighbors(rows, queries, 5, device="cuda")}, repeats=3, at_least=0
+    )
+    yield Measurement("gpu-neighbors", "20,000 queries in 20,000 x 150,528", "time", "s", values, Target(10))
+
+
+def _waits() -> Iterator[Measurement]:
+    """Steps under torch's sync debug mode, which raises where the host waits for the GPU."""
+    for setting in (Setting("resnet18", 64, 64, 1, "cuda"), Setting("resnet18", 64, 64, 1, "cuda", amp=True)):
+        run, _ = training_step(setting, capped=True)
+        for _ in range(3):
+            run()
+        torch.cuda.synchronize()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            run()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        yield Measurement(
+            "gpu-waits", setting.case, "waits of a step", "", {"tracker and CappedSMOTELoss": [0.0]}, Target(0)
+        )

@@ -1,0 +1,68 @@
+"""How cost grows with the work: minority images, share of synthetic samples, classes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from imblearn.over_sampling import SMOTE
+
+from benchmarks.micro.loss import FixedTracker
+from benchmarks.micro.measure import Measurement, Work, in_own_process, take_turns
+from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEPlan, encode_target
+
+
+def growth(minority: tuple[int, ...] = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)) -> Iterator[Measurement]:
+    """Curves, and the exponent that fits each best."""
+    costs = {n: in_own_process(plan_of, n) for n in minority}
+    for i, (quantity, unit) in enumerate((("time", "s"), ("extra memory", "MB"))):
+        points = {n: [cost[i]] for n, cost in costs.items()}
+        yield from _curve("growth-plan", "minority images of 8x8x3", quantity, unit, points, "SMOTEPlan", fitted=i == 0)
+    shares = (0.0, 0.25, 0.5, 0.75, 1.0)
+    values = take_turns({f"{share}": _loss_of(share) for share in shares}, repeats=21, warm_up=20)
+    case = "share of synthetic samples; N 256, C 10, D 2048"
+    yield from _curve("growth-loss", case, "time", "s", values, "CappedSMOTELoss", fitted=False)
+    classes = (2, 10, 100, 1000)
+    values = take_turns({f"{count}": _refresh_of(count) for count in classes}, repeats=5)
+    points = {count: values[f"{count}"] for count in classes}
+    case = "classes; refresh over 2,000 embeddings of width 512"
+    yield from _curve("growth-refresh", case, "time", "s", points, "ClassCentroidTracker", fitted=True)
+
+
+def _curve(
+    row: str, what: str, quantity: str, unit: str, points: Mapping[Any, list[float]], name: str, *, fitted: bool
+) -> Iterator[Measurement]:
+    for x, values in points.items():
+        yield Measurement(row, f"{x} {what}", quantity, unit, {name: values})
+    if fitted:
+        exponent, _ = np.polyfit(np.log(list(points)), np.log([np.median(values) for values in points.values()]), 1)
+        yield Measurement(row, what, "fitted exponent", "", {name: [float(exponent)]})
+
+
+def plan_of(minority: int) -> Work:
+    """The plan that doubles a class."""
+    labels = np.repeat([0, 1], [2 * minority, minority])
+    pixels = np.random.default_rng(0).integers(0, 256, (minority, 192), dtype=np.uint8)
+    sampler = SMOTE(random_state=0)
+    few = np.repeat([0, 1], [20, 10])
+    SMOTEPlan.from_sampler(sampler, few, np.zeros((30, 2), dtype=np.uint8))
+    return lambda: SMOTEPlan.from_sampler(sampler, labels, lambda _: torch.from_numpy(pixels))
+
+
+def _loss_of(share: float) -> Work:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(256, 10, generator=generator, requires_grad=True)
+    embeddings, centroids = torch.rand(256, 2048, generator=generator), torch.rand(10, 2048, generator=generator)
+    labels = torch.randint(10, (256,), generator=generator)
+    target = encode_target(labels, torch.arange(256) < share * 256)
+    criterion = CappedSMOTELoss(tracker=FixedTracker(embeddings, centroids))
+    return lambda: criterion(logits, target).backward()
+
+
+def _refresh_of(classes: int) -> Work:
+    network = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Linear(512, classes))
+    tracker = ClassCentroidTracker(network, classes, classifier=network[1])
+    rows = torch.rand(2_000, 512)
+    labels = torch.arange(2_000) % classes
+    batches = list(zip(rows.split(64), labels.split(64), strict=True))
+    return lambda: tracker.refresh(batches)

@@ -1,0 +1,41 @@
+"""Images to measure with: made, not loaded, so that the rows run anywhere."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.data import Dataset
+
+
+class ArrayImages(Dataset[Any]):
+    """uint8 images in memory, of which ``minority`` of class 1 stand at the end.
+
+    Args:
+        majority: Images of class 0.
+        minority: Images of class 1.
+        size: Height and width.
+    """
+
+    def __init__(self, majority: int, minority: int, size: int) -> None:
+        rng = np.random.default_rng(0)
+        self.targets = np.repeat([0, 1], [majority, minority])
+        self.images: NDArray[np.uint8] = rng.integers(0, 256, (len(self.targets), size, size, 3), dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
+        return self.images[index], int(self.targets[index])
+
+
+def jpeg_folder(folder: Path, majority: int, minority: int, size: int = 224) -> Path:
+    """Folders ``a`` and ``b`` of JPEG files as smooth as photographs; gives ``folder``."""
+    rng = np.random.default_rng(0)
+    for name, count in (("a", majority), ("b", minority)):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            coarse = Image.fromarray(rng.integers(0, 256, (size // 8, size // 8, 3), dtype=np.uint8))
+            coarse.resize((size, size), Image.Resampling.BICUBIC).save(folder / name / f"{i:05}.jpg", quality=90)
+    return folder

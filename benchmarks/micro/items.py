@@ -1,0 +1,87 @@
+"""What a synthetic item costs beside a real one, alone and in the epoch of a loader."""
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from imblearn.over_sampling import SMOTE
+from torch.utils.data import DataLoader, Dataset, Subset
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from benchmarks.micro.images import ArrayImages, jpeg_folder
+from benchmarks.micro.measure import Measurement, Target, memory, take_turns
+from clesmote_losses import SMOTEDataset
+
+_BATCH = 64
+
+
+def items() -> Iterator[Measurement]:
+    """One item: of images in memory and of files."""
+    for size in (32, 224):
+        yield from _items(ArrayImages(256, 64, size), f"uint8 {size}x{size}x3 in memory")
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _items(ImageFolder(str(jpeg_folder(Path(folder), 256, 64))), "JPEG file of 224x224")
+
+
+def _items(base: Any, case: str) -> Iterator[Measurement]:
+    train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0))
+    synthetic = np.flatnonzero(train_set.is_synthetic)[:_BATCH].tolist()
+    real = list(range(_BATCH))
+    values = take_turns(
+        {
+            "synthetic": lambda: [train_set[i] for i in synthetic],
+            "synthetic, a batch at once": lambda: train_set.__getitems__(synthetic),
+            "real, through SMOTEDataset": lambda: [train_set[i] for i in real],
+            "real item of the base": lambda: [base[i] for i in real],
+        },
+        repeats=11,
+    )
+    each = {name: [seconds / _BATCH for seconds in row] for name, row in values.items()}
+    peer = "real item of the base"
+    yield Measurement("items", case, "time", "s", each, Target(2.5, peer))
+    at_once = {name: each[name] for name in ("synthetic, a batch at once", peer)}
+    yield Measurement("items", f"{case}, a batch of {_BATCH}", "time", "s", at_once, Target(1.5, peer))
+
+
+def epoch() -> Iterator[Measurement]:
+    """An epoch of a loader with two workers, half of its items synthetic, and what its workers hold after each."""
+    count, epochs = 512, 3
+    transform = transforms.Compose([transforms.RandomHorizontalFlip(), transforms.ToTensor()])
+    with tempfile.TemporaryDirectory() as folder:
+        files = ImageFolder(str(jpeg_folder(Path(folder), count, count // 8)), transform=transform)
+        train_set = SMOTEDataset(files)
+        synthetic = np.flatnonzero(train_set.is_synthetic)[: count // 2].tolist()
+        parts: dict[str, Dataset[Any]] = {
+            "half synthetic": Subset(train_set, [*range(count // 2), *synthetic]),
+            "real alone": Subset(files, range(count)),
+        }
+        loaders = {
+            name: DataLoader(part, 32, shuffle=True, num_workers=2, persistent_workers=True)
+            for name, part in parts.items()
+        }
+        held: list[float] = []
+
+        def one_epoch(name: str) -> None:
+            for _ in loaders[name]:
+                pass
+            if name == "half synthetic":
+                held.append(_held_by_workers(loaders[name]))
+
+        values = take_turns({name: partial(one_epoch, name) for name in loaders}, repeats=epochs, at_least=0, warm_up=1)
+    case = f"{count} JPEG files of 224x224, 2 workers"
+    yield Measurement("epoch", case, "time", "s", values, Target(1.5, "real alone"))
+    grown = [after / before for before, after in itertools.pairwise(held)]
+    yield Measurement(
+        "epoch", case, "memory of the workers, epoch over epoch", "", {"half synthetic": grown}, Target(1.02)
+    )
+
+
+def _held_by_workers(loader: DataLoader[Any]) -> float:
+    """MB of all workers that live on."""
+    workers = loader._iterator._workers  # type: ignore[union-attr]
+    return sum(memory("VmRSS", worker.pid) for worker in workers)

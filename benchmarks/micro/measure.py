@@ -1,0 +1,156 @@
+"""Measuring beside a peer: contestants take turns, so that what slows the machine slows all of them."""
+
+import math
+import sys
+import time
+import timeit
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is wanted: the first contestant's value over that of ``against``, or the value itself, is at most ``at_most``."""
+
+    at_most: float
+    against: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One quantity, ours first and then that of each peer, turn by turn.
+
+    Attributes:
+        row: What is measured; rows are run by this name.
+        case: Sizes.
+        quantity: ``"time"``, ``"memory"``, ...
+        unit: Of the values.
+        values: By contestant, as many of each, in the order of the turns.
+        target: What is wanted.
+    """
+
+    row: str
+    case: str
+    quantity: str
+    unit: str
+    values: dict[str, list[float]]
+    target: Target | None = None
+
+    @property
+    def ours(self) -> str:
+        """Name of the first contestant."""
+        return next(iter(self.values))
+
+    def ratios(self, peer: str) -> list[float]:
+        """Ours over the peer's, turn by turn."""
+        return [ours / theirs for ours, theirs in zip(self.values[self.ours], self.values[peer], strict=True)]
+
+    @property
+    def result(self) -> float:
+        """Median of what the target is about."""
+        against = self.target.against if self.target else ""
+        return float(np.median(self.ratios(against) if against else self.values[self.ours]))
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the target is reached; ``None`` without one."""
+        return None if self.target is None else self.result <= self.target.at_most
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        told = ", ".join(f"{name} {spread(values, self.unit)}" for name, values in self.values.items())
+        line = f"{self.row}: {self.case}, {self.quantity}: {told}"
+        return line if self.target is None else f"{line}; {self.verdict}"
+
+    @property
+    def verdict(self) -> str:
+        """The result beside its target."""
+        if self.target is None:
+            return ""
+        wanted = f"{self.target.at_most:.3g}" + (f" x {self.target.against}" if self.target.against else "")
+        return f"{self.result:.3g}, target <= {wanted}: {'met' if self.is_met else 'MISSED'}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; :meth:`from_json` reads them."""
+        return {**asdict(self), "values": {name: [float(f"{v:.5g}") for v in row] for name, row in self.values.items()}}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Measurement":
+        """The measurement that :meth:`to_json` wrote."""
+        return cls(**{**values, "target": values["target"] and Target(**values["target"])})
+
+
+def spread(values: Sequence[float], unit: str) -> str:
+    """Median, and half the range between the quartiles, in a unit that is easily read."""
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    scale = 1.0
+    if unit == "s" and abs(middle) < 1:
+        scale, unit = (1e3, "ms") if abs(middle) >= 1e-3 else (1e6, "µs")
+    around = f" (±{(high - low) / 2 * scale:.2g})" if len(values) > 1 else ""
+    return f"{middle * scale:.3g}{around} {unit}".strip()
+
+
+def take_turns(
+    contestants: Mapping[str, Work], *, repeats: int = 7, at_least: float = 0.02, warm_up: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of one call of each, in as many turns.
+
+    Args:
+        contestants: What to call, by name.
+        repeats: Number of turns.
+        at_least: Seconds that one contestant's turn takes: short calls are repeated.
+        warm_up: Calls of each before the first turn.
+    """
+    from torch.utils.benchmark import timer  # waits for the GPU; slow to import
+
+    timers = {name: timeit.Timer(work, timer=timer) for name, work in contestants.items()}
+    numbers = {}
+    for name, of_one in timers.items():
+        of_one.timeit(warm_up)
+        numbers[name] = max(1, math.ceil(at_least / of_one.timeit(1))) if at_least else 1
+    values: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(repeats):
+        for name, of_one in timers.items():
+            values[name].append(of_one.timeit(numbers[name]) / numbers[name])
+    return values
+
+
+def in_own_process(make: Callable[..., Work], *arguments: Any) -> tuple[float, float]:
+    """Seconds, and MB of memory beyond what was there before at the peak, of one call in a fresh process.
+
+    Args:
+        make: Function of a module; gives what is to be measured, with its data made and its libraries imported.
+        arguments: Of ``make``.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_cost, make, arguments).result()
+
+
+def _cost(make: Callable[..., Work], arguments: tuple[Any, ...]) -> tuple[float, float]:
+    work = make(*arguments)
+    before, start = memory("VmHWM"), time.perf_counter()
+    work()
+    return time.perf_counter() - start, memory("VmHWM") - before
+
+
+def memory(field: str, process: int | str = "self") -> float:
+    """MB (of 2**20 bytes) of a process: ``"VmRSS"`` held now, ``"VmHWM"`` at the peak.
+
+    Not ``getrusage``, whose peak a child inherits from its parent.
+
+    Raises:
+        OSError: If the system has no ``/proc``.
+    """
+    if sys.platform != "linux":
+        raise OSError("memory is read from /proc, which Linux alone has: run the other rows by name.")
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition(f"{field}:")[2].split()[0]) / 1024

@@ -1,0 +1,137 @@
+"""The plan of stage 1 beside imbalanced-learn on the same images, and the neighbour search in it beside other exact ones."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from imblearn.over_sampling import SMOTE
+from sklearn.neighbors import NearestNeighbors
+from torchvision.datasets import ImageFolder
+
+from benchmarks.micro.images import ArrayImages, jpeg_folder
+from benchmarks.micro.measure import Measurement, Target, Work, in_own_process, take_turns
+from clesmote_losses import SMOTEDataset, SMOTEPlan
+from clesmote_losses.neighbors import nearest_neighbors
+
+_SIZES = {32: (20_000, 1_000), 64: (20_000, 1_000), 224: (2_000, 200)}  # majority and minority images by their side
+_THEIRS = "imbalanced-learn"
+
+
+def plan(size: int, repeats: int = 3) -> Iterator[Measurement]:
+    """A balanced data set of images in memory: time, and memory beyond them."""
+    majority, minority = _SIZES[size]
+    contestants = {"SMOTEDataset": smote_dataset, _THEIRS: imbalanced_learn}
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    extra: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(repeats):
+        for name, make in contestants.items():
+            cost = in_own_process(make, majority, minority, size)
+            seconds[name].append(cost[0])
+            extra[name].append(cost[1])
+    case = f"{majority:,} + {minority:,} of {size}x{size}x3"
+    yield Measurement("plan", case, "time", "s", seconds, Target(1 / 12, _THEIRS))
+    yield Measurement("plan", case, "extra memory", "MB", extra, Target(1 / 15, _THEIRS))
+
+
+def smote_dataset(majority: int, minority: int, size: int) -> Work:
+    """Ours; small data first, so that no import is measured."""
+    base = ArrayImages(majority, minority, size)
+    SMOTEDataset(ArrayImages(20, 10, 8))
+    return lambda: SMOTEDataset(base)
+
+
+def imbalanced_learn(majority: int, minority: int, size: int) -> Work:
+    """What one would do instead: the pixels as rows of float32, as imbalanced-learn wants them."""
+    base, small = ArrayImages(majority, minority, size), ArrayImages(20, 10, 8)
+    SMOTE(random_state=0).fit_resample(small.images.reshape(30, -1), small.targets)
+    return lambda: SMOTE(random_state=0).fit_resample(
+        base.images.reshape(len(base), -1).astype(np.float32), base.targets
+    )
+
+
+def plan_from_files() -> Iterator[Measurement]:
+    """A balanced data set of a folder of JPEG files, beside decoding once those images that a plan needs."""
+    majority, minority = _SIZES[224]
+    with tempfile.TemporaryDirectory() as folder:
+        files = ImageFolder(str(jpeg_folder(Path(folder), majority, minority)))
+        needed = range(majority, majority + minority)
+        values = take_turns(
+            {
+                "SMOTEDataset": lambda: SMOTEDataset(files),
+                "decoding": lambda: [np.asarray(files[i][0]) for i in needed],
+            },
+            repeats=5,
+        )
+    case = f"{majority:,} + {minority:,} JPEG files of 224x224"
+    yield Measurement("plan-from-files", case, "time", "s", values, Target(1.2, "decoding"))
+
+
+def large_plan() -> Iterator[Measurement]:
+    """A plan of a million synthetic samples."""
+    labels = np.repeat([0, 1], [1_010_000, 10_000])
+    features = np.random.default_rng(0).normal(size=(10_000, 16)).astype(np.float32)
+    made = SMOTEPlan.from_sampler(
+        SMOTE(random_state=0), labels, lambda indices: torch.from_numpy(features[: len(indices)])
+    )
+    case = f"{len(made):,} synthetic samples"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "plan.safetensors"
+
+        def save_and_load() -> None:
+            made.save(path)
+            SMOTEPlan.load(path)
+
+        seconds = take_turns({"save and load": save_and_load}, repeats=5)
+        size = path.stat().st_size / 2**20
+    yield Measurement("large-plan", case, "size", "MB", {"file": [size]}, Target(25))
+    yield Measurement("large-plan", case, "time", "s", seconds, Target(1))
+
+
+def neighbors(rows: int = 20_000, queries: int = 1_000, width: int = 12_288, repeats: int = 3) -> Iterator[Measurement]:
+    """The neighbour search: time, and the queries whose neighbours are not those of float64 arithmetic."""
+    import faiss  # here, so that the other rows do without it
+
+    pixels = np.random.default_rng(0).integers(0, 256, (rows, width), dtype=np.uint8)
+    points = pixels.astype(np.float32)
+    asked = np.arange(queries)
+    k = 5
+
+    def ours() -> np.ndarray:
+        return nearest_neighbors(torch.from_numpy(pixels), torch.from_numpy(asked), k).numpy()
+
+    def scikit_learn() -> np.ndarray:
+        search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(points)
+        return np.asarray(search.kneighbors(points[asked], return_distance=False))[:, 1:]
+
+    def with_faiss() -> np.ndarray:
+        index = faiss.IndexFlatL2(width)
+        index.add(points)
+        return np.asarray(index.search(points[asked], k + 1)[1])[:, 1:]
+
+    contestants = {"clesmote_losses": ours, "faiss-cpu": with_faiss, "scikit-learn": scikit_learn}
+    found: dict[str, np.ndarray] = {}
+
+    def keeping(name: str, search: Callable[[], np.ndarray]) -> Work:
+        return lambda: found.update({name: search()})
+
+    seconds = take_turns(
+        {name: keeping(name, search) for name, search in contestants.items()}, repeats=repeats, at_least=0, warm_up=0
+    )
+    case = f"{queries:,} queries in {rows:,} x {width:,}"
+    yield Measurement("neighbors", case, "time", "s", seconds, Target(1, "faiss-cpu"))
+    exact = _exact(pixels, asked[:200], k)
+    wrong = {name: [float((table[:200] != exact).any(1).sum())] for name, table in found.items()}
+    yield Measurement("neighbors", f"first 200 of {case}", "not exact", "queries", wrong, Target(0))
+
+
+def _exact(pixels: np.ndarray, asked: np.ndarray, k: int) -> np.ndarray:
+    """Neighbours by float64 products of integers, which are exact; equal distances by index."""
+    queries = pixels[asked].astype(np.float64)
+    distance = np.empty((len(asked), len(pixels)))
+    for start in range(0, len(pixels), 1000):
+        part = pixels[start : start + 1000].astype(np.float64)
+        distance[:, start : start + 1000] = np.square(part).sum(1) - 2 * queries @ part.T
+    distance[np.arange(len(asked)), asked] = np.inf
+    return np.argsort(distance, axis=1, kind="stable")[:, :k]

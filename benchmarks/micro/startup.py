@@ -1,0 +1,38 @@
+"""What importing the library, and the help of its command, make one wait for."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from benchmarks.micro.measure import Measurement, Target
+
+_IMPORT = "import time, torch; start = time.perf_counter(); import clesmote_losses; print(time.perf_counter() - start)"
+
+
+def startup() -> Iterator[Measurement]:
+    """Fresh interpreters in turn, after a first round that fills the disk's cache."""
+    imported: list[float] = []
+    commands: dict[str, list[float]] = {"--help": [], "import timm": []}
+    for turn in range(6):
+        found = float(subprocess.run([sys.executable, "-c", _IMPORT], check=True, capture_output=True).stdout)
+        seconds = {
+            "--help": _seconds("-m", "clesmote_losses.hosts.timm", "--help"),
+            "import timm": _seconds("-c", "import timm"),
+        }
+        if turn:
+            imported.append(found)
+            for name, value in seconds.items():
+                commands[name].append(value)
+    case = "import clesmote_losses"
+    yield Measurement("startup", case, "time beyond import torch", "s", {"clesmote_losses": imported}, Target(0.06))
+    beyond = [ours - timm for ours, timm in zip(*commands.values(), strict=True)]
+    case = "python -m clesmote_losses.hosts.timm --help"
+    yield Measurement("startup", case, "time", "s", commands)
+    yield Measurement("startup", case, "time beyond import timm", "s", {"--help": beyond}, Target(1))
+
+
+def _seconds(*arguments: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    return time.perf_counter() - start

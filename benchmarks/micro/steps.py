@@ -1,0 +1,108 @@
+"""A whole training step with tracker and capped loss beside the same step with cross-entropy."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from benchmarks.micro.measure import Measurement, Target, Work, take_turns
+from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, encode_target
+
+_CLASSES = 10
+_OURS, _PLAIN = "tracker and CappedSMOTELoss", "CrossEntropyLoss"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network, a batch, and how the step is run."""
+
+    model: str
+    image_size: int
+    batch_size: int
+    repeats: int
+    device: str = "cpu"
+    amp: bool = False
+    compiled: bool = False
+    channels_last: bool = False
+    at_most: float = 1.01
+
+    @property
+    def case(self) -> str:
+        """As text."""
+        options = ("amp", "compiled", "channels_last")
+        words = [name.replace("_", " ") for name in options if getattr(self, name)]
+        parts = [f"{self.model}, {self.image_size} px, batch {self.batch_size}", *words]
+        return ", ".join(parts if self.device == "cpu" else [*parts, self.device])
+
+
+EAGER = (Setting("resnet50", 224, 16, 7), Setting("resnet18", 64, 64, 25))
+COMPILED = (
+    Setting("resnet18", 64, 64, 25, compiled=True),
+    Setting("resnet18", 64, 64, 11, amp=True),
+)
+
+
+def step(settings: tuple[Setting, ...] = EAGER) -> Iterator[Measurement]:
+    """Forward, loss, backward and optimizer; half of the batch is synthetic."""
+    for setting in settings:
+        (ours, breaks), (plain, plain_breaks) = (
+            training_step(setting, capped=True),
+            training_step(setting, capped=False),
+        )
+        values = take_turns({_OURS: ours, _PLAIN: plain}, repeats=setting.repeats, at_least=0, warm_up=2)
+        yield Measurement("step", setting.case, "time", "s", values, Target(setting.at_most, _PLAIN))
+        if setting.compiled:
+            more = float(breaks() - plain_breaks())
+            yield Measurement("step", setting.case, "graph breaks more than without", "", {_OURS: [more]}, Target(0))
+
+
+def compiled_step() -> Iterator[Measurement]:
+    """The same under ``torch.compile`` and under autocast."""
+    return step(COMPILED)
+
+
+def training_step(setting: Setting, *, capped: bool) -> tuple[Work, Callable[[], int]]:
+    """A step, and the number of graph breaks of its first call."""
+    torch.manual_seed(0)
+    device = torch.device(setting.device)
+    memory_format = torch.channels_last if setting.channels_last else torch.contiguous_format
+    model: nn.Module = timm.create_model(setting.model, num_classes=_CLASSES)
+    model = model.to(device).to(memory_format=memory_format).train()
+    images = torch.randn(setting.batch_size, 3, setting.image_size, setting.image_size, device=device)
+    images = images.contiguous(memory_format=memory_format)
+    labels = torch.randint(_CLASSES, (setting.batch_size,), device=device)
+    is_synthetic = torch.arange(setting.batch_size, device=device) % 2 == 1
+    criterion: nn.Module = nn.CrossEntropyLoss()
+    if capped:
+        tracker = ClassCentroidTracker(model, _CLASSES)
+        with torch.no_grad():
+            tracker.refresh([(images, labels)])
+        criterion, labels = CappedSMOTELoss(tracker=tracker).to(device), encode_target(labels, is_synthetic)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+    network: Any = torch.compile(model) if setting.compiled else model
+    counts: list[int] = []
+
+    def run() -> Tensor:
+        autocast = torch.autocast(device.type, torch.bfloat16) if setting.amp else contextlib.nullcontext()
+        with autocast:
+            loss: Tensor = criterion(network(images), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss
+
+    def counted() -> Tensor:
+        if counts or not setting.compiled:
+            return run()
+        from torch._dynamo.utils import counters
+
+        before = sum(counters["graph_break"].values())
+        loss = run()
+        counts.append(sum(counters["graph_break"].values()) - before)
+        return loss
+
+    return counted, lambda: counts[0]

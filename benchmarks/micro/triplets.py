@@ -1,0 +1,108 @@
+"""The triplet stage beside a plain loop and beside pytorch-metric-learning: time for each anchor."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from imblearn.over_sampling import SMOTE
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from benchmarks.micro.images import ArrayImages
+from benchmarks.micro.measure import Measurement, Target, Work, take_turns
+from clesmote_losses import SMOTEDataset, TripletPretrainer, decode_target
+
+_BATCH = 64
+
+
+class Triplets(Dataset[Any]):
+    """Anchor, positive and negative of a data set, as a plain loop draws them."""
+
+    def __init__(self, train_set: SMOTEDataset) -> None:
+        self.train_set = train_set
+        labels = train_set.labels
+        real = np.flatnonzero(~train_set.is_synthetic)
+        self.members = [real[labels[real] == c] for c in range(2)]
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        label = self.labels[index]
+        chosen = index, np.random.choice(self.members[label]), np.random.choice(self.members[1 - label])  # noqa: NPY002
+        return tuple(self.train_set[int(i)][0] for i in chosen)
+
+
+def triplets(
+    model: str = "test_resnet", size: int = 64, majority: int = 576, minority: int = 64
+) -> Iterator[Measurement]:
+    """One epoch over all samples, by what is drawn and by whom."""
+    base = ArrayImages(majority, minority, size)
+    train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0), transform=transforms.ToTensor())
+    contestants = {
+        "dataset": _ours(train_set, model, "dataset"),
+        "batch": _ours(train_set, model, "batch"),
+        "plain loop, three forwards": _plain(train_set, model),
+        "pytorch-metric-learning": _metric_learning(train_set, model),
+    }
+    values = take_turns(contestants, repeats=5, at_least=0)
+    each = {name: [seconds / len(train_set) for seconds in row] for name, row in values.items()}
+    case = f"{model}, {size} px, batch {_BATCH}, {len(train_set):,} anchors"
+    plain = "plain loop, three forwards"
+    batch = {"batch": each["batch"], plain: each[plain], "pytorch-metric-learning": each["pytorch-metric-learning"]}
+    yield Measurement(
+        "triplets",
+        case,
+        "time of an anchor, sampling='dataset'",
+        "s",
+        {"dataset": each["dataset"], plain: each[plain]},
+        Target(1, plain),
+    )
+    yield Measurement("triplets", case, "time of an anchor, sampling='batch'", "s", batch, Target(1 / 2.5, plain))
+
+
+def _network(model: str) -> nn.Module:
+    torch.manual_seed(0)
+    network: nn.Module = timm.create_model(model, num_classes=0)
+    return network.train()
+
+
+def _ours(train_set: SMOTEDataset, model: str, sampling: Any) -> Work:
+    pretrainer = TripletPretrainer(timm.create_model(model, num_classes=2), sampling=sampling)
+    return lambda: pretrainer.fit(train_set, epochs=1, batch_size=_BATCH, progress=False)
+
+
+def _plain(train_set: SMOTEDataset, model: str) -> Work:
+    network = _network(model)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    criterion = nn.TripletMarginLoss(margin=1.0)
+    loader = DataLoader(Triplets(train_set), _BATCH, shuffle=True)
+
+    def epoch() -> None:
+        for anchors, positives, negatives in loader:
+            criterion(network(anchors), network(positives), network(negatives)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return epoch
+
+
+def _metric_learning(train_set: SMOTEDataset, model: str) -> Work:
+    from pytorch_metric_learning.losses import TripletMarginLoss
+
+    network = _network(model)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    criterion = TripletMarginLoss(margin=1.0, triplets_per_anchor=1)  # drawn at random in the batch
+    loader = DataLoader(train_set, _BATCH, shuffle=True)
+
+    def epoch() -> None:
+        for images, target in loader:
+            criterion(network(images), decode_target(target)[0]).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return epoch
