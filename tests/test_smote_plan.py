@@ -1,8 +1,6 @@
 """The plan against imbalanced-learn on the features themselves."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,44 +223,3 @@ def test_the_sampler_is_not_changed(data: tuple[NDArray[Any], ...]) -> None:
     assert not hasattr(sampler, "sampling_strategy_")
     np.testing.assert_array_equal(state.get_state()[1], before)
     assert json.dumps(plan.options)
-
-
-MEASURE = """
-import resource, sys, time
-import numpy as np
-rng = np.random.default_rng(0)
-labels = np.repeat([0, 1], [20_000, 1_000])
-images = rng.integers(0, 256, (len(labels), 64, 64, 3), dtype=np.uint8)
-from imblearn.over_sampling import SMOTE
-import torch
-from clesmote_losses import SMOTEDataset
-class Images(torch.utils.data.Dataset):
-    targets = labels
-    def __len__(self): return len(labels)
-    def __getitem__(self, i): return images[i], labels[i]
-def warm_up():
-    tiny = rng.normal(size=(30, 4)), np.repeat([0, 1], [20, 10])
-    SMOTE(random_state=0).fit_resample(*tiny)
-    base = torch.utils.data.TensorDataset(torch.rand(30, 3, 4, 4), torch.from_numpy(tiny[1]))
-    SMOTEDataset(base)
-warm_up()
-before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-if sys.argv[1] == "ours":
-    SMOTEDataset(Images())
-else:
-    SMOTE(random_state=0).fit_resample(images.reshape(len(images), -1).astype(np.float32), labels)
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-"""
-
-
-@pytest.mark.slow
-def test_the_plan_of_21_000_images_takes_a_tenth_of_imbalanced_learns_time_and_memory() -> None:
-    def measure(which: str) -> tuple[float, float]:
-        run = subprocess.run([sys.executable, "-c", MEASURE, which], capture_output=True, text=True, check=True)
-        seconds, kilobytes = map(float, run.stdout.split())
-        print(f"{which}: {seconds:.2f} s, {kilobytes / 1024:.0f} MB more at the peak")
-        return seconds, kilobytes
-
-    (our_time, our_memory), (their_time, their_memory) = measure("ours"), measure("imbalanced-learn")
-    assert our_time < their_time / 10
-    assert our_memory < their_memory / 10

@@ -80,7 +80,7 @@ def training_step(setting: Setting, *, capped: bool) -> tuple[Work, Callable[[],
     if capped:
         tracker = ClassCentroidTracker(model, _CLASSES)
         with torch.no_grad():
-            tracker.refresh([(images, labels)])
+            tracker.refresh(iter([(images, labels)]))
         criterion, labels = CappedSMOTELoss(tracker=tracker).to(device), encode_target(labels, is_synthetic)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
     network: Any = torch.compile(model) if setting.compiled else model
