@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -10,20 +10,16 @@ from typing import NoReturn, get_args
 
 import torch
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 
 from benchmarks.augmentation import Augmentation
 from benchmarks.demo import add_arguments, prepared, run_demo
-from benchmarks.experiments import Experiment
-from benchmarks.methods import METHODS
+from benchmarks.listing import show_list
 from benchmarks.micro.command import ROWS, run_micro
 from benchmarks.options import learning_rate, positive
 from benchmarks.report import write_report
 from benchmarks.results import Results, read_records
 from benchmarks.run_options import LEARNING_RATES, RunOptions
 from benchmarks.schedule import Schedule
-from benchmarks.source import Source
 from benchmarks.suites import SUITES, DataOptions
 from benchmarks.workers import RunsFailedError, progress_bar, work, work_in_processes
 
@@ -95,44 +91,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _list(suites: list[str], source: Source | None, console: Console) -> None:
-    for suite in (SUITES[name] for name in suites or SUITES):
-        settings = suite.settings
-        size = f"{suite.image_size} px" if suite.image_size else "the file's image size"
-        rows = {
-            "needs": suite.needs,
-            "methods": " ".join(suite.methods),
-            "experiments": suite.outline,
-            "settings": f"--model {settings.model}, {size}, --steps {settings.steps}, --epochs {settings.epochs}, "
-            f"--batch-size {settings.batch_size}, --augmentation {settings.augmentation}",
-        }
-        console.print(f"{suite.name}: {suite.title}", style="bold")
-        console.print(_aligned(rows))
-        if source is not None:
-            found = suite.experiments(source, settings.validate)
-            console.print(_aligned({experiment.name: _told(experiment, source) for experiment in found}))
-    if not suites:
-        console.print("Methods", style="bold")
-        console.print(_aligned({method.name: method.title for method in METHODS.values()}))
-
-
-def _aligned(rows: Mapping[str, str]) -> Padding:
-    grid = Table.grid(padding=(0, 2))
-    for name, text in rows.items():
-        grid.add_row(name, text)
-    return Padding(grid, (0, 0, 1, 2))
-
-
-def _told(experiment: Experiment, source: Source) -> str:
-    """Counts of the training images, and what there is to know about them."""
-    left = source.left
-    fewer = {name: left[name] for name, count in experiment.counts.items() if left[name] < count}
-    text = ", ".join(f"{name} {fewer.get(name, count)}" for name, count in experiment.counts.items())
-    notes = [f"{experiment.counts[name]} {name} less those for validation" for name in fewer]
-    notes += [experiment.note] if experiment.note else []
-    return f"{text} ({'; '.join(notes)})" if notes else text
-
-
 def _run(options: RunOptions, schedule: Schedule, results: Results, device: torch.device, console: Console) -> None:
     ready, waiting = schedule.ready(results.records)
     missing = [run for run in ready if not results.has(run.id, with_weights=options.save_weights)]
@@ -174,12 +132,13 @@ def _prepared(arguments: argparse.Namespace, console: Console) -> Callable[[], N
             return partial(run_micro, arguments.rows, arguments.out, console, check=arguments.check)
         case _:
             if arguments.data_dir is None:
-                return partial(_list, [arguments.suite] if arguments.suite else [], None, console)
+                return partial(show_list, [arguments.suite] if arguments.suite else [], None, console)
             if arguments.suite is None:
                 raise ValueError("--data-dir needs SUITE: which suite are the data for?")
             suite = SUITES[arguments.suite]
             source = suite.load(DataOptions(arguments.data_dir, suite.image_size, arguments.normal))
-            return partial(_list, [arguments.suite], source, console)
+            source.split  # noqa: B018 -- it fails here if it fails
+            return partial(show_list, [arguments.suite], source, console)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

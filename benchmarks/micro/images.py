@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Dataset
 
+from clesmote_losses.base_dataset import Transform
+
 
 class ArrayImages(Dataset[Any]):
     """uint8 images in memory, of which ``minority`` of class 1 stand at the end.
@@ -16,18 +18,21 @@ class ArrayImages(Dataset[Any]):
         majority: Images of class 0.
         minority: Images of class 1.
         size: Height and width.
+        transform: Applied to an image when it is asked for.
     """
 
-    def __init__(self, majority: int, minority: int, size: int) -> None:
+    def __init__(self, majority: int, minority: int, size: int, transform: Transform | None = None) -> None:
         rng = np.random.default_rng(0)
+        self.transform = transform
         self.targets = np.repeat([0, 1], [majority, minority])
         self.images: NDArray[np.uint8] = rng.integers(0, 256, (len(self.targets), size, size, 3), dtype=np.uint8)
 
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
-        return self.images[index], int(self.targets[index])
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image = self.images[index]
+        return image if self.transform is None else self.transform(image), int(self.targets[index])
 
 
 def jpeg_folder(folder: Path, majority: int, minority: int, size: int = 224) -> Path:

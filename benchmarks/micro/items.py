@@ -23,9 +23,11 @@ _BATCH = 64
 def items() -> Iterator[Measurement]:
     """One item: of images in memory and of files."""
     for size in (32, 224):
-        yield from _items(ArrayImages(256, 64, size), f"uint8 {size}x{size}x3 in memory")
+        case = f"uint8 {size}x{size}x3 in memory"
+        yield from _items(ArrayImages(256, 64, size), f"{case}, no transform")
+        yield from _items(ArrayImages(256, 64, size, transforms.ToTensor()), f"{case}, ToTensor")
     with tempfile.TemporaryDirectory() as folder:
-        yield from _items(ImageFolder(str(jpeg_folder(Path(folder), 256, 64))), "JPEG file of 224x224")
+        yield from _items(ImageFolder(str(jpeg_folder(Path(folder), 256, 64))), "JPEG file of 224x224, no transform")
 
 
 def _items(base: Any, case: str) -> Iterator[Measurement]:
