@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 _SAME_POINT = 1e-6  # a distance below this is rounding: no cap
-_SHORTEST = 1e-8  # lengths below it count as this, as in torch's cosine_similarity
 
 
 def cosine_cap(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float = 1.0) -> Tensor:
@@ -32,10 +31,7 @@ def cosine_cap(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: floa
         tensor([inf, 1., inf])
     """
     embeddings, centers, known = _paired(embeddings, labels, centroids, beta)
-    # torch's cosine_similarity divides the rows by their lengths first: three times the memory, and as much more time
-    lengths = [torch.linalg.vector_norm(rows, dim=1).clamp_min(_SHORTEST) for rows in (embeddings, centers)]
-    similarity = (embeddings * centers).sum(dim=1) / (lengths[0] * lengths[1])
-    return _inverse(1 - similarity, known, beta)
+    return _inverse(1 - _cosine_similarity(embeddings, centers), known, beta)
 
 
 def euclidean_cap(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float = 1.0) -> Tensor:
@@ -73,6 +69,14 @@ def _paired(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float) 
     if embeddings.requires_grad:  # NaN would reach the gradient even where torch.where drops its value
         centers = torch.where(known[:, None], centers, embeddings.detach())
     return embeddings, centers, known
+
+
+def _cosine_similarity(embeddings: Tensor, centers: Tensor) -> Tensor:
+    if embeddings.requires_grad:
+        return torch.nn.functional.cosine_similarity(embeddings, centers, dim=1)
+    # The same to the bit, in the memory of the centers, which are a copy: half of the time where the batch is large.
+    lengths = [torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min_(1e-8) for rows in (embeddings, centers)]
+    return centers.div_(lengths[1]).mul_(embeddings / lengths[0]).sum(dim=1)
 
 
 def _inverse(distance: Tensor, known: Tensor, beta: float) -> Tensor:
