@@ -77,8 +77,7 @@ def _nearest_bytes(rows: Tensor, queries: Tensor, k: int, block: int, device: to
             distance = _exact_byte_distances(query, rows[start : start + block].to(device))
             # distance first and index second in one number, so that equal distances keep the order of their index
             key = distance.long().mul_(n).add_(torch.arange(start, start + distance.shape[1], device=device))
-            itself = torch.nonzero((index >= start) & (index < start + block))[:, 0]
-            key[itself.to(device), (index[itself] - start).to(device)] = torch.iinfo(torch.int64).max
+            _put_itself_last(key, index, start, torch.iinfo(torch.int64).max)
             nearest = torch.cat([nearest, key], 1).topk(min(k, nearest.shape[1] + key.shape[1]), largest=False).values
         found.append((nearest % n).cpu())
     return torch.cat(found)
@@ -94,6 +93,12 @@ def _exact_byte_distances(query: Tensor, pool: Tensor) -> Tensor:
     return distance
 
 
+def _put_itself_last(distance: Tensor, index: Tensor, start: int, value: float) -> None:
+    """Set the distance of each query to its own row, where that is one of the columns, which begin with row ``start``."""
+    itself = torch.nonzero((index >= start) & (index < start + distance.shape[1]))[:, 0]
+    distance[itself.to(distance.device), (index[itself] - start).to(distance.device)] = value
+
+
 def _candidates(
     rows: Tensor, index: Tensor, m: int, block: int, mean: Tensor, device: torch.device | str
 ) -> tuple[Tensor, Tensor]:
@@ -106,8 +111,7 @@ def _candidates(
     for start in range(0, len(rows), block):
         pool = rows[start : start + block].to(device).float() - mean
         squared = torch.addmm(pool.square().sum(1), query, pool.T, alpha=-2).add_(norms)
-        itself = torch.nonzero((index >= start) & (index < start + block))[:, 0].to(device)
-        squared[itself, index.to(device)[itself] - start] = torch.inf
+        _put_itself_last(squared, index, start, torch.inf)
         nearest, position = squared.topk(min(m, len(pool)), dim=1, largest=False)
         distance, position_of_both = torch.cat([distance, nearest], 1).topk(
             min(m, start + len(pool)), dim=1, largest=False

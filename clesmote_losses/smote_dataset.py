@@ -1,6 +1,8 @@
 """Stage 1 of CLE-SMOTE: a data set that is balanced by SMOTE without holding one synthetic image."""
 
 import copy
+import itertools
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -26,7 +28,7 @@ from clesmote_losses.images import blend_alike, check_alike, form_of, resize, to
 from clesmote_losses.smote_plan import SMOTEPlan, sampler_options, strata_of
 from clesmote_losses.targets import encode_target
 
-_BLENDED_AT_ONCE = 2**16  # bytes of images
+_BLENDED_AT_ONCE = 2**16  # values (pixels, of PIL images)
 Features = NDArray[Any] | Tensor | Callable[[Any], ArrayLike]
 Redraw = Literal["never", "epoch"]
 Flag = Literal["target", "item"]
@@ -318,27 +320,22 @@ class SMOTEDataset(Dataset[Any]):
 
     def _blends(self, rows: Sequence[int]) -> Iterator[Any]:
         """Synthetic images, as many blended at once as fit the processor's cache."""
-        bases, neighbors, lams, _ = self._arrays
-        pairs: list[tuple[Any, Any]] = []
-        weights: list[float] = []
-        at_once = 1
-        for row in rows:
-            parents = int(bases[row]), int(neighbors[row])
-            # a plain copy too is a blend, of the image with itself: a transform that writes must not reach the cache
-            pair = self._cache.get(parents[0], self.raw_image), self._cache.get(parents[1], self.raw_image)
-            try:
-                check_alike(*pair)
-            except ValueError as error:
-                raise ValueError(f"real images {parents[0]} and {parents[1]} cannot be blended: {error}") from error
-            is_full = len(pairs) >= at_once or (bool(pairs) and form_of(pair[0]) != form_of(pairs[0][0]))
-            if is_full:
-                yield from blend_alike(pairs, weights)
-                pairs, weights = [], []
-            pairs.append(pair)
-            weights.append(float(lams[row]))
-            at_once = max(1, _BLENDED_AT_ONCE // max(1, to_tensor(pair[0]).nbytes))
-        if pairs:
-            yield from blend_alike(pairs, weights)
+        for form, group in itertools.groupby(map(self._parents, rows), key=lambda parents: form_of(parents[0][0])):
+            at_once = max(1, _BLENDED_AT_ONCE // max(1, math.prod(itertools.chain(*form[2:]))))
+            while chosen := list(itertools.islice(group, at_once)):
+                pairs, lams = zip(*chosen, strict=True)
+                # a plain copy too is a blend, of the image with itself: a transform that writes must not reach the cache
+                yield from blend_alike(pairs, lams)
+
+    def _parents(self, row: int) -> tuple[tuple[Any, Any], float]:
+        """Base and neighbour of a synthetic sample, and its lambda."""
+        base, neighbor, lam = (array[row].item() for array in self._arrays[:3])
+        pair = self._cache.get(base, self.raw_image), self._cache.get(neighbor, self.raw_image)
+        try:
+            check_alike(*pair)
+        except ValueError as error:
+            raise ValueError(f"real images {base} and {neighbor} cannot be blended: {error}") from error
+        return pair, lam
 
     def _checked(self, index: int) -> int:
         if not -len(self) <= index < len(self):

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from imblearn.over_sampling import SMOTE
 
-from benchmarks.micro.loss import FixedTracker
+from benchmarks.micro.loss import contestants
 from benchmarks.micro.measure import Measurement, Work, in_own_process, take_turns
-from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEPlan, encode_target
+from clesmote_losses import ClassCentroidTracker, SMOTEPlan
 
 
 def growth(minority: tuple[int, ...] = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)) -> Iterator[Measurement]:
@@ -19,7 +19,11 @@ def growth(minority: tuple[int, ...] = (1_000, 2_000, 5_000, 10_000, 20_000, 50_
         points = {n: [cost[i]] for n, cost in costs.items()}
         yield from _curve("growth-plan", "minority images of 8x8x3", quantity, unit, points, "SMOTEPlan", fitted=i == 0)
     shares = (0.0, 0.25, 0.5, 0.75, 1.0)
-    values = take_turns({f"{share}": _loss_of(share) for share in shares}, repeats=21, warm_up=20)
+    values = take_turns(
+        {f"{share}": contestants(256, 10, 2048, share_synthetic=share)["CappedSMOTELoss"] for share in shares},
+        repeats=21,
+        warm_up=20,
+    )
     case = "share of synthetic samples; N 256, C 10, D 2048"
     yield from _curve("growth-loss", case, "time", "s", values, "CappedSMOTELoss", fitted=False)
     classes = (2, 10, 100, 1000)
@@ -47,16 +51,6 @@ def plan_of(minority: int) -> Work:
     few = np.repeat([0, 1], [20, 10])
     SMOTEPlan.from_sampler(sampler, few, np.zeros((30, 2), dtype=np.uint8))
     return lambda: SMOTEPlan.from_sampler(sampler, labels, lambda _: torch.from_numpy(pixels))
-
-
-def _loss_of(share: float) -> Work:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(256, 10, generator=generator, requires_grad=True)
-    embeddings, centroids = torch.rand(256, 2048, generator=generator), torch.rand(10, 2048, generator=generator)
-    labels = torch.randint(10, (256,), generator=generator)
-    target = encode_target(labels, torch.arange(256) < share * 256)
-    criterion = CappedSMOTELoss(tracker=FixedTracker(embeddings, centroids))
-    return lambda: criterion(logits, target).backward()
 
 
 def _refresh_of(classes: int) -> Work:
