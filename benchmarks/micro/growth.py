@@ -59,4 +59,4 @@ def _refresh_of(classes: int) -> Work:
     rows = torch.rand(2_000, 512)
     labels = torch.arange(2_000) % classes
     batches = list(zip(rows.split(64), labels.split(64), strict=True))
-    return lambda: tracker.refresh(batches)
+    return lambda: tracker.refresh(iter(batches))
