@@ -11,7 +11,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, Subset
-from tqdm import tqdm
 
 from clesmote_losses.base_dataset import (
     Labels,
@@ -22,6 +21,7 @@ from clesmote_losses.base_dataset import (
     image_path,
     split_transform,
 )
+from clesmote_losses.feature_rows import RowReader, as_row
 from clesmote_losses.identity_resampling import SmallClass
 from clesmote_losses.image_cache import ImageCache
 from clesmote_losses.images import blend_alike, check_alike, form_of, resize, to_tensor
@@ -160,9 +160,9 @@ class SMOTEDataset(Dataset[Any]):
                 "every rank must draw the same samples: give the sampler an int random_state, e.g. SMOTE(random_state=0)."
             )
         if features is not None and not callable(features):
-            rows: Any = _as_row(features)
+            rows: Any = as_row(features)
         else:
-            rows = _RowReader(self, features)
+            rows = RowReader(self.raw_image, features)
         return SMOTEPlan.from_sampler(
             self._sampler,
             self._labels,
@@ -356,35 +356,6 @@ def _is_label(told: Any, label: np.int64) -> bool:
     if type(told) is int:  # of most data sets; comparing arrays takes longer than reading a small image
         return told == int(label)
     return np.array_equal(np.ravel(told.cpu() if isinstance(told, Tensor) else told), [label])
-
-
-class _RowReader:
-    """Feature rows of real images, read when the neighbour search asks for them."""
-
-    def __init__(self, dataset: SMOTEDataset, features: Callable[[Any], ArrayLike] | None) -> None:
-        self._dataset, self._features = dataset, features
-
-    def __call__(self, indices: NDArray[np.int64]) -> Tensor:
-        rows = torch.empty(0, 0)
-        for i, index in enumerate(tqdm(indices.tolist(), desc="Reading images for SMOTE", delay=5, leave=False)):
-            image = self._dataset.raw_image(index)
-            row = to_tensor(image) if self._features is None else _as_row(self._features(image))
-            if i == 0:
-                shape, first = row.shape, index
-                rows = torch.empty((len(indices), row.numel()), dtype=row.dtype)
-            if row.shape != shape or row.dtype != rows.dtype:
-                raise ValueError(
-                    f"images {first} and {index} differ: {tuple(shape)} of {rows.dtype} and {tuple(row.shape)} of {row.dtype}. To compare "
-                    "and blend images of unequal size pass image_size=(height, width); where channels or dtypes differ, let the base "
-                    "data set convert them."
-                )
-            # by numpy, since torch spreads the copy over threads, which crawl where another process wants the processor
-            rows[i].view(torch.uint8).numpy()[:] = row.reshape(-1).view(torch.uint8).numpy()
-        return rows
-
-
-def _as_row(features: Any) -> Tensor:
-    return torch.as_tensor(features).detach().cpu()
 
 
 def _check_base(base: Any) -> None:
