@@ -85,13 +85,18 @@ def _cap(
     reduction: Reduction,
 ) -> tuple[Tensor, Tensor]:
     """The loss, and which rows were capped: bool of shape ``(N,)``."""
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    # torch's cross-entropy is log_softmax and nll_loss: two reductions share the first. With smoothing it is more, and
+    # autocast casts half precision for the whole of it, on some devices for no part of it.
+    log_probs = F.log_softmax(logits, dim=1) if logits.dtype == dtype and not label_smoothing else None
 
     def cross_entropy(target: Tensor, reduction: str) -> Tensor:
+        if log_probs is not None:
+            return F.nll_loss(log_probs, target, weight, reduction=reduction, ignore_index=ignore_index)
         return F.cross_entropy(
             logits, target, weight, reduction=reduction, ignore_index=ignore_index, label_smoothing=label_smoothing
         )
 
-    dtype = torch.promote_types(logits.dtype, torch.float32)
     row_weight = (target != ignore_index).to(dtype)
     if weight is not None:
         row_weight = row_weight * weight.to(dtype)[target.clamp(0, logits.shape[1] - 1)]
@@ -110,15 +115,15 @@ def _cap(
     # The rows under their cap go through torch's own reduction and the capped ones are left out of it as ignored. With
     # no capped row the rest is a multiplication by 1 and an addition of 0, so the loss is torch's, bit for bit.
     plain = cross_entropy(target.masked_fill(capped, ignore_index), reduction)
-    ceiling = torch.where(capped, ceiling.to(plain.dtype), 0)
+    ceiling = ceiling.to(plain.dtype).masked_fill(~capped, 0)
     if reduction == "none":
         return plain + ceiling, capped
     if reduction == "sum":
         return plain + ceiling.sum(), capped
     total = row_weight.sum()
-    uncapped = torch.where(capped, 0, row_weight).sum()
-    # torch's mean over no row is NaN; over nothing but capped rows it is the mean of the caps
-    plain = torch.where((uncapped == 0) & (total > 0), 0, plain)
+    uncapped = row_weight.masked_fill(capped, 0).sum()
+    # torch's mean over no row is NaN; over nothing but capped rows it is the mean of the caps, and 0 / 0 over none
+    plain = plain.masked_fill(uncapped == 0, 0)
     return plain * (uncapped / total).to(plain.dtype) + ceiling.sum() / total.to(plain.dtype), capped
 
 
@@ -235,11 +240,12 @@ class CappedSMOTELoss(nn.Module):
             raise RuntimeError(
                 "warmup_epochs is set, so the loss must know the epoch: call criterion.set_epoch(epoch)."
             )
-        cap = logits.new_full(logits.shape[:1], self.beta, dtype=torch.float32)
-        is_unknown = torch.zeros_like(cap, dtype=torch.bool)
         # in warm-up too, since an online tracker learns from each batch that it is asked for
         if self.training and self.tracker is not None and self.distance is not None:
             cap, is_unknown = self._distance_cap(self.tracker, logits, target, is_synthetic, embeddings)
+        else:
+            cap = logits.new_full(logits.shape[:1], self.beta, dtype=torch.float32)
+            is_unknown = torch.zeros_like(is_synthetic)
         is_capping = self.training and self._is_capping
         loss, capped = _cap(
             logits,
@@ -278,15 +284,15 @@ class CappedSMOTELoss(nn.Module):
                 "with as many (2 for one binary logit)."
             )
         cap = (cosine_cap if self.distance == "cosine" else euclidean_cap)(embeddings, labels, centroids, self.beta)
-        return cap, counts[labels.clamp(min=0)] == 0
+        return cap, counts.index_select(0, labels.clamp(min=0)) == 0
 
     @torch.no_grad()
     def _count(self, is_synthetic: Tensor, capped: Tensor, cap: Tensor, is_unknown: Tensor) -> None:
         if self._sums.device != cap.device:  # the criterion is often left on the CPU
             self._sums = self._sums.to(cap.device)
-        has_cap = is_synthetic & cap.isfinite()
-        rows = (is_synthetic, capped, has_cap, torch.where(has_cap, cap, 0), is_synthetic & is_unknown)
-        self._sums += torch.stack([row.sum() for row in rows])
+        has_cap = is_synthetic & (cap < torch.inf)
+        rows = (is_synthetic, capped, has_cap, cap.masked_fill(~has_cap, 0), is_synthetic & is_unknown)
+        self._sums += torch.stack([row.to(self._sums.dtype) for row in rows]).sum(dim=1)
 
     @property
     def stats(self) -> dict[str, Tensor]:

@@ -30,8 +30,8 @@ def cosine_cap(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: floa
         >>> cosine_cap(torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 1.0]]), torch.tensor([0, 0, 1]), centroids)
         tensor([inf, 1., inf])
     """
-    embeddings, centers, known = _paired(embeddings, labels, centroids, beta)
-    return _inverse(1 - _cosine_similarity(embeddings, centers), known, beta)
+    embeddings, centers, counted = _paired(embeddings, labels, centroids, beta)
+    return _inverse(1 - _cosine_similarity(embeddings, centers), counted, beta)
 
 
 def euclidean_cap(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float = 1.0) -> Tensor:
@@ -45,12 +45,12 @@ def euclidean_cap(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: f
         >>> euclidean_cap(torch.tensor([[3.0, 4.0]]), torch.tensor([0]), torch.zeros(1, 2), beta=10.0)
         tensor([2.])
     """
-    embeddings, centers, known = _paired(embeddings, labels, centroids, beta)
-    return _inverse(torch.linalg.vector_norm(embeddings - centers, dim=1), known, beta)
+    embeddings, centers, counted = _paired(embeddings, labels, centroids, beta)
+    return _inverse(torch.linalg.vector_norm(embeddings - centers, dim=1), counted, beta)
 
 
 def _paired(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Each embedding with the centroid of its class, both float32 of shape ``(N, D)``; and which have one, ``(N,)``."""
+    """Each embedding with the centroid of its class, both float32 of shape ``(N, D)``; and which rows count, ``(N,)``."""
     if not beta > 0:
         raise ValueError(f"beta must be positive; got {beta}.")
     if embeddings.ndim != 2 or centroids.ndim != 2 or embeddings.shape[1] != centroids.shape[1]:
@@ -65,10 +65,11 @@ def _paired(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float) 
         )
     embeddings = embeddings.float()
     centers = centroids.float().index_select(0, labels.clamp(min=0))  # on the CPU several times faster than indexing
-    known = (labels >= 0) & ~centers[:, 0].isnan()
-    if embeddings.requires_grad:  # NaN would reach the gradient even where torch.where drops its value
-        centers = torch.where(known[:, None], centers, embeddings.detach())
-    return embeddings, centers, known
+    counted = labels >= 0
+    if embeddings.requires_grad:  # NaN would reach the gradient even where its value is dropped
+        known = ~centers[:, 0].isnan()
+        centers, counted = torch.where(known[:, None], centers, embeddings.detach()), counted & known
+    return embeddings, centers, counted
 
 
 def _cosine_similarity(embeddings: Tensor, centers: Tensor) -> Tensor:
@@ -79,6 +80,6 @@ def _cosine_similarity(embeddings: Tensor, centers: Tensor) -> Tensor:
     return centers.div_(lengths[1]).mul_(embeddings / lengths[0]).sum(dim=1)
 
 
-def _inverse(distance: Tensor, known: Tensor, beta: float) -> Tensor:
-    far = known & (distance > _SAME_POINT)
-    return torch.where(far, beta / torch.where(far, distance, 1.0), torch.inf)
+def _inverse(distance: Tensor, counted: Tensor, beta: float) -> Tensor:
+    far = counted & (distance > _SAME_POINT)  # NaN, of a class without centroid, is not
+    return beta / distance.masked_fill(~far, 0)
