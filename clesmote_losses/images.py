@@ -36,15 +36,18 @@ def blend(base: Any, neighbor: Any, lam: float) -> Any:
 
 def blend_alike(pairs: Sequence[tuple[Any, Any]], lams: Sequence[float]) -> list[Any]:
     """:func:`blend` of pairs of images that are all alike, at once: that saves time where images are small."""
-    bases, neighbors = (torch.stack([to_tensor(image) for image in images]) for images in zip(*pairs, strict=True))
-    dtype = torch.float64 if bases.dtype in _WIDE else torch.float32
-    weights = torch.tensor(lams, dtype=dtype).reshape(-1, *[1] * (bases.ndim - 1))
-    mixed = bases.to(dtype).lerp_(neighbors.to(dtype), weights)  # in place in the copy that stack has made
-    if not bases.dtype.is_floating_point:
-        mixed.round_()
-        if dtype == torch.float32:
-            mixed = mixed.to(torch.int32)  # torch has no fast way from float32 to bytes
-    mixed = mixed.to(bases.dtype)
+    bases, neighbors = ([to_tensor(image) for image in images] for images in zip(*pairs, strict=True))
+    kind = bases[0].dtype
+    dtype = torch.float64 if kind in _WIDE else torch.float32
+    if len(pairs) == 1:  # stack would copy a large image once more
+        mixed = bases[0][None].to(dtype, copy=True).lerp_(neighbors[0][None].to(dtype), lams[0])
+    else:
+        mixed, others = (torch.stack(images).to(dtype) for images in (bases, neighbors))
+        mixed.lerp_(others, torch.tensor(lams, dtype=dtype).reshape(-1, *[1] * (mixed.ndim - 1)))
+    if not kind.is_floating_point:
+        # numpy, since torch has no fast way from float32 to bytes
+        mixed = torch.from_numpy(mixed.round_().numpy().astype(str(kind).removeprefix("torch.")))
+    mixed = mixed.to(kind)
     return [_restore(values, base) for values, (base, _) in zip(mixed, pairs, strict=True)]
 
 
