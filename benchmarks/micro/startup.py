@@ -1,5 +1,6 @@
 """What importing the library, and the help of its command, make one wait for."""
 
+import os
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from benchmarks.micro.measure import Measurement, Target
 
 _IMPORT = "import time, torch; start = time.perf_counter(); import clesmote_losses; print(time.perf_counter() - start)"
+_ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # an installed package is compiled once, not at each import
 
 
 def startup() -> Iterator[Measurement]:
@@ -15,7 +17,7 @@ def startup() -> Iterator[Measurement]:
     imported: list[float] = []
     commands: dict[str, list[float]] = {"--help": [], "import timm": []}
     for turn in range(6):
-        found = float(subprocess.run([sys.executable, "-c", _IMPORT], check=True, capture_output=True).stdout)
+        found = float(_run("-c", _IMPORT))
         seconds = {
             "--help": _seconds("-m", "clesmote_losses.hosts.timm", "--help"),
             "import timm": _seconds("-c", "import timm"),
@@ -34,5 +36,9 @@ def startup() -> Iterator[Measurement]:
 
 def _seconds(*arguments: str) -> float:
     start = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    _run(*arguments)
     return time.perf_counter() - start
+
+
+def _run(*arguments: str) -> bytes:
+    return subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=_ENVIRONMENT).stdout
