@@ -276,7 +276,8 @@ class CappedSMOTELoss(nn.Module):
             )
         if self.gradient != "flow":
             embeddings = embeddings.detach()
-        labels = labels.masked_fill(labels == self.ignore_index, -1)  # which may be no class, or one that counts here
+        if self.ignore_index >= 0:  # a negative one is no class in any case
+            labels = labels.masked_fill(labels == self.ignore_index, -1)
         centroids, counts = tracker.centroids_for(embeddings, labels, is_synthetic)
         if len(centroids) < logits.shape[1]:
             raise ValueError(
@@ -292,7 +293,7 @@ class CappedSMOTELoss(nn.Module):
             self._sums = self._sums.to(cap.device)
         has_cap = is_synthetic & (cap < torch.inf)
         rows = (is_synthetic, capped, has_cap, cap.masked_fill(~has_cap, 0), is_synthetic & is_unknown)
-        self._sums += torch.stack([row.to(self._sums.dtype) for row in rows]).sum(dim=1)
+        self._sums.add_(torch.stack(rows).sum(dim=1))
 
     @property
     def stats(self) -> dict[str, Tensor]:
