@@ -104,8 +104,9 @@ def to_tensor(image: Any) -> Tensor:
     elif isinstance(image, np.ndarray):
         if image.dtype.kind not in "iuf":
             raise TypeError(f"images must have integer or float values; got an array of {image.dtype}.")
-        # a view that torch takes: writeable, in native byte order, without negative strides
-        tensor = torch.from_numpy(np.require(image, image.dtype.newbyteorder("="), ["C", "W"]))
+        if not (image.flags.carray and image.dtype.isnative):  # torch takes no other
+            image = np.require(image, image.dtype.newbyteorder("="), ["C", "W"])
+        tensor = torch.from_numpy(image)
     elif (mode := _pil_mode(image)) is not None:
         if mode not in _BLENDABLE_MODES:
             raise TypeError(

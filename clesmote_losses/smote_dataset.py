@@ -296,7 +296,7 @@ class SMOTEDataset(Dataset[Any]):
                 tensor.copy_(torch.from_numpy(array))
 
     def __len__(self) -> int:
-        return len(self._labels) + len(self._recipe[0])
+        return len(self._labels) + len(self._arrays[0])
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         return self.__getitems__([index])[0]
@@ -338,9 +338,10 @@ class SMOTEDataset(Dataset[Any]):
         return pair, lam
 
     def _checked(self, index: int) -> int:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index {index} is out of range for {len(self)} samples.")
-        return int(index) % len(self)
+        length = len(self)
+        if not -length <= index < length:
+            raise IndexError(f"index {index} is out of range for {length} samples.")
+        return int(index) % length
 
     def __repr__(self) -> str:
         synthetic = dict(zip(*np.unique(self._arrays[3], return_counts=True), strict=True))

@@ -1,11 +1,13 @@
 """Nearest neighbours against a float64 search by brute force."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from clesmote_losses.neighbors import nearest_neighbors
+from clesmote_losses.neighbors import byte_distances_by_numpy, byte_distances_by_torch, nearest_neighbors
 
 GENERATOR = torch.Generator().manual_seed(0)
 POINTS = {
@@ -37,6 +39,14 @@ def test_neighbors_are_those_of_a_float64_search_with_ties_by_index(points: str,
     found = nearest_neighbors(rows, queries, 5, block_bytes=block_bytes)
     assert torch.equal(found, naive(rows, queries, 5))
     assert not (found == queries[:, None]).any()  # nor itself, though all may be alike
+
+
+@pytest.mark.parametrize("distances", [byte_distances_by_numpy, byte_distances_by_torch])  # on the CPU, on a GPU
+@pytest.mark.parametrize("points", ["uint8", "uint8, wide", "black and white, wide"])
+def test_distances_of_bytes_are_exact(distances: Callable[[Tensor, Tensor], Tensor], points: str) -> None:
+    rows = POINTS[points]
+    expected = (rows[:7, None].double() - rows[None].double()).square().sum(2)
+    assert torch.equal(distances(rows[:7], rows), expected)
 
 
 @pytest.mark.parametrize("k", [1, 8, 29])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from imblearn.over_sampling import SMOTE
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import transforms
@@ -21,13 +22,19 @@ _BATCH = 64
 
 
 def items() -> Iterator[Measurement]:
-    """One item: of images in memory and of files."""
-    for size in (32, 224):
-        case = f"uint8 {size}x{size}x3 in memory"
-        yield from _items(ArrayImages(256, 64, size), f"{case}, no transform")
-        yield from _items(ArrayImages(256, 64, size, transforms.ToTensor()), f"{case}, ToTensor")
-    with tempfile.TemporaryDirectory() as folder:
-        yield from _items(ImageFolder(str(jpeg_folder(Path(folder), 256, 64))), "JPEG file of 224x224, no transform")
+    """One item: of images in memory and of files; on one thread, as a loader's worker has it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for size in (32, 224):
+            case = f"uint8 {size}x{size}x3 in memory"
+            yield from _items(ArrayImages(256, 64, size), f"{case}, no transform")
+            yield from _items(ArrayImages(256, 64, size, transforms.ToTensor()), f"{case}, ToTensor")
+        with tempfile.TemporaryDirectory() as folder:
+            files = ImageFolder(str(jpeg_folder(Path(folder), 256, 64)))
+            yield from _items(files, "JPEG file of 224x224, no transform")
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _items(base: Any, case: str) -> Iterator[Measurement]:

@@ -39,7 +39,7 @@ class Setting:
         return ", ".join(parts if self.device == "cpu" else [*parts, self.device])
 
 
-EAGER = (Setting("resnet50", 224, 16, 7), Setting("resnet18", 64, 64, 25))
+EAGER = (Setting("resnet50", 224, 16, 5), Setting("resnet18", 64, 64, 25))
 COMPILED = (
     Setting("resnet18", 64, 64, 25, compiled=True),
     Setting("resnet18", 64, 64, 11, amp=True),
