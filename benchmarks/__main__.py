@@ -78,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, metavar="DIR", help="output folder (runs/SUITE)")
     report = commands.add_parser("report", help="make tables and figures of the runs in a folder")
     report.add_argument(
-        "folder", type=Path, metavar="DIR", help="where runs.jsonl lies; the report is written beside it"
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="where runs.jsonl lies, and other .jsonl files of runs; the report joins them",
     )
     micro = commands.add_parser("micro", help="measure time and memory of each part beside a peer")
     micro.add_argument(

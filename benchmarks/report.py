@@ -17,7 +17,7 @@ def write_report(records: Sequence[Record], folder: Path) -> list[Path]:
     """Write ``report.md``, a CSV file for each table, and figures.
 
     Args:
-        records: The lines of ``runs.jsonl``.
+        records: The lines of runs.
         folder: Where to.
 
     Returns:

@@ -29,16 +29,17 @@ def run_id(config: dict[str, Any]) -> str:
 
 
 def read_records(folder: Path) -> dict[str, Record]:
-    """The lines of a folder by the name of their run; nothing is written.
+    """The lines of all ``*.jsonl`` of a folder by the name of their run; nothing is written.
 
     Raises:
         ValueError: If there are none, or one is no record.
     """
     records: dict[str, Record] = {}
-    path = folder / _LINES
-    if not path.is_file():
-        raise ValueError(f"there is no {path}. python -m benchmarks run writes one.")
-    _read_lines(path, 0, records)
+    paths = sorted(folder.glob("*.jsonl"))
+    if not paths:
+        raise ValueError(f"there is no {folder / _LINES}. python -m benchmarks run writes one.")
+    for path in paths:
+        _read_lines(path, 0, records)
     return records
 
 
@@ -47,13 +48,14 @@ def _read_lines(path: Path, start: int, records: dict[str, Record]) -> int:
     with path.open("rb") as file:
         file.seek(start)
         lines = file.read().split(b"\n")[:-1]
-    for line in lines:
+    before = len(records) if start else 0
+    for number, line in enumerate(lines, before + 1):
         try:
             record = json.loads(line)
             records[record["id"]] = record
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
-                f"line {len(records) + 1} of {path} is no record of a run ({type(error).__name__}). Take the line out, or write to "
+                f"line {number} of {path} is no record of a run ({type(error).__name__}). Take the line out, or write to "
                 "another folder."
             ) from error
     return sum(len(line) + 1 for line in lines)

@@ -222,6 +222,12 @@ def test_a_line_that_is_no_record_is_named(tmp_path):
         read_records(tmp_path)
 
 
+def test_lines_of_several_files_are_read_together(tmp_path):
+    Results(tmp_path).add({"id": "a"})
+    (tmp_path / "another-machine.jsonl").write_text('{"id": "b"}\n')
+    assert read_records(tmp_path).keys() == {"a", "b"}
+
+
 def test_arrays_belong_to_their_line(tmp_path):
     results = Results(tmp_path)
     results.add({"id": "a"}, {"scores": np.arange(3)})
