@@ -76,6 +76,12 @@ def _head(classifier: nn.Module) -> nn.Module:
     return classifier
 
 
+_COMPILED_ELSEWHERE = (
+    "Was a model of the same kind compiled in this process without a tracker? torch runs its code here too, since it does not look "
+    "at hooks: set torch._dynamo.config.skip_nnmodule_hook_guards = False before either is compiled."
+)
+
+
 class _Inert:
     input, is_fresh = None, False
 
@@ -151,7 +157,7 @@ class EmbeddingHook:
             raise RuntimeError(
                 "no embeddings yet: the hooked classifier has not run. Run the model first; if it did run, the hook came too late "
                 "(make the tracker before the first call of a compiled model) or the classifier was replaced since "
-                "(reset_classifier): make the tracker anew."
+                f"(reset_classifier): make the tracker anew. {_COMPILED_ELSEWHERE}"
             )
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
@@ -166,7 +172,7 @@ class EmbeddingHook:
             raise RuntimeError(
                 "the embeddings of the model's last forward were used already, so these logits are of another model or forward. "
                 "Evaluate another model (an EMA copy, say) with criterion.eval() or nn.CrossEntropyLoss; for a second loss on the "
-                "same forward pass embeddings=tracker.embeddings."
+                f"same forward pass embeddings=tracker.embeddings. {_COMPILED_ELSEWHERE}"
             )
         for listener in self._listeners:
             listener.is_fresh = False

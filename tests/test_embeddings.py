@@ -128,6 +128,22 @@ def test_wrapped_models_are_unwrapped() -> None:
     assert unwrap(torch.compile(nn.DataParallel(model))) is model
 
 
+def test_beside_a_compiled_model_of_its_kind_it_says_what_to_set_and_then_hears_its_own() -> None:
+    def embeddings_beside_another() -> torch.Tensor:
+        torch.compiler.reset()
+        plain, heard = (timm.create_model("test_resnet", num_classes=2) for _ in range(2))
+        images = torch.rand(2, 3, 32, 32)
+        with EmbeddingHook(heard) as hook:
+            for model in (plain, heard):
+                torch.compile(model, backend="eager")(images)
+            return hook.take()
+
+    with pytest.raises(RuntimeError, match="skip_nnmodule_hook_guards = False"):
+        embeddings_beside_another()
+    with torch._dynamo.config.patch(skip_nnmodule_hook_guards=False):
+        assert embeddings_beside_another().shape == (2, 96)
+
+
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
 def test_a_compiled_model_has_no_extra_graph_break(name: str) -> None:
     model = timm.create_model(name, num_classes=2)

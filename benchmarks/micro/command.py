@@ -26,7 +26,7 @@ from benchmarks.micro.triplets import triplets
 from clesmote_losses.files import written_whole
 
 ROWS: dict[str, Callable[[], Iterator[Measurement]]] = {
-    "plan-32": partial(plan, 32, 3),
+    "plan-32": partial(plan, 32, 2),
     "plan-64": partial(plan, 64, 1),
     "plan-224": partial(plan, 224, 1),  # once each: the peer takes half a minute
     "plan-from-files": plan_from_files,

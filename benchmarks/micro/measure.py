@@ -118,8 +118,8 @@ def take_turns(
         of_one.timeit(warm_up)
         numbers[name] = max(1, math.ceil(at_least / of_one.timeit(1))) if at_least else 1
     values: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(repeats):
-        for name, of_one in timers.items():
+    for turn in range(repeats):
+        for name, of_one in list(timers.items())[:: -1 if turn % 2 else 1]:  # to and fro: none is always the first
             values[name].append(of_one.timeit(numbers[name]) / numbers[name])
     return values
 
