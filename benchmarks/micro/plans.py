@@ -89,7 +89,7 @@ def large_plan() -> Iterator[Measurement]:
     yield Measurement("large-plan", case, "time", "s", seconds, Target(1))
 
 
-def neighbors(rows: int = 20_000, queries: int = 1_000, width: int = 12_288, repeats: int = 2) -> Iterator[Measurement]:
+def neighbors(rows: int = 20_000, queries: int = 500, width: int = 12_288, repeats: int = 2) -> Iterator[Measurement]:
     """The neighbour search in bytes: time, and the queries whose neighbours are not those of float64 arithmetic.
 
     The others want rows of float32, so theirs is the time of making them too.

@@ -38,7 +38,7 @@ class Triplets(Dataset[Any]):
 
 
 def triplets(
-    model: str = "test_resnet", size: int = 64, majority: int = 576, minority: int = 64
+    model: str = "test_resnet", size: int = 64, majority: int = 320, minority: int = 64
 ) -> Iterator[Measurement]:
     """One epoch over all samples, by what is drawn and by whom."""
     base = ArrayImages(majority, minority, size)
@@ -49,7 +49,7 @@ def triplets(
         "plain loop, three forwards": _plain(train_set, model),
         "pytorch-metric-learning": _metric_learning(train_set, model),
     }
-    values = take_turns(contestants, repeats=5, at_least=0)
+    values = take_turns(contestants, repeats=4, at_least=0)
     each = {name: [seconds / len(train_set) for seconds in row] for name, row in values.items()}
     case = f"{model}, {size} px, batch {_BATCH}, {len(train_set):,} anchors"
     plain = "plain loop, three forwards"
