@@ -2,12 +2,14 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
 import torch
 from imblearn.over_sampling import SMOTE
 from sklearn.neighbors import NearestNeighbors
+from torch.utils.data import TensorDataset
 from torchvision.datasets import ImageFolder
 
 from benchmarks.micro.images import ArrayImages, jpeg_folder
@@ -85,8 +87,12 @@ def large_plan() -> Iterator[Measurement]:
 
         seconds = take_turns({"save and load": save_and_load}, repeats=5)
         size = path.stat().st_size / 2**20
+    base = TensorDataset(torch.zeros(len(labels), 1, dtype=torch.uint8), torch.from_numpy(labels))
+    with_plan, alone = (len(ForkingPickler.dumps(part)) for part in (SMOTEDataset(base, plan=made), base))
     yield Measurement("large-plan", case, "size", "MB", {"file": [size]}, Target(25))
     yield Measurement("large-plan", case, "time", "s", seconds, Target(1))
+    sent = {"SMOTEDataset": [(with_plan - alone) / 2**20]}  # the labels of the real images; the recipe is shared
+    yield Measurement("large-plan", case, "sent to a spawned worker beyond the base data set", "MB", sent)
 
 
 def neighbors(rows: int = 20_000, queries: int = 500, width: int = 12_288, repeats: int = 2) -> Iterator[Measurement]:

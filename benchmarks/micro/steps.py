@@ -42,7 +42,9 @@ class Setting:
 EAGER = (Setting("resnet50", 224, 16, 3), Setting("resnet18", 64, 64, 20))
 COMPILED = (
     Setting("resnet18", 64, 64, 20, compiled=True),
-    Setting("test_resnet", 64, 32, 12, amp=True),  # tiny: a processor without bfloat16 emulates it, a hundred times slower
+    Setting(
+        "test_resnet", 64, 32, 12, amp=True
+    ),  # tiny: a processor without bfloat16 emulates it, a hundred times slower
 )
 
 
