@@ -19,6 +19,7 @@ from benchmarks.micro.measure import Measurement, Target, memory, take_turns
 from clesmote_losses import SMOTEDataset
 
 _BATCH = 64
+_PEER = "real item of the base"
 
 
 def items() -> Iterator[Measurement]:
@@ -28,8 +29,8 @@ def items() -> Iterator[Measurement]:
     try:
         for size in (32, 224):
             case = f"uint8 {size}x{size}x3 in memory"
-            yield from _items(ArrayImages(256, 64, size), f"{case}, no transform")
-            yield from _items(ArrayImages(256, 64, size, transforms.ToTensor()), f"{case}, ToTensor")
+            for transform, name in ((None, "no transform"), (transforms.ToTensor(), "ToTensor")):
+                yield from _items(ArrayImages(256, 64, size, transform), f"{case}, {name}", Target(1.5, _PEER))
         with tempfile.TemporaryDirectory() as folder:
             files = ImageFolder(str(jpeg_folder(Path(folder), 256, 64)))
             yield from _items(files, "JPEG file of 224x224, no transform")
@@ -37,7 +38,7 @@ def items() -> Iterator[Measurement]:
         torch.set_num_threads(threads)
 
 
-def _items(base: Any, case: str) -> Iterator[Measurement]:
+def _items(base: Any, case: str, at_once: Target | None = None) -> Iterator[Measurement]:
     train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0))
     synthetic = np.flatnonzero(train_set.is_synthetic)[:_BATCH].tolist()
     real = list(range(_BATCH))
@@ -46,15 +47,14 @@ def _items(base: Any, case: str) -> Iterator[Measurement]:
             "synthetic": lambda: [train_set[i] for i in synthetic],
             "synthetic, a batch at once": lambda: train_set.__getitems__(synthetic),
             "real, through SMOTEDataset": lambda: [train_set[i] for i in real],
-            "real item of the base": lambda: [base[i] for i in real],
+            _PEER: lambda: [base[i] for i in real],
         },
         repeats=11,
     )
     each = {name: [seconds / _BATCH for seconds in row] for name, row in values.items()}
-    peer = "real item of the base"
-    yield Measurement("items", case, "time", "s", each, Target(2.5, peer))
-    at_once = {name: each[name] for name in ("synthetic, a batch at once", peer)}
-    yield Measurement("items", f"{case}, a batch of {_BATCH}", "time", "s", at_once, Target(1.5, peer))
+    yield Measurement("items", case, "time", "s", each, Target(2.5, _PEER))
+    batch = {name: each[name] for name in ("synthetic, a batch at once", _PEER)}
+    yield Measurement("items", f"{case}, a batch of {_BATCH}", "time", "s", batch, at_once)
 
 
 def epoch() -> Iterator[Measurement]:

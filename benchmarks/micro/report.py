@@ -75,6 +75,6 @@ def draw(measurements: Sequence[Measurement], path: Path) -> None:
     axis.set_xscale("log")
     axis.set_yticks(range(len(aimed)), [f"{m.row}: {m.case}, {m.quantity}" for m in aimed], fontsize=7)
     axis.invert_yaxis()
-    axis.set_xlabel("Measured over target (logarithmic); left of the line the target is met, hatched bars miss it")
+    axis.set_xlabel("Measured over target, logarithmic; hatched: missed")
     axis.margins(x=0.12, y=0.01)
     save(figure, path)

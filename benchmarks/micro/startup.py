@@ -19,7 +19,7 @@ def startup() -> Iterator[Measurement]:
     """Fresh interpreters in turn, after a first round that fills the disk's cache."""
     imported: list[float] = []
     commands: dict[str, list[float]] = {"--help": [], "import timm": []}
-    for turn in range(5):
+    for turn in range(4):
         found = float(_run("-c", _IMPORT))
         seconds = {
             "--help": _seconds("-m", "clesmote_losses.hosts.timm", "--help"),

@@ -49,7 +49,7 @@ def triplets(
         "plain loop, three forwards": _plain(train_set, model),
         "pytorch-metric-learning": _metric_learning(train_set, model),
     }
-    values = take_turns(contestants, repeats=4, at_least=0)
+    values = take_turns(contestants, repeats=3, at_least=0)
     each = {name: [seconds / len(train_set) for seconds in row] for name, row in values.items()}
     case = f"{model}, {size} px, batch {_BATCH}, {len(train_set):,} anchors"
     plain = "plain loop, three forwards"
