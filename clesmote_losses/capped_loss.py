@@ -86,8 +86,8 @@ def _cap(
 ) -> tuple[Tensor, Tensor]:
     """The loss, and which rows were capped: bool of shape ``(N,)``."""
     dtype = torch.promote_types(logits.dtype, torch.float32)
-    # torch's cross-entropy is log_softmax and nll_loss: two reductions share the first. With smoothing it is more, and
-    # autocast casts half precision for the whole of it, on some devices for no part of it.
+    # torch's cross-entropy is log_softmax and nll_loss: two reductions share the first. With smoothing it is more; and half
+    # precision keeps torch's own function, which autocast may cast as a whole and not in its parts.
     log_probs = F.log_softmax(logits, dim=1) if logits.dtype == dtype and not label_smoothing else None
 
     def cross_entropy(target: Tensor, reduction: str) -> Tensor:
@@ -134,7 +134,10 @@ class Tracker(Protocol):
         """Pre-head embeddings of the model's last forward, shape ``(N, D)``."""
 
     def centroids_for(self, embeddings: Tensor, labels: Tensor, is_synthetic: Tensor) -> tuple[Tensor, Tensor]:
-        """Centroids ``(C, D)`` to hold this batch against, and how many images each is the mean of, ``(C,)``."""
+        """Centroids ``(C, D)`` to hold this batch against, and how many images each is the mean of, ``(C,)``.
+
+        Rows with a negative label are ignored ones.
+        """
 
 
 class CappedSMOTELoss(nn.Module):

@@ -31,10 +31,10 @@ def cosine_cap(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: floa
         tensor([inf, 1., inf])
     """
     _check(embeddings, labels, centroids, beta)
-    if embeddings.requires_grad:
+    if embeddings.requires_grad or centroids.requires_grad:
         embeddings, centers, counted = _paired(embeddings, labels, centroids)
         similarity = torch.nn.functional.cosine_similarity(embeddings, centers, dim=1)
-    else:  # the same to the bit in a third of the time: no row is copied or normalised that need not be
+    else:  # of contiguous rows the same to the bit in a third of the time: none is copied or normalised that need not be
         is_few = len(centroids) < len(labels)
         if is_few:
             centroids = centroids.float() / _lengths(centroids.float())
@@ -77,7 +77,10 @@ def _check(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float) -
 
 
 def _paired(embeddings: Tensor, labels: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Each embedding with (a copy of) the centroid of its class, both float32, ``(N, D)``; and which rows count, ``(N,)``."""
+    """Each embedding with (a copy of) the centroid of its class, both float32, ``(N, D)``; and which rows have one, ``(N,)``.
+
+    Without a gradient the centroid of a row that has one may still be NaN, which no comparison finds near or far.
+    """
     embeddings = embeddings.float()
     centers = centroids.float().index_select(0, labels.clamp(min=0))  # on the CPU several times faster than indexing
     counted = labels >= 0
@@ -94,4 +97,5 @@ def _lengths(rows: Tensor) -> Tensor:
 
 def _inverse(distance: Tensor, counted: Tensor, beta: float) -> Tensor:
     far = counted & (distance > _SAME_POINT)  # NaN, of a class without centroid, is not
-    return beta / distance.masked_fill(~far, 0)
+    # divided by 1 and not by 0 where it is dropped: that gradient would be NaN until it is, which anomaly detection refuses
+    return (beta / distance.masked_fill(~far, 1)).masked_fill(~far, torch.inf)

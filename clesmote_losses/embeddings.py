@@ -1,5 +1,6 @@
 """Pre-head embeddings of any classification network, by a hook on its classifier: no second pass, no other model."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -76,10 +77,14 @@ def _head(classifier: nn.Module) -> nn.Module:
     return classifier
 
 
-_COMPILED_ELSEWHERE = (
-    "Was a model of the same kind compiled in this process without a tracker? torch runs its code here too, since it does not look "
-    "at hooks: set torch._dynamo.config.skip_nnmodule_hook_guards = False before either is compiled."
-)
+def _compiled_elsewhere() -> str:
+    """What else may be the cause, where something was compiled."""
+    if "torch._dynamo" not in sys.modules:
+        return ""
+    return (
+        " Was a model of the same kind compiled in this process without a tracker? torch runs its code here too, since it does not "
+        "look at hooks: set torch._dynamo.config.skip_nnmodule_hook_guards = False before either is compiled."
+    )
 
 
 class _Inert:
@@ -157,7 +162,7 @@ class EmbeddingHook:
             raise RuntimeError(
                 "no embeddings yet: the hooked classifier has not run. Run the model first; if it did run, the hook came too late "
                 "(make the tracker before the first call of a compiled model) or the classifier was replaced since "
-                f"(reset_classifier): make the tracker anew. {_COMPILED_ELSEWHERE}"
+                f"(reset_classifier): make the tracker anew.{_compiled_elsewhere()}"
             )
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
@@ -172,7 +177,7 @@ class EmbeddingHook:
             raise RuntimeError(
                 "the embeddings of the model's last forward were used already, so these logits are of another model or forward. "
                 "Evaluate another model (an EMA copy, say) with criterion.eval() or nn.CrossEntropyLoss; for a second loss on the "
-                f"same forward pass embeddings=tracker.embeddings. {_COMPILED_ELSEWHERE}"
+                f"same forward pass embeddings=tracker.embeddings.{_compiled_elsewhere()}"
             )
         for listener in self._listeners:
             listener.is_fresh = False

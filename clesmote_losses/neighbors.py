@@ -23,7 +23,8 @@ def nearest_neighbors(
         rows: Feature rows, integer or float (not bfloat16, which numpy has not), shape ``(n, D)``, on the CPU.
         queries: Indices of the rows to search for, int64, shape ``(q,)``.
         k: Number of neighbours, in ``[1, n - 1]``.
-        device: Where the matrix products run.
+        device: Where the matrix products run. On the CPU those of uint8 rows are numpy's: ``OMP_NUM_THREADS`` or
+            ``threadpoolctl`` limit their threads, and not ``torch.set_num_threads``.
         block_bytes: Memory for one block of rows or distances; a handful are held at a time.
 
     Returns:

@@ -63,12 +63,25 @@ def test_an_unknown_centroid_gives_no_cap_and_no_nan_gradient(cap: Cap) -> None:
     centroids[1] = torch.nan
     embeddings = torch.randn(5, 8, requires_grad=True)
     labels = torch.tensor([0, 1, 2, 1, -100])
-    caps = cap(embeddings, labels, centroids)
+    with torch.autograd.set_detect_anomaly(True):  # nor a NaN on the way, which would end a search for another one
+        caps = cap(embeddings, labels, centroids)
+        caps[caps.isfinite()].sum().backward()
     assert caps.isinf().tolist() == [False, True, False, True, True]
-    caps[caps.isfinite()].sum().backward()
     assert embeddings.grad is not None
     assert embeddings.grad.isfinite().all()
     assert embeddings.grad.ne(0).any(1).tolist() == [True, False, True, False, False]
+
+
+@BOTH
+@pytest.mark.parametrize("classes", [2, 9])  # fewer and more than rows
+def test_centroids_may_have_a_gradient_of_their_own(cap: Cap, classes: int) -> None:
+    embeddings, labels = torch.randn(5, 8), torch.tensor([0, 1, 1, 0, 1])
+    centroids = torch.randn(classes, 8, requires_grad=True)
+    caps = cap(embeddings, labels, centroids)
+    torch.testing.assert_close(caps, cap(embeddings, labels, centroids.detach()))
+    caps.sum().backward()
+    assert centroids.grad is not None
+    assert centroids.grad.ne(0).any(1).tolist() == [True] * 2 + [False] * (classes - 2)
 
 
 def test_the_cosine_cap_is_never_below_half_of_beta_and_does_not_see_length(batch: tuple[Tensor, ...]) -> None:

@@ -127,11 +127,11 @@ def test_missed_targets_come_first():
     ("row", "quantities"),
     [
         (lambda: loss(shapes=[(8, 3, 16)]), ["time", "time beyond CrossEntropyLoss"]),
-        (lambda: neighbors(rows=80, queries=10, width=40, repeats=1), ["time", "not exact"]),
+        (lambda: neighbors([(80, 10, 40)], repeats=1), ["time", "not exact"]),
         (lambda: refresh(majority=100, minority=20, size=32), ["time", "time, running means"]),
         (
             lambda: step((Setting("test_resnet", 32, 8, 2), Setting("test_resnet", 32, 8, 2, amp=True))),
-            ["time", "added by the loss"] * 2,
+            ["time", "added by the loss (eager, float32)"] * 2,
         ),
         (
             lambda: triplets(size=32, majority=40, minority=10),
@@ -147,6 +147,11 @@ def test_every_row_runs_on_little_data(row, quantities):
         assert all(np.isfinite(values).all() for values in measurement.values.values())
         if measurement.quantity.startswith("time") and "beyond" not in measurement.quantity:
             assert all(min(values) > 0 for values in measurement.values.values())
+    if found[0].row == "loss":
+        assert [len(measurement.values) for measurement in found] == [
+            4,
+            3,
+        ]  # the base of the second is kept in the first
     if quantities[-1] == "not exact":
         assert found[-1].values["clesmote_losses"] == [0.0]
 

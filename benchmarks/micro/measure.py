@@ -125,7 +125,7 @@ def take_turns(
 
 
 def in_own_process(make: Callable[..., Work], *arguments: Any) -> tuple[float, float]:
-    """Seconds, and MB of memory beyond what was there before at the peak, of one call in a fresh process.
+    """Seconds, and MB of memory beyond what was held before at the peak, of one call in a fresh process.
 
     Args:
         make: Function of a module; gives what is to be measured, with its data made and its libraries imported.
@@ -137,7 +137,7 @@ def in_own_process(make: Callable[..., Work], *arguments: Any) -> tuple[float, f
 
 def _cost(make: Callable[..., Work], arguments: tuple[Any, ...]) -> tuple[float, float]:
     work = make(*arguments)
-    before, start = memory("VmHWM"), time.perf_counter()
+    before, start = memory("VmRSS"), time.perf_counter()
     work()
     return time.perf_counter() - start, memory("VmHWM") - before
 

@@ -1,7 +1,7 @@
 """The plan of stage 1 beside imbalanced-learn on the same images, and the neighbour search in it beside other exact ones."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
@@ -40,8 +40,8 @@ def plan(size: int, repeats: int) -> Iterator[Measurement]:
 def smote_dataset(majority: int, minority: int, size: int) -> Work:
     """Ours; small data first, so that no import is measured."""
     base = ArrayImages(majority, minority, size)
-    SMOTEDataset(ArrayImages(20, 10, 8))
-    return lambda: SMOTEDataset(base)
+    SMOTEDataset(ArrayImages(20, 10, 8), device="cpu")
+    return lambda: SMOTEDataset(base, device="cpu")
 
 
 def imbalanced_learn(majority: int, minority: int, size: int) -> Work:
@@ -61,7 +61,7 @@ def plan_from_files() -> Iterator[Measurement]:
         needed = range(majority, majority + minority)
         values = take_turns(
             {
-                "SMOTEDataset": lambda: SMOTEDataset(files),
+                "SMOTEDataset": lambda: SMOTEDataset(files, device="cpu"),
                 "decoding": lambda: [np.asarray(files[i][0]) for i in needed],
             },
             repeats=5,
@@ -95,11 +95,19 @@ def large_plan() -> Iterator[Measurement]:
     yield Measurement("large-plan", case, "sent to a spawned worker beyond the base data set", "MB", sent)
 
 
-def neighbors(rows: int = 20_000, queries: int = 500, width: int = 12_288, repeats: int = 2) -> Iterator[Measurement]:
+def neighbors(
+    shapes: Sequence[tuple[int, int, int]] = ((20_000, 500, 12_288), (1_000, 1_000, 3_072)), repeats: int = 3
+) -> Iterator[Measurement]:
     """The neighbour search in bytes: time, and the queries whose neighbours are not those of float64 arithmetic.
 
-    The others want rows of float32, so theirs is the time of making them too.
+    The others want rows of float32, so theirs is the time of making them too. The second of the shapes (rows, queries, width)
+    is that of a plan for images of 32x32x3, where all rows are queries.
     """
+    for shape in shapes:
+        yield from _neighbors(*shape, repeats)
+
+
+def _neighbors(rows: int, queries: int, width: int, repeats: int) -> Iterator[Measurement]:
     import faiss  # here, so that the other rows do without it
 
     pixels = np.random.default_rng(0).integers(0, 256, (rows, width), dtype=np.uint8)
@@ -127,7 +135,7 @@ def neighbors(rows: int = 20_000, queries: int = 500, width: int = 12_288, repea
         return lambda: found.update({name: search()})
 
     seconds = take_turns(
-        {name: keeping(name, search) for name, search in contestants.items()}, repeats=repeats, at_least=0, warm_up=0
+        {name: keeping(name, search) for name, search in contestants.items()}, repeats=repeats, at_least=0
     )
     case = f"{queries:,} queries in {rows:,} x {width:,}"
     yield Measurement("neighbors", case, "time", "s", seconds, Target(1, "faiss-cpu"))

@@ -18,7 +18,7 @@ def write_report(rows: Mapping[str, Any], folder: Path) -> list[Path]:
     table = table_of(measurements)
     files = [folder / f"micro.{suffix}" for suffix in ("md", "csv", "png")]
     text = "\n".join(["# Micro-benchmarks", "", *_machines(rows), "", table.markdown(), "![targets](micro.png)", ""])
-    for path, content in zip(files, (text, table.csv()), strict=False):
+    for path, content in zip(files[:2], (text, table.csv()), strict=True):
         with written_whole(path) as unfinished:
             unfinished.write_text(content, encoding="utf-8")
     draw(measurements, files[2])
