@@ -23,7 +23,7 @@ def refresh(
 ) -> Iterator[Measurement]:
     """A refresh of the over-sampled class, one over all real images, and the running means, beside an epoch."""
     base = ArrayImages(majority, minority, size)
-    train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0), transform=transforms.ToTensor())
+    train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0), transform=transforms.ToTensor(), device="cpu")
     network: Any = timm.create_model(model, num_classes=2)
     tracker, online = ClassCentroidTracker(network, 2), ClassCentroidTracker(network, 2, mode="online")
     criterion = CappedSMOTELoss(tracker=tracker)

@@ -39,7 +39,7 @@ def items() -> Iterator[Measurement]:
 
 
 def _items(base: Any, case: str, at_once: Target | None = None) -> Iterator[Measurement]:
-    train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0))
+    train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0), device="cpu")
     synthetic = np.flatnonzero(train_set.is_synthetic)[:_BATCH].tolist()
     real = list(range(_BATCH))
     values = take_turns(
@@ -63,7 +63,7 @@ def epoch() -> Iterator[Measurement]:
     transform = transforms.Compose([transforms.RandomHorizontalFlip(), transforms.ToTensor()])
     with tempfile.TemporaryDirectory() as folder:
         files = ImageFolder(str(jpeg_folder(Path(folder), count, count // 8)), transform=transform)
-        train_set = SMOTEDataset(files)
+        train_set = SMOTEDataset(files, device="cpu")
         synthetic = np.flatnonzero(train_set.is_synthetic)[: count // 2].tolist()
         parts: dict[str, Dataset[Any]] = {
             "half synthetic": Subset(train_set, [*range(count // 2), *synthetic]),

@@ -42,7 +42,7 @@ def triplets(
 ) -> Iterator[Measurement]:
     """One epoch over all samples, by what is drawn and by whom."""
     base = ArrayImages(majority, minority, size)
-    train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0), transform=transforms.ToTensor())
+    train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0), transform=transforms.ToTensor(), device="cpu")
     contestants = {
         "dataset": _ours(train_set, model, "dataset"),
         "batch": _ours(train_set, model, "batch"),
