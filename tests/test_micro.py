@@ -148,10 +148,8 @@ def test_a_row_that_takes_sizes_runs_on_little_data(row, quantities):
         if measurement.quantity.startswith("time") and "beyond" not in measurement.quantity:
             assert all(min(values) > 0 for values in measurement.values.values())
     if found[0].row == "loss":
-        assert [len(measurement.values) for measurement in found] == [
-            4,
-            3,
-        ]  # the base of the second is kept in the first
+        # the base of the second is kept in the first
+        assert [len(measurement.values) for measurement in found] == [4, 3]
     if quantities[-1] == "not exact":
         assert found[-1].values["clesmote_losses"] == [0.0]
 

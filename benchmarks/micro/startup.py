@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from benchmarks.micro.measure import Measurement, Target
 
 _IMPORT = "import time, torch; start = time.perf_counter(); import clesmote_losses; print(time.perf_counter() - start)"
-_ENVIRONMENT = {
-    **os.environ,
-    "PYTHONDONTWRITEBYTECODE": "",
-}  # an installed package is compiled once, not at each import
+# an installed package is compiled once, not at each import
+_ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def startup() -> Iterator[Measurement]:
