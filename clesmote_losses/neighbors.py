@@ -1,7 +1,12 @@
 """Exact nearest neighbours by blocked matrix products, on the GPU if there is one."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 _SPARE = 8  # candidates beyond k: float32 may put a close race in the wrong order
@@ -23,8 +28,7 @@ def nearest_neighbors(
         rows: Feature rows, integer or float (not bfloat16, which numpy has not), shape ``(n, D)``, on the CPU.
         queries: Indices of the rows to search for, int64, shape ``(q,)``.
         k: Number of neighbours, in ``[1, n - 1]``.
-        device: Where the matrix products run. On the CPU those of uint8 rows are numpy's: ``OMP_NUM_THREADS`` or
-            ``threadpoolctl`` limit their threads, and not ``torch.set_num_threads``.
+        device: Where the matrix products run; on the CPU with as many threads as ``torch.get_num_threads()`` says.
         block_bytes: Memory for one block of rows or distances; a handful are held at a time.
 
     Returns:
@@ -98,10 +102,20 @@ def byte_distances_by_torch(query: Tensor, pool: Tensor) -> Tensor:
 def byte_distances_by_numpy(query: Tensor, pool: Tensor) -> Tensor:
     """The same for the CPU.
 
-    numpy's BLAS needs two thirds of the time of torch's where the processor is not Intel's, and the threads of both
-    together would take the processor from each other.
+    numpy's BLAS needs two thirds of the time of torch's where the processor is not Intel's. Each thread has rows of the pool of
+    its own: threads that share a product wait for each other at every one of them, and where other processes want the
+    processor too that took twenty times as long.
     """
-    distance, query_squares, pool_squares = np.zeros((len(query), len(pool))), np.zeros(len(query)), np.zeros(len(pool))
+    distance = np.zeros((len(query), len(pool)))
+    shares = min(torch.get_num_threads(), len(pool))
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(shares) as threads:
+        parts = pool.tensor_split(shares), np.array_split(distance, shares, axis=1)
+        list(threads.map(partial(_add_byte_distances, query), *parts))
+    return torch.from_numpy(distance)
+
+
+def _add_byte_distances(query: Tensor, pool: Tensor, distance: NDArray[np.float64]) -> None:
+    query_squares, pool_squares = np.zeros(len(query)), np.zeros(len(pool))
     for parts in zip(query.split(_COLUMNS, 1), pool.split(_COLUMNS, 1), strict=True):
         some, others = (np.subtract(part.numpy(), 128, dtype=np.float32) for part in parts)
         query_squares += np.einsum("ij,ij->i", some, some)
@@ -110,7 +124,6 @@ def byte_distances_by_numpy(query: Tensor, pool: Tensor) -> Tensor:
     distance *= 2
     distance += query_squares[:, None]
     distance += pool_squares
-    return torch.from_numpy(distance)
 
 
 def _put_itself_last(distance: Tensor, index: Tensor, start: int, value: float) -> None:

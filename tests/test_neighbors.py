@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_info
 from torch import Tensor
 
 from clesmote_losses.neighbors import byte_distances_by_numpy, byte_distances_by_torch, nearest_neighbors
@@ -47,6 +48,19 @@ def test_distances_of_bytes_are_exact(distances: Callable[[Tensor, Tensor], Tens
     rows = POINTS[points]
     expected = (rows[:7, None].double() - rows[None].double()).square().sum(2)
     assert torch.equal(distances(rows[:7], rows), expected)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 100])  # more than rows too
+def test_threads_share_the_rows_and_the_libraries_keep_theirs(threads: int) -> None:
+    rows = POINTS["uint8, wide"]
+    before = threadpool_info()
+    torch.set_num_threads(threads)
+    try:
+        found = nearest_neighbors(rows, torch.arange(len(rows)), 5)
+    finally:
+        torch.set_num_threads(1)
+    assert torch.equal(found, naive(rows, torch.arange(len(rows)), 5))
+    assert [library["num_threads"] for library in threadpool_info()] == [library["num_threads"] for library in before]
 
 
 @pytest.mark.parametrize("k", [1, 8, 29])
