@@ -6,10 +6,10 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 
-def environment(device: torch.device) -> dict[str, str | int]:
-    """Versions of what a result may depend on."""
+def environment(device: torch.device, *others: str) -> dict[str, str | int]:
+    """Versions of what a result may depend on, and of other packages."""
     found: dict[str, str | int] = {}
-    for name in ("clesmote-losses", "torch", "timm", "imbalanced-learn", "scikit-learn", "numpy"):
+    for name in ("clesmote-losses", "torch", "timm", "imbalanced-learn", "scikit-learn", "numpy", *others):
         try:
             found[name] = version(name)
         except PackageNotFoundError:  # a checkout that is not installed

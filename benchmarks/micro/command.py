@@ -26,9 +26,9 @@ from benchmarks.micro.triplets import triplets
 from clesmote_losses.files import written_whole
 
 ROWS: dict[str, Callable[[], Iterator[Measurement]]] = {
-    "plan-32": partial(plan, 32, 2),
-    "plan-64": partial(plan, 64, 1),
-    "plan-224": partial(plan, 224, 1),  # once each: the peer takes half a minute
+    "plan-32": partial(plan, 20_000, 1_000, 32, repeats=2),
+    "plan-64": partial(plan, 20_000, 1_000, 64, repeats=1),
+    "plan-224": partial(plan, 2_000, 200, 224, repeats=1),  # once each: the peer takes half a minute
     "plan-from-files": plan_from_files,
     "large-plan": large_plan,
     "neighbors": neighbors,
@@ -43,6 +43,14 @@ ROWS: dict[str, Callable[[], Iterator[Measurement]]] = {
     "startup": startup,
     "gpu": gpu,
 }
+
+
+_PEERS = (
+    "torchvision",
+    "pillow",
+    "faiss-cpu",
+    "pytorch-metric-learning",
+)  # what rows are measured beside, or read with
 
 
 def run_micro(names: Sequence[str], folder: Path, console: Console, *, check: float | None = None) -> None:
@@ -66,7 +74,11 @@ def run_micro(names: Sequence[str], folder: Path, console: Console, *, check: fl
             if check and measurement.target and measurement.result > check * measurement.target.at_most:
                 missed.append(measurement)
         rows[name] = {
-            "environment": {**environment(torch.device("cuda" if name == "gpu" else "cpu")), "processor": _processor()},
+            "environment": {
+                "python": platform.python_version(),
+                **environment(torch.device("cuda" if name == "gpu" else "cpu"), *_PEERS),
+                "processor": _processor(),
+            },
             "seconds": round(time.perf_counter() - start, 1),
             "measurements": [measurement.to_json() for measurement in found],
         }

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from imblearn.over_sampling import SMOTE
 
-from benchmarks.micro.loss import contestants
 from benchmarks.micro.measure import Measurement, Work, in_own_process, take_turns
+from benchmarks.micro.steps import Setting, training_step
 from clesmote_losses import ClassCentroidTracker, SMOTEPlan
 
 
@@ -18,14 +18,12 @@ def growth(minority: tuple[int, ...] = (1_000, 2_000, 5_000, 10_000, 20_000, 50_
     for i, (quantity, unit) in enumerate((("time", "s"), ("extra memory", "MB"))):
         points = {n: [cost[i]] for n, cost in costs.items()}
         yield from _curve("growth-plan", "minority images of 8x8x3", quantity, unit, points, "SMOTEPlan", fitted=i == 0)
+    setting = Setting("test_resnet", 64, 64, 11)
     shares = (0.0, 0.25, 0.5, 0.75, 1.0)
-    values = take_turns(
-        {f"{share}": contestants(256, 10, 2048, share_synthetic=share)["CappedSMOTELoss"] for share in shares},
-        repeats=21,
-        warm_up=20,
-    )
-    case = "share of synthetic samples; N 256, C 10, D 2048"
-    yield from _curve("growth-loss", case, "time", "s", values, "CappedSMOTELoss", fitted=False)
+    steps = {f"{share}": training_step(setting, capped=True, share_synthetic=share)[0] for share in shares}
+    values = take_turns(steps, repeats=setting.repeats, at_least=0)
+    case = f"share of synthetic samples; {setting.case}"
+    yield from _curve("growth-step", case, "time", "s", values, "tracker and CappedSMOTELoss", fitted=False)
     classes = (2, 10, 100, 1000)
     values = take_turns({f"{count}": _refresh_of(count) for count in classes}, repeats=5)
     points = {count: values[f"{count}"] for count in classes}

@@ -2,7 +2,7 @@
 
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,23 +22,23 @@ _BATCH = 64
 _PEER = "real item of the base"
 
 
-def items() -> Iterator[Measurement]:
+def items(sizes: Sequence[int] = (32, 224), repeats: int = 11) -> Iterator[Measurement]:
     """One item: of images in memory and of files; on one thread, as a loader's worker has it."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for size in (32, 224):
+        for size in sizes:
             case = f"uint8 {size}x{size}x3 in memory"
             for transform, name in ((None, "no transform"), (transforms.ToTensor(), "ToTensor")):
-                yield from _items(ArrayImages(256, 64, size, transform), f"{case}, {name}", Target(1.5, _PEER))
+                yield from _items(ArrayImages(256, 64, size, transform), f"{case}, {name}", repeats, Target(1.5, _PEER))
         with tempfile.TemporaryDirectory() as folder:
             files = ImageFolder(str(jpeg_folder(Path(folder), 256, 64)))
-            yield from _items(files, "JPEG file of 224x224, no transform")
+            yield from _items(files, "JPEG file of 224x224, no transform", repeats)
     finally:
         torch.set_num_threads(threads)
 
 
-def _items(base: Any, case: str, at_once: Target | None = None) -> Iterator[Measurement]:
+def _items(base: Any, case: str, repeats: int, at_once: Target | None = None) -> Iterator[Measurement]:
     train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0), device="cpu")
     synthetic = np.flatnonzero(train_set.is_synthetic)[:_BATCH].tolist()
     real = list(range(_BATCH))
@@ -49,7 +49,7 @@ def _items(base: Any, case: str, at_once: Target | None = None) -> Iterator[Meas
             "real, through SMOTEDataset": lambda: [train_set[i] for i in real],
             _PEER: lambda: [base[i] for i in real],
         },
-        repeats=11,
+        repeats=repeats,
     )
     each = {name: [seconds / _BATCH for seconds in row] for name, row in values.items()}
     yield Measurement("items", case, "time", "s", each, Target(2.5, _PEER))
@@ -57,9 +57,8 @@ def _items(base: Any, case: str, at_once: Target | None = None) -> Iterator[Meas
     yield Measurement("items", f"{case}, a batch of {_BATCH}", "time", "s", batch, at_once)
 
 
-def epoch() -> Iterator[Measurement]:
+def epoch(count: int = 512, epochs: int = 3) -> Iterator[Measurement]:
     """An epoch of a loader with two workers, half of its items synthetic, and what its workers hold after each."""
-    count, epochs = 512, 3
     transform = transforms.Compose([transforms.RandomHorizontalFlip(), transforms.ToTensor()])
     with tempfile.TemporaryDirectory() as folder:
         files = ImageFolder(str(jpeg_folder(Path(folder), count, count // 8)), transform=transform)

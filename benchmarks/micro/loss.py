@@ -55,16 +55,14 @@ def loss(shapes: Sequence[tuple[int, int, int]] = _SHAPES, device: str = "cpu") 
         yield Measurement("loss", case, "time beyond CrossEntropyLoss", "s", extra, Target(0.5, "Eq. 2 as it stands"))
 
 
-def contestants(
-    samples: int, classes: int, width: int, device: str = "cpu", share_synthetic: float = 0.5
-) -> dict[str, Work]:
+def contestants(samples: int, classes: int, width: int, device: str = "cpu") -> dict[str, Work]:
     """Forward and backward of each loss on the same batch."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(samples, classes, generator=generator).to(device).requires_grad_()
     embeddings = torch.rand(samples, width, generator=generator).to(device).requires_grad_()
     centroids = torch.rand(classes, width, generator=generator).to(device)
     labels = torch.randint(classes, (samples,), generator=generator).to(device)
-    is_synthetic = (torch.rand(samples, generator=generator) < share_synthetic).to(device)
+    is_synthetic = (torch.rand(samples, generator=generator) < 0.5).to(device)
     target = encode_target(labels, is_synthetic)
     capped, plain = CappedSMOTELoss(tracker=FixedTracker(embeddings, centroids)).to(device), nn.CrossEntropyLoss()
 

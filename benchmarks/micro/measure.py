@@ -9,11 +9,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 Work = Callable[[], object]
+Outcome = Literal["missed", "undecided", "met"]
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,22 @@ class Measurement:
     @property
     def result(self) -> float:
         """Median of what the target is about."""
-        against = self.target.against if self.target else ""
-        return float(np.median(self.ratios(against) if against else self.values[self.ours]))
+        return float(np.median(self._results))
 
     @property
-    def is_met(self) -> bool | None:
-        """Whether the target is reached; ``None`` without one."""
-        return None if self.target is None else self.result <= self.target.at_most
+    def _results(self) -> list[float]:
+        against = self.target.against if self.target else ""
+        return self.ratios(against) if against else self.values[self.ours]
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """Whether the target is reached, or lies between the quartiles of the turns; ``None`` without one."""
+        if self.target is None:
+            return None
+        low, high = np.quantile(self._results, (0.25, 0.75))
+        if low <= self.target.at_most < high:
+            return "undecided"
+        return "met" if high <= self.target.at_most else "missed"
 
     @property
     def text(self) -> str:
@@ -77,7 +87,7 @@ class Measurement:
         if self.target is None:
             return ""
         wanted = f"{self.target.at_most:.3g}" + (f" x {self.target.against}" if self.target.against else "")
-        return f"{self.result:.3g}, target <= {wanted}: {'met' if self.is_met else 'MISSED'}"
+        return f"{self.result:.3g}, target <= {wanted}: {self.outcome}"
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; :meth:`from_json` reads them."""
@@ -110,7 +120,8 @@ def take_turns(
         at_least: Seconds that one contestant's turn takes: short calls are repeated.
         warm_up: Calls of each before the first turn.
     """
-    from torch.utils.benchmark import timer  # waits for the GPU; slow to import
+    # timeit with the clock of torch.utils.benchmark, which waits for the GPU; its own Timer does not let contestants take turns
+    from torch.utils.benchmark import timer  # slow to import
 
     timers = {name: timeit.Timer(work, timer=timer) for name, work in contestants.items()}
     numbers = {}

@@ -17,13 +17,11 @@ from benchmarks.micro.measure import Measurement, Target, Work, in_own_process, 
 from clesmote_losses import SMOTEDataset, SMOTEPlan
 from clesmote_losses.neighbors import nearest_neighbors
 
-_SIZES = {32: (20_000, 1_000), 64: (20_000, 1_000), 224: (2_000, 200)}  # majority and minority images by their side
 _THEIRS = "imbalanced-learn"
 
 
-def plan(size: int, repeats: int) -> Iterator[Measurement]:
+def plan(majority: int, minority: int, size: int, repeats: int) -> Iterator[Measurement]:
     """A balanced data set of images in memory: time, and memory beyond them."""
-    majority, minority = _SIZES[size]
     contestants = {"SMOTEDataset": smote_dataset, _THEIRS: imbalanced_learn}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     extra: dict[str, list[float]] = {name: [] for name in contestants}
@@ -53,9 +51,8 @@ def imbalanced_learn(majority: int, minority: int, size: int) -> Work:
     )
 
 
-def plan_from_files() -> Iterator[Measurement]:
+def plan_from_files(majority: int = 2_000, minority: int = 200) -> Iterator[Measurement]:
     """A balanced data set of a folder of JPEG files, beside decoding once those images that a plan needs."""
-    majority, minority = _SIZES[224]
     with tempfile.TemporaryDirectory() as folder:
         files = ImageFolder(str(jpeg_folder(Path(folder), majority, minority)))
         needed = range(majority, majority + minority)
@@ -70,10 +67,10 @@ def plan_from_files() -> Iterator[Measurement]:
     yield Measurement("plan-from-files", case, "time", "s", values, Target(1.2, "decoding"))
 
 
-def large_plan() -> Iterator[Measurement]:
+def large_plan(majority: int = 1_010_000, minority: int = 10_000) -> Iterator[Measurement]:
     """A plan of a million synthetic samples."""
-    labels = np.repeat([0, 1], [1_010_000, 10_000])
-    features = np.random.default_rng(0).normal(size=(10_000, 16)).astype(np.float32)
+    labels = np.repeat([0, 1], [majority, minority])
+    features = np.random.default_rng(0).normal(size=(minority, 16)).astype(np.float32)
     made = SMOTEPlan.from_sampler(
         SMOTE(random_state=0), labels, lambda indices: torch.from_numpy(features[: len(indices)])
     )

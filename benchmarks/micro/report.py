@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import new_figure, save
-from benchmarks.micro.measure import Measurement, spread
+from benchmarks.micro.measure import Measurement, Outcome, spread
 from benchmarks.table import Table
 from clesmote_losses.files import written_whole
 
-_MET, _MISSED = "#0072B2", "#D55E00"  # Okabe and Ito's blue and vermilion
+# Okabe and Ito's vermilion, orange and blue, and hatches for print in grey; in the order of the table
+_LOOKS: dict[Outcome, tuple[str, str]] = {
+    "missed": ("#D55E00", "//"),
+    "undecided": ("#E69F00", ".."),
+    "met": ("#0072B2", ""),
+}
 
 
 def write_report(rows: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -35,18 +40,19 @@ def _machines(rows: Mapping[str, Any]) -> list[str]:
 
 
 def table_of(measurements: Sequence[Measurement]) -> Table:
-    """A row for each measurement, those that miss their target first."""
+    """A row for each measurement, those that miss their target first, and then those that may."""
+    order = [*_LOOKS, None]
     return Table(
         "micro",
         "Medians (± half the range between quartiles); missed targets first",
         ("Row", "Case", "Measured", "Ours", "Others", "Result"),
-        tuple(_cells(measurement) for measurement in sorted(measurements, key=_missed_first)),
-        "Result: the median, turn by turn, of ours over the other that the target names; without one, ours.",
+        tuple(
+            _cells(measurement)
+            for measurement in sorted(measurements, key=lambda measurement: order.index(measurement.outcome))
+        ),
+        "Result: the median, turn by turn, of ours over the other that the target names; without one, ours. Undecided: the target lies "
+        "between the quartiles of the turns.",
     )
-
-
-def _missed_first(measurement: Measurement) -> int:
-    return {False: 0, True: 1, None: 2}[measurement.is_met]
 
 
 def _cells(measurement: Measurement) -> tuple[str, ...]:
@@ -63,18 +69,20 @@ def _cells(measurement: Measurement) -> tuple[str, ...]:
 
 def draw(measurements: Sequence[Measurement], path: Path) -> None:
     """Result over target of each measurement that has one. PNG."""
-    aimed = [measurement for measurement in measurements if measurement.target and measurement.target.at_most > 0]
-    shares = [[m.result / m.target.at_most] for m in aimed if m.target]
+    aimed = [
+        (measurement, measurement.result / measurement.target.at_most, _LOOKS[measurement.outcome])
+        for measurement in measurements
+        if measurement.target and measurement.target.at_most > 0 and measurement.outcome
+    ]
     figure, axes = new_figure(9, 1.4 + 0.26 * len(aimed), 1, 1)
     axis = axes.flat[0]
-    for y, (measurement, (share,)) in enumerate(zip(aimed, shares, strict=True)):
-        color, hatch = (_MET, "") if measurement.is_met else (_MISSED, "//")
+    for y, (_, share, (color, hatch)) in enumerate(aimed):
         axis.barh(y, max(share, 1e-3), color=color, hatch=hatch, edgecolor="white", height=0.7)
         axis.text(max(share, 1e-3), y, f" {share:.2g}", va="center", fontsize=7)
     axis.axvline(1, color="black", linewidth=1)
     axis.set_xscale("log")
-    axis.set_yticks(range(len(aimed)), [f"{m.row}: {m.case}, {m.quantity}" for m in aimed], fontsize=7)
+    axis.set_yticks(range(len(aimed)), [f"{m.row}: {m.case}, {m.quantity}" for m, _, _ in aimed], fontsize=7)
     axis.invert_yaxis()
-    axis.set_xlabel("Measured over target, logarithmic; hatched: missed")
+    axis.set_xlabel("Measured over target, logarithmic; hatched: missed, dotted: undecided")
     axis.margins(x=0.12, y=0.01)
     save(figure, path)

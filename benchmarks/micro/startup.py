@@ -13,11 +13,11 @@ _IMPORT = "import time, torch; start = time.perf_counter(); import clesmote_loss
 _ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
 
-def startup() -> Iterator[Measurement]:
+def startup(turns: int = 3) -> Iterator[Measurement]:
     """Fresh interpreters in turn, after a first round that fills the disk's cache."""
     imported: list[float] = []
     commands: dict[str, list[float]] = {"--help": [], "import timm": []}
-    for turn in range(4):
+    for turn in range(turns + 1):
         found = float(_run("-c", _IMPORT))
         seconds = {
             "--help": _seconds("-m", "clesmote_losses.hosts.timm", "--help"),

@@ -3,16 +3,17 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import timm
 import torch
 from torch import Tensor, nn
 
-from benchmarks.micro.loss import contestants
 from benchmarks.micro.measure import Measurement, Target, Work, take_turns
 from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, encode_target
+from clesmote_losses.capped_loss import Gradient
+from clesmote_losses.centroids import Mode
 
 _CLASSES = 10
 _OURS, _PLAIN = "tracker and CappedSMOTELoss", "CrossEntropyLoss"
@@ -52,29 +53,55 @@ COMPILED = (
 def step(settings: tuple[Setting, ...] = EAGER) -> Iterator[Measurement]:
     """Forward, loss, backward and optimizer; half of the batch is synthetic."""
     for setting in settings:
-        (ours, breaks), (plain, plain_breaks) = (
-            training_step(setting, capped=True),
-            training_step(setting, capped=False),
-        )
+        ours, breaks = training_step(setting, capped=True)
+        plain, plain_breaks = training_step(setting, capped=False)
         with _looking_at_hooks() if setting.compiled else contextlib.nullcontext():
             values = take_turns({_OURS: ours, _PLAIN: plain}, repeats=setting.repeats, at_least=0)
         yield Measurement("step", setting.case, "time", "s", values, Target(setting.at_most, _PLAIN))
         a_step = float(np.median(values[_PLAIN]))
-        added = {"CappedSMOTELoss alone": [seconds / a_step for seconds in _added_by_the_loss(setting)]}
-        quantity = "added by the loss (eager, float32)"
+        added = {_OURS: [seconds / a_step for seconds in _added_to_the_head(setting)]}
+        quantity = "added to the classifier and loss alone (eager, float32)"
         yield Measurement("step", setting.case, quantity, "of a step", added, Target(setting.at_most - 1))
         if setting.compiled:
             more = float(breaks() - plain_breaks())
             yield Measurement("step", setting.case, "graph breaks more than without", "", {_OURS: [more]}, Target(0))
 
 
-def _added_by_the_loss(setting: Setting) -> list[float]:
-    """Seconds of the loss alone beyond cross-entropy: a hundredth of a step, which steps of unequal length do not show."""
+def _added_to_the_head(setting: Setting) -> list[float]:
+    """Seconds of tracker and loss beyond cross-entropy without the network: less than steps of unequal length can show."""
     with torch.device("meta"):  # its width alone is wanted
-        network: Any = timm.create_model(setting.model)
-    losses = contestants(setting.batch_size, _CLASSES, network.num_features, setting.device)
-    values = take_turns({name: losses[name] for name in ("CappedSMOTELoss", "CrossEntropyLoss")}, warm_up=20)
+        width = cast(Any, timm.create_model(setting.model)).num_features
+    device = torch.device(setting.device)
+    embeddings = torch.rand(setting.batch_size, width, device=device, requires_grad=True)
+    labels = torch.randint(_CLASSES, (setting.batch_size,), device=device)
+    target = _some_synthetic(labels)
+    followed, alone = (nn.Linear(width, _CLASSES, device=device) for _ in range(2))
+    capped, plain = _capped(followed, embeddings.detach(), labels), nn.CrossEntropyLoss()
+    values = take_turns(
+        {
+            _OURS: lambda: capped(followed(embeddings), target).backward(),
+            _PLAIN: lambda: plain(alone(embeddings), labels).backward(),
+        },
+        repeats=11,
+        warm_up=20,
+    )
     return [ours - plain for ours, plain in zip(*values.values(), strict=True)]
+
+
+def _capped(
+    model: nn.Module, inputs: Tensor, labels: Tensor, *, mode: Mode = "epoch", gradient: Gradient = "stop"
+) -> CappedSMOTELoss:
+    """The loss with a tracker of the model that knows the centroids of a batch."""
+    tracker = ClassCentroidTracker(
+        model, _CLASSES, mode=mode, classifier=model if isinstance(model, nn.Linear) else None
+    )
+    tracker.refresh(iter([(inputs, labels)]))
+    return CappedSMOTELoss(tracker=tracker, gradient=gradient).to(inputs.device)
+
+
+def _some_synthetic(labels: Tensor, share: float = 0.5) -> Tensor:
+    """The target of a batch whose first samples are synthetic."""
+    return encode_target(labels, torch.arange(len(labels), device=labels.device) < share * len(labels))
 
 
 def _looking_at_hooks() -> contextlib.AbstractContextManager[None]:
@@ -89,7 +116,9 @@ def compiled_step() -> Iterator[Measurement]:
     return step(COMPILED)
 
 
-def training_step(setting: Setting, *, capped: bool) -> tuple[Work, Callable[[], int]]:
+def training_step(
+    setting: Setting, *, capped: bool, share_synthetic: float = 0.5, mode: Mode = "epoch", gradient: Gradient = "stop"
+) -> tuple[Work, Callable[[], int]]:
     """A step, and the number of graph breaks of its first call."""
     torch.manual_seed(0)
     device = torch.device(setting.device)
@@ -99,13 +128,10 @@ def training_step(setting: Setting, *, capped: bool) -> tuple[Work, Callable[[],
     images = torch.randn(setting.batch_size, 3, setting.image_size, setting.image_size, device=device)
     images = images.contiguous(memory_format=memory_format)
     labels = torch.randint(_CLASSES, (setting.batch_size,), device=device)
-    is_synthetic = torch.arange(setting.batch_size, device=device) % 2 == 1
     criterion: nn.Module = nn.CrossEntropyLoss()
     if capped:
-        tracker = ClassCentroidTracker(model, _CLASSES)
-        with torch.no_grad():
-            tracker.refresh(iter([(images, labels)]))
-        criterion, labels = CappedSMOTELoss(tracker=tracker).to(device), encode_target(labels, is_synthetic)
+        criterion = _capped(model, images, labels, mode=mode, gradient=gradient)
+        labels = _some_synthetic(labels, share_synthetic)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
     network: Any = torch.compile(model) if setting.compiled else model
     counts: list[int] = []
