@@ -78,11 +78,15 @@ def draw(measurements: Sequence[Measurement], path: Path) -> None:
     axis = axes.flat[0]
     for y, (_, share, (color, hatch)) in enumerate(aimed):
         axis.barh(y, max(share, 1e-3), color=color, hatch=hatch, edgecolor="white", height=0.7)
-        axis.text(max(share, 1e-3), y, f" {share:.2g}", va="center", fontsize=7)
-    axis.axvline(1, color="black", linewidth=1)
+        number = f"{share:.0f}" if share >= 10 else f"{share:.2g}"
+        behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # the line at 1
+        axis.annotate(
+            number, (max(share, 1e-3), y), (4, 0), textcoords="offset points", va="center", fontsize=7, bbox=behind
+        )
+    axis.axvline(1, color="black", linewidth=1, zorder=1)
     axis.set_xscale("log")
     axis.set_yticks(range(len(aimed)), [f"{m.row}: {m.case}, {m.quantity}" for m, _, _ in aimed], fontsize=7)
     axis.invert_yaxis()
-    axis.set_xlabel("Measured over target, logarithmic; hatched: missed, dotted: undecided")
-    axis.margins(x=0.12, y=0.01)
+    axis.set_xlabel("Measured over target\n(hatched: missed, dotted: undecided)")
+    axis.margins(x=0.08, y=0.01)
     save(figure, path)
