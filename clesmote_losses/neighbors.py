@@ -1,16 +1,21 @@
 """Exact nearest neighbours by blocked matrix products, on the GPU if there is one."""
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 _SPARE = 8  # candidates beyond k: float32 may put a close race in the wrong order
 _SAFETY = 8  # times the float32 error seen among the candidates of a query
+_ROWS_OF_A_THREAD = 128  # fewer would cost as much for the queries, which each thread converts, as for the products
+_ONE_SEARCH = threading.Lock()
 _COLUMNS = 1024  # as many products of two values of [-128, 127] add up to 2**24 at most, which float32 holds exactly
 
 
@@ -28,7 +33,8 @@ def nearest_neighbors(
         rows: Feature rows, integer or float (not bfloat16, which numpy has not), shape ``(n, D)``, on the CPU.
         queries: Indices of the rows to search for, int64, shape ``(q,)``.
         k: Number of neighbours, in ``[1, n - 1]``.
-        device: Where the matrix products run; on the CPU with as many threads as ``torch.get_num_threads()`` says.
+        device: Where the matrix products run; on the CPU with at most ``torch.get_num_threads()`` threads. Those of uint8 rows
+            are numpy's there, and while they run, numpy's BLAS has a single thread in the whole process.
         block_bytes: Memory for one block of rows or distances; a handful are held at a time.
 
     Returns:
@@ -74,18 +80,20 @@ def nearest_neighbors(
 def _nearest_bytes(rows: Tensor, queries: Tensor, k: int, block: int, device: torch.device | str) -> Tensor:
     """The neighbours of uint8 rows, all distances exact."""
     n = len(rows)
-    distances = byte_distances_by_numpy if torch.device(device).type == "cpu" else byte_distances_by_torch
     found = [torch.empty(0, k, dtype=torch.int64)]
-    for index in queries.split(block):
-        query = rows[index].to(device)
-        nearest = torch.empty(len(index), 0, dtype=torch.int64, device=device)
-        for start in range(0, n, block):
-            distance = distances(query, rows[start : start + block].to(device))
-            # distance first and index second in one number, so that equal distances keep the order of their index
-            key = distance.long().mul_(n).add_(torch.arange(start, start + distance.shape[1], device=device))
-            _put_itself_last(key, index, start, torch.iinfo(torch.int64).max)
-            nearest = torch.cat([nearest, key], 1).topk(min(k, nearest.shape[1] + key.shape[1]), largest=False).values
-        found.append((nearest % n).cpu())
+    on_cpu = torch.device(device).type == "cpu"
+    with _threads_of_numpy() if on_cpu else nullcontext(byte_distances_by_torch) as distances:
+        for index in queries.split(block):
+            query = rows[index].to(device)
+            nearest = torch.empty(len(index), 0, dtype=torch.int64, device=device)
+            for start in range(0, n, block):
+                distance = distances(query, rows[start : start + block].to(device))
+                # distance first and index second in one number, so that equal distances keep the order of their index
+                key = distance.long().mul_(n).add_(torch.arange(start, start + distance.shape[1], device=device))
+                _put_itself_last(key, index, start, torch.iinfo(torch.int64).max)
+                nearest = torch.cat([nearest, key], 1)
+                nearest = nearest.topk(min(k, nearest.shape[1]), largest=False).values
+            found.append((nearest % n).cpu())
     return torch.cat(found)
 
 
@@ -99,22 +107,31 @@ def byte_distances_by_torch(query: Tensor, pool: Tensor) -> Tensor:
     return distance
 
 
-def byte_distances_by_numpy(query: Tensor, pool: Tensor) -> Tensor:
-    """The same for the CPU.
-
-    numpy's BLAS needs two thirds of the time of torch's where the processor is not Intel's. Each thread has rows of the pool of
-    its own: threads that share a product wait for each other at every one of them, and where other processes want the
-    processor too that took twenty times as long.
-    """
+def byte_distances_by_numpy(query: Tensor, pool: Tensor, threads: Executor) -> Tensor:
+    """The same for the CPU, where numpy's BLAS needs two thirds of the time of torch's if the processor is not Intel's."""
     distance = np.zeros((len(query), len(pool)))
-    shares = min(torch.get_num_threads(), len(pool))
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(shares) as threads:
-        parts = pool.tensor_split(shares), np.array_split(distance, shares, axis=1)
-        list(threads.map(partial(_add_byte_distances, query), *parts))
+    shares = min(torch.get_num_threads(), -(-len(pool) // _ROWS_OF_A_THREAD))
+    parts = pool.tensor_split(shares), np.array_split(distance, shares, axis=1)
+    list(threads.map(partial(_put_byte_distances, query), *parts))
     return torch.from_numpy(distance)
 
 
-def _add_byte_distances(query: Tensor, pool: Tensor, distance: NDArray[np.float64]) -> None:
+@contextmanager
+def _threads_of_numpy() -> Iterator[Callable[[Tensor, Tensor], Tensor]]:
+    """:func:`byte_distances_by_numpy` with threads that work on rows of their own.
+
+    Threads of the BLAS would share each product and wait for each other at every one of them, which takes fifteen times as long
+    where other processes want the processor too. So the BLAS keeps to one thread meanwhile.
+    """
+    one_thread = partial(ThreadpoolController().limit, limits=1, user_api="blas")
+    # The limit is the process's: of two searches at once the one that ends last would restore the limit of the other. Where
+    # the BLAS is built on OpenMP it is each thread's, so every thread sets it.
+    with _ONE_SEARCH, one_thread(), ThreadPoolExecutor(torch.get_num_threads(), initializer=one_thread) as threads:
+        yield partial(byte_distances_by_numpy, threads=threads)
+
+
+def _put_byte_distances(query: Tensor, pool: Tensor, distance: NDArray[np.float64]) -> None:
+    """Write the squared distances into ``distance``, which is zero."""
     query_squares, pool_squares = np.zeros(len(query)), np.zeros(len(pool))
     for parts in zip(query.split(_COLUMNS, 1), pool.split(_COLUMNS, 1), strict=True):
         some, others = (np.subtract(part.numpy(), 128, dtype=np.float32) for part in parts)

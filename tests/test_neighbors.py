@@ -1,13 +1,17 @@
 """Nearest neighbours against a float64 search by brute force."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor
 
+from clesmote_losses import neighbors
 from clesmote_losses.neighbors import byte_distances_by_numpy, byte_distances_by_torch, nearest_neighbors
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -42,25 +46,78 @@ def test_neighbors_are_those_of_a_float64_search_with_ties_by_index(points: str,
     assert not (found == queries[:, None]).any()  # nor itself, though all may be alike
 
 
-@pytest.mark.parametrize("distances", [byte_distances_by_numpy, byte_distances_by_torch])  # on the CPU, on a GPU
 @pytest.mark.parametrize("points", ["uint8", "uint8, wide", "black and white, wide"])
-def test_distances_of_bytes_are_exact(distances: Callable[[Tensor, Tensor], Tensor], points: str) -> None:
+def test_distances_of_bytes_are_exact(points: str) -> None:
     rows = POINTS[points]
     expected = (rows[:7, None].double() - rows[None].double()).square().sum(2)
-    assert torch.equal(distances(rows[:7], rows), expected)
+    assert torch.equal(byte_distances_by_torch(rows[:7], rows), expected)  # on a GPU
+    with ThreadPoolExecutor(1) as threads:
+        assert torch.equal(byte_distances_by_numpy(rows[:7], rows, threads), expected)
 
 
-@pytest.mark.parametrize("threads", [2, 3, 100])  # more than rows too
-def test_threads_share_the_rows_and_the_libraries_keep_theirs(threads: int) -> None:
+def blas_threads() -> list[int]:
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+@pytest.fixture
+def two_blas_threads() -> Iterator[None]:
+    with threadpool_limits(2, user_api="blas"):
+        assert set(blas_threads()) == {2}
+        yield
+
+
+@pytest.mark.parametrize(
+    ("threads", "shares"), [(1, [60]), (2, [30, 30]), (8, [20, 20, 20])]
+)  # 25 rows for each or fewer
+@pytest.mark.usefixtures("two_blas_threads")
+def test_threads_share_the_rows_and_not_the_products(
+    threads: int, shares: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, list[int]]] = []
+    put = neighbors._put_byte_distances
+
+    def watched(query: Tensor, pool: Tensor, distance: Any) -> None:
+        seen.append((len(pool), blas_threads()))
+        put(query, pool, distance)
+
+    monkeypatch.setattr(neighbors, "_put_byte_distances", watched)
+    monkeypatch.setattr(neighbors, "_ROWS_OF_A_THREAD", 25)
     rows = POINTS["uint8, wide"]
-    before = threadpool_info()
     torch.set_num_threads(threads)
     try:
-        found = nearest_neighbors(rows, torch.arange(len(rows)), 5)
+        found = nearest_neighbors(rows, torch.arange(60), 5)
     finally:
         torch.set_num_threads(1)
-    assert torch.equal(found, naive(rows, torch.arange(len(rows)), 5))
-    assert [library["num_threads"] for library in threadpool_info()] == [library["num_threads"] for library in before]
+    assert torch.equal(found, naive(rows, torch.arange(60), 5))
+    assert [count for count, _ in seen] == shares
+    assert all(set(limits) == {1} for _, limits in seen)
+    assert set(blas_threads()) == {2}
+
+
+def test_a_search_waits_for_another_whose_limit_on_the_blas_it_would_take_for_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows, before = POINTS["uint8"], blas_threads()
+    first_works, second_works = threading.Event(), threading.Event()
+    put, calls, did_overlap = neighbors._put_byte_distances, iter(range(2)), []
+
+    def watched(*given: Any) -> None:
+        if next(calls) == 0:
+            first_works.set()
+            did_overlap.append(second_works.wait(0.5))
+        else:
+            second_works.set()
+        put(*given)
+
+    monkeypatch.setattr(neighbors, "_put_byte_distances", watched)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(nearest_neighbors, rows, torch.arange(200), 5)
+        first_works.wait()
+        second = threads.submit(nearest_neighbors, rows, torch.arange(200), 5)
+        assert torch.equal(first.result(), second.result())
+    assert second_works.is_set()
+    assert did_overlap == [False]
+    assert blas_threads() == before
 
 
 @pytest.mark.parametrize("k", [1, 8, 29])
