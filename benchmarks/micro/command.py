@@ -45,12 +45,8 @@ ROWS: dict[str, Callable[[], Iterator[Measurement]]] = {
 }
 
 
-_PEERS = (
-    "torchvision",
-    "pillow",
-    "faiss-cpu",
-    "pytorch-metric-learning",
-)  # what rows are measured beside, or read with
+# what rows are measured beside, or read images with
+_PEERS = ("torchvision", "pillow", "faiss-cpu", "pytorch-metric-learning")
 
 
 def run_micro(names: Sequence[str], folder: Path, console: Console, *, check: float | None = None) -> None:

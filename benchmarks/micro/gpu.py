@@ -1,8 +1,8 @@
 """The rows of a machine with a GPU: overhead of the step, neighbours of large images, and that nothing waits for the GPU."""
 
 import itertools
-from collections.abc import Iterator
-from typing import get_args
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
 
 import torch
 
@@ -31,23 +31,28 @@ def gpu() -> Iterator[Measurement]:
 
 
 def _waits() -> Iterator[Measurement]:
-    """Steps under torch's sync debug mode, which raises where the host waits for the GPU."""
+    """Steps that wait for the GPU, in every mode, beside what must: asking for the value of a tensor."""
     for amp, mode, gradient in itertools.product((False, True), get_args(Mode), get_args(Gradient)):
         setting = Setting("resnet18", 64, 64, 1, "cuda", amp=amp)
         run, _ = training_step(setting, capped=True, mode=mode, gradient=gradient)
         for _ in range(3):
             run()
         torch.cuda.synchronize()
-        waits = 0.0
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            run()
-        except RuntimeError as error:
-            if "synchroniz" not in str(error):
-                raise
-            waits = 1.0
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
         case = f"{setting.case}, mode={mode!r}, gradient={gradient!r}"
-        values = {"tracker and CappedSMOTELoss": [waits]}
-        yield Measurement("gpu-waits", case, "1 where a step waits for the GPU", "", values, Target(0))
+        value = torch.ones((), device="cuda")
+        values = {"tracker and CappedSMOTELoss": [_does_wait(run)], "item() of a tensor": [_does_wait(value.item)]}
+        yield Measurement("gpu-waits", case, "1 if a step waits for the GPU", "", values, Target(0))
+
+
+def _does_wait(work: Callable[[], Any]) -> float:
+    """1 where torch's sync debug mode finds that the host waits for the GPU."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        work()
+    except RuntimeError as error:
+        if "synchroniz" not in str(error):
+            raise
+        return 1.0
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return 0.0

@@ -45,7 +45,7 @@ def plain_capped_loss(
 def loss(shapes: Sequence[tuple[int, int, int]] = _SHAPES, device: str = "cpu") -> Iterator[Measurement]:
     """Forward and backward of the loss alone."""
     for samples, classes, width in shapes:
-        values = take_turns(contestants(samples, classes, width, device), repeats=21, warm_up=20)
+        values = take_turns(contestants(samples, classes, width, device), repeats=41, warm_up=20)
         case = f"N {samples}, C {classes}, D {width}" + (f", {device}" if device != "cpu" else "")
         yield Measurement("loss", case, "time", "s", values)
         base = values["CrossEntropyLoss"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from scipy.stats import quantile_test
 
 Work = Callable[[], object]
 Outcome = Literal["missed", "undecided", "met"]
@@ -66,10 +67,13 @@ class Measurement:
 
     @property
     def outcome(self) -> Outcome | None:
-        """Whether the target is reached, or lies between the quartiles of the turns; ``None`` without one."""
+        """Whether the target is reached, by the 95 % confidence interval of the median: undecided where that holds the target.
+
+        Fewer than six turns have no such interval: there it is their range. ``None`` without a target.
+        """
         if self.target is None:
             return None
-        low, high = np.quantile(self._results, (0.25, 0.75))
+        low, high = median_interval(self._results)
         if low <= self.target.at_most < high:
             return "undecided"
         return "met" if high <= self.target.at_most else "missed"
@@ -97,6 +101,21 @@ class Measurement:
     def from_json(cls, values: Mapping[str, Any]) -> "Measurement":
         """The measurement that :meth:`to_json` wrote."""
         return cls(**{**values, "target": values["target"] and Target(**values["target"])})
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % confidence interval of a median, of any distribution; the range of fewer than six values.
+
+    Example:
+        >>> median_interval([5, 1, 4, 2, 3, 6])
+        (1.0, 6.0)
+        >>> median_interval(range(20))
+        (5.0, 14.0)
+    """
+    interval = quantile_test(values, p=0.5).confidence_interval(0.95)
+    if np.isnan(interval.low) or np.isnan(interval.high):
+        return float(min(values)), float(max(values))
+    return float(interval.low), float(interval.high)
 
 
 def spread(values: Sequence[float], unit: str) -> str:

@@ -61,7 +61,7 @@ def plan_from_files(majority: int = 2_000, minority: int = 200) -> Iterator[Meas
                 "SMOTEDataset": lambda: SMOTEDataset(files, device="cpu"),
                 "decoding": lambda: [np.asarray(files[i][0]) for i in needed],
             },
-            repeats=5,
+            repeats=7,
         )
     case = f"{majority:,} + {minority:,} JPEG files of 224x224"
     yield Measurement("plan-from-files", case, "time", "s", values, Target(1.2, "decoding"))
@@ -93,15 +93,15 @@ def large_plan(majority: int = 1_010_000, minority: int = 10_000) -> Iterator[Me
 
 
 def neighbors(
-    shapes: Sequence[tuple[int, int, int]] = ((20_000, 500, 12_288), (1_000, 1_000, 3_072)), repeats: int = 3
+    shapes: Sequence[tuple[int, int, int, int]] = ((20_000, 500, 12_288, 2), (1_000, 1_000, 3_072, 21)),
 ) -> Iterator[Measurement]:
     """The neighbour search in bytes: time, and the queries whose neighbours are not those of float64 arithmetic.
 
-    The others want rows of float32, so theirs is the time of making them too. The second of the shapes (rows, queries, width)
-    is that of a plan for images of 32x32x3, where all rows are queries.
+    The others want rows of float32, so theirs is the time of making them too. The second of the shapes (rows, queries, width,
+    and turns) is that of a plan for images of 32x32x3, where all rows are queries.
     """
     for shape in shapes:
-        yield from _neighbors(*shape, repeats)
+        yield from _neighbors(*shape)
 
 
 def _neighbors(rows: int, queries: int, width: int, repeats: int) -> Iterator[Measurement]:

@@ -9,7 +9,8 @@ from benchmarks.micro.measure import Measurement, Outcome, spread
 from benchmarks.table import Table
 from clesmote_losses.files import written_whole
 
-# Okabe and Ito's vermilion, orange and blue, and hatches for print in grey; in the order of the table
+_ORDER = ("missed", "undecided", "met", None)  # of the table, by outcome
+# Okabe and Ito's vermilion, orange and blue, and hatches for print in grey
 _LOOKS: dict[Outcome, tuple[str, str]] = {
     "missed": ("#D55E00", "//"),
     "undecided": ("#E69F00", ".."),
@@ -41,17 +42,16 @@ def _machines(rows: Mapping[str, Any]) -> list[str]:
 
 def table_of(measurements: Sequence[Measurement]) -> Table:
     """A row for each measurement, those that miss their target first, and then those that may."""
-    order = [*_LOOKS, None]
     return Table(
         "micro",
         "Medians (± half the range between quartiles); missed targets first",
         ("Row", "Case", "Measured", "Ours", "Others", "Result"),
         tuple(
             _cells(measurement)
-            for measurement in sorted(measurements, key=lambda measurement: order.index(measurement.outcome))
+            for measurement in sorted(measurements, key=lambda measurement: _ORDER.index(measurement.outcome))
         ),
-        "Result: the median, turn by turn, of ours over the other that the target names; without one, ours. Undecided: the target lies "
-        "between the quartiles of the turns.",
+        "Result: the median, turn by turn, of ours over the other that the target names; without one, ours. Undecided: the target lies in "
+        "the 95 % confidence interval of the median, or, of fewer than six turns, in their range.",
     )
 
 
@@ -68,17 +68,17 @@ def _cells(measurement: Measurement) -> tuple[str, ...]:
 
 
 def draw(measurements: Sequence[Measurement], path: Path) -> None:
-    """Result over target of each measurement that has one. PNG."""
+    """Result over target of each measurement where both are above 0. PNG."""
     aimed = [
         (measurement, measurement.result / measurement.target.at_most, _LOOKS[measurement.outcome])
         for measurement in measurements
-        if measurement.target and measurement.target.at_most > 0 and measurement.outcome
+        if measurement.target and measurement.outcome and measurement.target.at_most > 0 and measurement.result > 0
     ]
     figure, axes = new_figure(9, 1.4 + 0.26 * len(aimed), 1, 1)
     axis = axes.flat[0]
     for y, (_, share, (color, hatch)) in enumerate(aimed):
         axis.barh(y, max(share, 1e-3), color=color, hatch=hatch, edgecolor="white", height=0.7)
-        number = f"{share:.0f}" if share >= 10 else f"{share:.2g}"
+        number = f"{share:.0f}" if share >= 100 else f"{share:.3g}"
         behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # the line at 1
         axis.annotate(
             number, (max(share, 1e-3), y), (4, 0), textcoords="offset points", va="center", fontsize=7, bbox=behind
@@ -87,6 +87,6 @@ def draw(measurements: Sequence[Measurement], path: Path) -> None:
     axis.set_xscale("log")
     axis.set_yticks(range(len(aimed)), [f"{m.row}: {m.case}, {m.quantity}" for m, _, _ in aimed], fontsize=7)
     axis.invert_yaxis()
-    axis.set_xlabel("Measured over target\n(hatched: missed, dotted: undecided)")
+    axis.set_xlabel("Measured over target, logarithmic\n(hatched: missed, dotted: undecided)")
     axis.margins(x=0.08, y=0.01)
     save(figure, path)

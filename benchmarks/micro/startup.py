@@ -13,7 +13,7 @@ _IMPORT = "import time, torch; start = time.perf_counter(); import clesmote_loss
 _ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
 
-def startup(turns: int = 3) -> Iterator[Measurement]:
+def startup(turns: int = 2) -> Iterator[Measurement]:
     """Fresh interpreters in turn, after a first round that fills the disk's cache."""
     imported: list[float] = []
     commands: dict[str, list[float]] = {"--help": [], "import timm": []}

@@ -17,6 +17,7 @@ from clesmote_losses.centroids import Mode
 
 _CLASSES = 10
 _OURS, _PLAIN = "tracker and CappedSMOTELoss", "CrossEntropyLoss"
+ADDED = "added to the classifier and loss alone (eager, float32)"
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ def step(settings: tuple[Setting, ...] = EAGER) -> Iterator[Measurement]:
         yield Measurement("step", setting.case, "time", "s", values, Target(setting.at_most, _PLAIN))
         a_step = float(np.median(values[_PLAIN]))
         added = {_OURS: [seconds / a_step for seconds in _added_to_the_head(setting)]}
-        quantity = "added to the classifier and loss alone (eager, float32)"
-        yield Measurement("step", setting.case, quantity, "of a step", added, Target(setting.at_most - 1))
+        yield Measurement("step", setting.case, ADDED, "of a step", added, Target(setting.at_most - 1))
         if setting.compiled:
             more = float(breaks() - plain_breaks())
             yield Measurement("step", setting.case, "graph breaks more than without", "", {_OURS: [more]}, Target(0))
@@ -76,7 +76,8 @@ def _added_to_the_head(setting: Setting) -> list[float]:
     labels = torch.randint(_CLASSES, (setting.batch_size,), device=device)
     target = _some_synthetic(labels)
     followed, alone = (nn.Linear(width, _CLASSES, device=device) for _ in range(2))
-    capped, plain = _capped(followed, embeddings.detach(), labels), nn.CrossEntropyLoss()
+    tracker = ClassCentroidTracker(followed, _CLASSES, classifier=followed)
+    capped, plain = _capped(tracker, embeddings.detach(), labels), nn.CrossEntropyLoss()
     values = take_turns(
         {
             _OURS: lambda: capped(followed(embeddings), target).backward(),
@@ -89,13 +90,14 @@ def _added_to_the_head(setting: Setting) -> list[float]:
 
 
 def _capped(
-    model: nn.Module, inputs: Tensor, labels: Tensor, *, mode: Mode = "epoch", gradient: Gradient = "stop"
+    tracker: ClassCentroidTracker, inputs: Tensor, labels: Tensor, gradient: Gradient = "stop"
 ) -> CappedSMOTELoss:
-    """The loss with a tracker of the model that knows the centroids of a batch."""
-    tracker = ClassCentroidTracker(
-        model, _CLASSES, mode=mode, classifier=model if isinstance(model, nn.Linear) else None
-    )
+    """The loss with a tracker that knows the centroids of a batch."""
     tracker.refresh(iter([(inputs, labels)]))
+    if tracker.mode == "online":  # it learns from training
+        tracker.model(inputs)
+        tracker.centroids_for(tracker.embeddings, labels, labels < 0)
+        tracker.refresh()
     return CappedSMOTELoss(tracker=tracker, gradient=gradient).to(inputs.device)
 
 
@@ -130,7 +132,7 @@ def training_step(
     labels = torch.randint(_CLASSES, (setting.batch_size,), device=device)
     criterion: nn.Module = nn.CrossEntropyLoss()
     if capped:
-        criterion = _capped(model, images, labels, mode=mode, gradient=gradient)
+        criterion = _capped(ClassCentroidTracker(model, _CLASSES, mode=mode), images, labels, gradient)
         labels = _some_synthetic(labels, share_synthetic)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
     network: Any = torch.compile(model) if setting.compiled else model
