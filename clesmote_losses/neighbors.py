@@ -1,22 +1,13 @@
 """Exact nearest neighbours by blocked matrix products, on the GPU if there is one."""
 
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
-from functools import partial
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 from torch import Tensor
+
+from clesmote_losses.byte_neighbors import nearest_bytes
 
 _SPARE = 8  # candidates beyond k: float32 may put a close race in the wrong order
 _SAFETY = 8  # times the float32 error seen among the candidates of a query
-_ROWS_OF_A_THREAD = 128  # fewer would cost as much for the queries, which each thread converts, as for the products
-_ONE_SEARCH = threading.Lock()
-_COLUMNS = 1024  # as many products of two values of [-128, 127] add up to 2**24 at most, which float32 holds exactly
 
 
 def nearest_neighbors(
@@ -52,7 +43,7 @@ def nearest_neighbors(
     if not 1 <= k <= n - 1:
         raise ValueError(f"k must be in [1, {n - 1}], for {n} rows of which none is its own neighbour; got {k}.")
     if rows.dtype == torch.uint8:
-        return _nearest_bytes(rows, queries, k, max(1, int((block_bytes / 8) ** 0.5)), device)
+        return nearest_bytes(rows, queries, k, device=device, block=max(1, int((block_bytes / 8) ** 0.5)))
     block = max(1, min(n, block_bytes // (4 * max(width, 1)), int((block_bytes / 4) ** 0.5)))
     # float32 keeps more digits of a distance when the rows lie around zero
     mean = torch.stack([part.double().sum(0) for part in rows.split(block)]).sum(0) / n
@@ -75,72 +66,6 @@ def nearest_neighbors(
             nearest[i] = _ordered(distance, others[None], k)[0]
         found.append(nearest)
     return torch.cat(found)
-
-
-def _nearest_bytes(rows: Tensor, queries: Tensor, k: int, block: int, device: torch.device | str) -> Tensor:
-    """The neighbours of uint8 rows, all distances exact."""
-    n = len(rows)
-    found = [torch.empty(0, k, dtype=torch.int64)]
-    on_cpu = torch.device(device).type == "cpu"
-    with _threads_of_numpy() if on_cpu else nullcontext(byte_distances_by_torch) as distances:
-        for index in queries.split(block):
-            query = rows[index].to(device)
-            nearest = torch.empty(len(index), 0, dtype=torch.int64, device=device)
-            for start in range(0, n, block):
-                distance = distances(query, rows[start : start + block].to(device))
-                # distance first and index second in one number, so that equal distances keep the order of their index
-                key = distance.long().mul_(n).add_(torch.arange(start, start + distance.shape[1], device=device))
-                _put_itself_last(key, index, start, torch.iinfo(torch.int64).max)
-                nearest = torch.cat([nearest, key], 1)
-                nearest = nearest.topk(min(k, nearest.shape[1]), largest=False).values
-            found.append((nearest % n).cpu())
-    return torch.cat(found)
-
-
-def byte_distances_by_torch(query: Tensor, pool: Tensor) -> Tensor:
-    """Squared distance of each query to each row of the pool, both uint8, exact in float64, ``(q, b)``."""
-    distance = torch.zeros(len(query), len(pool), dtype=torch.float64, device=query.device)
-    for some, others in zip(query.split(_COLUMNS, 1), pool.split(_COLUMNS, 1), strict=True):
-        some, others = some.float().sub_(128), others.float().sub_(128)
-        distance += some.square().sum(1, keepdim=True).double() + others.square().sum(1).double()
-        distance.sub_(some @ others.T, alpha=2)
-    return distance
-
-
-def byte_distances_by_numpy(query: Tensor, pool: Tensor, threads: Executor) -> Tensor:
-    """The same for the CPU, where numpy's BLAS needs two thirds of the time of torch's if the processor is not Intel's."""
-    distance = np.zeros((len(query), len(pool)))
-    shares = min(torch.get_num_threads(), -(-len(pool) // _ROWS_OF_A_THREAD))
-    parts = pool.tensor_split(shares), np.array_split(distance, shares, axis=1)
-    list(threads.map(partial(_put_byte_distances, query), *parts))
-    return torch.from_numpy(distance)
-
-
-@contextmanager
-def _threads_of_numpy() -> Iterator[Callable[[Tensor, Tensor], Tensor]]:
-    """:func:`byte_distances_by_numpy` with threads that work on rows of their own.
-
-    Threads of the BLAS would share each product and wait for each other at every one of them, which takes fifteen times as long
-    where other processes want the processor too. So the BLAS keeps to one thread meanwhile.
-    """
-    one_thread = partial(ThreadpoolController().limit, limits=1, user_api="blas")
-    # The limit is the process's: of two searches at once the one that ends last would restore the limit of the other. Where
-    # the BLAS is built on OpenMP it is each thread's, so every thread sets it.
-    with _ONE_SEARCH, one_thread(), ThreadPoolExecutor(torch.get_num_threads(), initializer=one_thread) as threads:
-        yield partial(byte_distances_by_numpy, threads=threads)
-
-
-def _put_byte_distances(query: Tensor, pool: Tensor, distance: NDArray[np.float64]) -> None:
-    """Write the squared distances into ``distance``, which is zero."""
-    query_squares, pool_squares = np.zeros(len(query)), np.zeros(len(pool))
-    for parts in zip(query.split(_COLUMNS, 1), pool.split(_COLUMNS, 1), strict=True):
-        some, others = (np.subtract(part.numpy(), 128, dtype=np.float32) for part in parts)
-        query_squares += np.einsum("ij,ij->i", some, some)
-        pool_squares += np.einsum("ij,ij->i", others, others)
-        distance -= some @ others.T
-    distance *= 2
-    distance += query_squares[:, None]
-    distance += pool_squares
 
 
 def _put_itself_last(distance: Tensor, index: Tensor, start: int, value: float) -> None:
