@@ -12,7 +12,7 @@ from benchmarks.micro.steps import Setting, training_step
 from clesmote_losses import ClassCentroidTracker, SMOTEPlan
 
 
-def growth(minority: tuple[int, ...] = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)) -> Iterator[Measurement]:
+def growth(minority: tuple[int, ...] = (1_000, 4_000, 15_000, 50_000)) -> Iterator[Measurement]:
     """Curves, and the exponent that fits each best."""
     costs = {n: in_own_process(plan_of, n) for n in minority}
     for i, (quantity, unit) in enumerate((("time", "s"), ("extra memory", "MB"))):
