@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 _WIDE = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  # float32 would lose digits of these
-_PIECE = 2**16  # values of a large image that are blended at a time
 # not HSV, whose hue is an angle, and not LAB, whose bytes are signed
 _BLENDABLE_MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F", "I;16")
 
@@ -41,30 +40,15 @@ def blend_alike(pairs: Sequence[tuple[Any, Any]], lams: Sequence[float]) -> list
     kind = bases[0].dtype
     dtype = torch.float64 if kind in _WIDE else torch.float32
     if len(pairs) == 1:  # stack would copy a large image once more
-        mixed = _blend_one(bases[0], neighbors[0], lams[0], dtype)[None]
+        mixed = bases[0][None].to(dtype, copy=True).lerp_(neighbors[0][None].to(dtype), lams[0])
     else:
         mixed, others = (torch.stack(images).to(dtype) for images in (bases, neighbors))
         mixed.lerp_(others, torch.tensor(lams, dtype=dtype).reshape(-1, *[1] * (mixed.ndim - 1)))
-        if not kind.is_floating_point:
-            mixed = torch.from_numpy(mixed.round_().numpy().astype(_numpy_name(kind)))
-    return [_restore(values, base) for values, (base, _) in zip(mixed.to(kind), pairs, strict=True)]
-
-
-def _blend_one(base: Tensor, neighbor: Tensor, lam: float, dtype: torch.dtype) -> Tensor:
-    if base.dtype.is_floating_point:
-        return base.to(dtype, copy=True).lerp_(neighbor.to(dtype), lam)
-    # Piece by piece: the memory of large arrays of floats would be asked from the system, and given back to it, for each image.
-    # By numpy, since torch has no fast way from float32 to bytes.
-    mixed = np.empty(base.numel(), _numpy_name(base.dtype))
-    values, others = base.reshape(-1), neighbor.reshape(-1)
-    for start in range(0, len(mixed), _PIECE):
-        piece = slice(start, start + _PIECE)
-        mixed[piece] = values[piece].to(dtype).lerp_(others[piece].to(dtype), lam).round_().numpy()
-    return torch.from_numpy(mixed).reshape(base.shape)
-
-
-def _numpy_name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+    if not kind.is_floating_point:
+        # numpy, since torch has no fast way from float32 to bytes
+        mixed = torch.from_numpy(mixed.round_().numpy().astype(str(kind).removeprefix("torch.")))
+    mixed = mixed.to(kind)
+    return [_restore(values, base) for values, (base, _) in zip(mixed, pairs, strict=True)]
 
 
 def check_alike(image: Any, other: Any) -> None:
