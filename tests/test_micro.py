@@ -139,7 +139,10 @@ def test_missed_targets_come_first_and_then_those_that_may_be():
         (lambda: plan_from_files(40, 10), ["time"]),
         (lambda: large_plan(1_000, 100), ["size", "time", SENT]),
         (lambda: items(sizes=[8], repeats=2), ["time"] * 6),
-        (lambda: epoch(count=64, epochs=2), ["time", "memory of the workers after 2 more epochs"]),
+        (
+            lambda: epoch(count=64, epochs=2),
+            ["time", "memory of the workers after 2 more epochs, over that after the first"],
+        ),
         (lambda: loss(shapes=[(8, 3, 16)]), ["time", "time beyond CrossEntropyLoss"]),
         (lambda: neighbors([(80, 10, 40, 1)]), ["time", "not exact"]),
         (lambda: refresh(majority=100, minority=20, size=32), ["time", "time, running means"]),
