@@ -1,11 +1,12 @@
-"""Nearest neighbours of rows of bytes, all distances exact: float32 adds up so many products of two bytes without rounding."""
+"""Nearest neighbours of rows of bytes, all distances exact: float32 adds up 1,024 products of two bytes without rounding."""
 
 import itertools
+import os
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,14 +16,15 @@ from torch import Tensor
 
 _COLUMNS = 1024  # as many products of two values of [-128, 127] add up to 2**24 at most, which float32 holds exactly
 _FAR = np.iinfo(np.int64).max
-_MOST, _LEAST = 256, 64  # rows that a thread compares with as many
-_ONE_SEARCH = threading.Lock()
+# rows that a thread compares with as many: what fits its cache, and what a thread is worth waking for
+_MOST_ROWS, _LEAST_ROWS = 256, 64
+_one_search = threading.Lock()  # of the process, as the limit that it guards
 
 
 def nearest_bytes(
     rows: Tensor, queries: Tensor, k: int, *, device: torch.device | str = "cpu", block: int = 4096
 ) -> Tensor:
-    """:func:`~clesmote_losses.neighbors.nearest_neighbors` of uint8 rows, at most ``block`` x ``block`` distances at a time."""
+    """:func:`~clesmote_losses.neighbors.nearest_neighbors` of uint8 rows, by at most ``block`` x ``block`` distances."""
     if torch.device(device).type == "cpu":
         return _by_numpy(rows, queries, k, block)
     return _by_torch(rows, queries, k, block, device)
@@ -61,8 +63,8 @@ def _by_numpy(rows: Tensor, queries: Tensor, k: int, block: int) -> Tensor:
     them, which takes fifteen times as long where other processes want the processor too.
     """
     pixels, asked, n = rows.numpy(), queries.numpy(), len(rows)
-    block = min(block, max(_LEAST, min(_MOST, -(-n // torch.get_num_threads()))))
-    nearest = np.full((len(asked), k), _FAR)  # keys as above
+    block = min(block, max(_LEAST_ROWS, min(_MOST_ROWS, -(-n // torch.get_num_threads()))))
+    nearest = np.full((len(asked), k), _FAR)  # distance * n + index, as in _by_torch
     merging = threading.Lock()
 
     def put(place: slice, distance: NDArray[np.float64], pool: NDArray[np.int64]) -> None:
@@ -83,9 +85,8 @@ def _by_numpy(rows: Tensor, queries: Tensor, k: int, block: int) -> Tensor:
     indices = np.arange(n)
     is_symmetric = np.array_equal(asked, indices)  # the distances of two blocks serve both
     places, pools = ([slice(i, i + block) for i in range(0, size, block)] for size in (len(asked), n))
-    pairs = [pair for pair in itertools.product(places, pools) if not is_symmetric or pair[0].start <= pair[1].start]
-    with _threads() as threads:
-        list(threads.map(search, *zip(*pairs, strict=True)))
+    pairs = itertools.product(places, pools)
+    _in_threads(search, (pair for pair in pairs if not is_symmetric or pair[0].start <= pair[1].start))
     nearest.sort(axis=1)
     return torch.from_numpy(nearest % n)
 
@@ -107,11 +108,36 @@ def byte_distances_by_numpy(
     return distance
 
 
-@contextmanager
-def _threads() -> Iterator[Executor]:
-    """As many threads as torch uses, for each of which numpy's BLAS keeps to one."""
+def _in_threads(work: Callable[..., None], arguments: Iterable[tuple[Any, ...]]) -> None:
+    """Call ``work`` with each of the arguments in as many threads as torch uses; numpy's BLAS keeps to one meanwhile."""
+    waiting, taking, is_over = iter(arguments), threading.Lock(), threading.Event()
+
+    def one_after_another() -> None:
+        while not is_over.is_set():
+            with taking:
+                given = next(waiting, None)
+            if given is None:
+                return
+            work(*given)
+
+    count = torch.get_num_threads()
     one_thread = partial(ThreadpoolController().limit, limits=1, user_api="blas")
     # The limit is the process's: of two searches at once the one that ends last would restore the limit of the other. Where
     # the BLAS is built on OpenMP it is each thread's, so every thread sets it.
-    with _ONE_SEARCH, one_thread(), ThreadPoolExecutor(torch.get_num_threads(), initializer=one_thread) as threads:
-        yield threads
+    with _one_search, one_thread(), ThreadPoolExecutor(count, initializer=one_thread) as threads:
+        ends = [threads.submit(one_after_another) for _ in range(count)]
+        try:
+            wait(ends, return_when=FIRST_EXCEPTION)
+        finally:
+            is_over.set()  # after an error or Ctrl-C too
+        for end in ends:
+            end.result()
+
+
+def _forget_the_searches_of_the_parent() -> None:
+    global _one_search
+    _one_search = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing is forked
+    os.register_at_fork(after_in_child=_forget_the_searches_of_the_parent)

@@ -24,8 +24,8 @@ def nearest_neighbors(
         rows: Feature rows, integer or float (not bfloat16, which numpy has not), shape ``(n, D)``, on the CPU.
         queries: Indices of the rows to search for, int64, shape ``(q,)``.
         k: Number of neighbours, in ``[1, n - 1]``.
-        device: Where the matrix products run; on the CPU with at most ``torch.get_num_threads()`` threads. Those of uint8 rows
-            are numpy's there, and while they run, numpy's BLAS has a single thread in the whole process.
+        device: Where the matrix products run; on the CPU with at most ``torch.get_num_threads()`` threads. The products
+            of uint8 rows are numpy's there, and while they run, numpy's BLAS has a single thread in the whole process.
         block_bytes: Memory for one block of rows or distances; a handful are held at a time.
 
     Returns:

@@ -1,9 +1,11 @@
 """Neighbours of bytes: exact distances, and threads that keep out of each other's way."""
 
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -89,15 +91,24 @@ def two_blas_threads() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("threads", [1, 2, 100])  # more than rows too
+@pytest.fixture
+def threads_of_torch() -> Iterator[Callable[[int], None]]:
+    yield torch.set_num_threads
+    torch.set_num_threads(1)  # as the other tests have it
+
+
+@pytest.mark.parametrize("threads", [1, 2, 100])  # more than blocks too
 @pytest.mark.usefixtures("two_blas_threads")
 def test_threads_take_blocks_of_their_own_and_not_shares_of_a_product(
-    threads: int, monkeypatch: pytest.MonkeyPatch
+    threads: int, monkeypatch: pytest.MonkeyPatch, threads_of_torch: Callable[[int], None]
 ) -> None:
     at_work: list[tuple[int, list[int]]] = []
+    meeting = threading.Barrier(min(threads, 2))
 
     def watched(*given: Any) -> Any:
         at_work.append((threading.get_ident(), blas_threads()))
+        if len({thread for thread, _ in at_work}) == 1 or meeting.n_waiting:
+            meeting.wait(10)  # of the first thread and another: with one alone it breaks
         return byte_distances_by_numpy(*given)
 
     def interrupted(*given: Any, **options: Any) -> Any:  # between reading and writing what is nearest so far
@@ -109,38 +120,82 @@ def test_threads_take_blocks_of_their_own_and_not_shares_of_a_product(
     monkeypatch.setattr(np, "concatenate", interrupted)
     monkeypatch.setattr(byte_neighbors, "byte_distances_by_numpy", watched)
     rows = POINTS["narrow"]
-    torch.set_num_threads(threads)
-    try:
-        found = nearest_bytes(rows, torch.arange(200), 5, block=5)
-    finally:
-        torch.set_num_threads(1)
+    threads_of_torch(threads)
+    found = nearest_bytes(rows, torch.arange(200), 5, block=20)
     assert torch.equal(found, naive(rows, torch.arange(200), 5))
-    assert 1 <= len({thread for thread, _ in at_work}) <= threads
+    assert min(threads, 2) <= len({thread for thread, _ in at_work}) <= threads
     assert all(set(limits) == {1} for _, limits in at_work)
     assert set(blas_threads()) == {2}
+
+
+@pytest.mark.usefixtures("two_blas_threads")
+def test_after_an_error_in_a_thread_no_block_is_begun_and_the_next_search_works(
+    monkeypatch: pytest.MonkeyPatch, threads_of_torch: Callable[[int], None]
+) -> None:
+    rows, calls = POINTS["narrow"], []
+
+    def failing(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 2:
+            raise MemoryError("no more")
+        time.sleep(0.02)
+        return byte_distances_by_numpy(*given)
+
+    threads_of_torch(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(byte_neighbors, "byte_distances_by_numpy", failing)
+        with pytest.raises(MemoryError, match="no more"):
+            nearest_bytes(rows, torch.arange(200), 5, block=20)
+    assert len(calls) < 10 < 10 * 11 / 2  # blocks in all
+    assert set(blas_threads()) == {2}
+    assert torch.equal(nearest_bytes(rows, torch.arange(200), 5), naive(rows, torch.arange(200), 5))
 
 
 def test_a_search_waits_for_another_whose_limit_on_the_blas_it_would_take_for_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows, before = POINTS["narrow"], blas_threads()
+    rows, others, before = POINTS["narrow"], POINTS["wide"], blas_threads()
     first_works, second_works = threading.Event(), threading.Event()
     did_overlap: list[bool] = []
 
-    def watched(*given: Any) -> Any:
-        if not first_works.is_set():
+    def watched(pixels: Any, *given: Any) -> Any:
+        if len(pixels) == len(others):
+            second_works.set()
+        elif not first_works.is_set():
             first_works.set()
             did_overlap.append(second_works.wait(0.5))
-        else:
-            second_works.set()
-        return byte_distances_by_numpy(*given)
+        return byte_distances_by_numpy(pixels, *given)
 
     monkeypatch.setattr(byte_neighbors, "byte_distances_by_numpy", watched)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(nearest_bytes, rows, torch.arange(200), 5)
-        first_works.wait()
-        second = threads.submit(nearest_bytes, rows, torch.arange(200), 5)
-        assert torch.equal(first.result(), second.result())
+        assert first_works.wait(10)
+        second = threads.submit(nearest_bytes, others, torch.arange(60), 5)
+        first.result(), second.result()
     assert second_works.is_set()
     assert did_overlap == [False]
     assert blas_threads() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+def test_a_process_that_was_forked_during_a_search_can_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_working, is_forked = threading.Event(), threading.Event()
+
+    def waiting(pixels: Any, *given: Any) -> Any:
+        if len(pixels) == 200:
+            is_working.set()
+            assert is_forked.wait(30)
+        return byte_distances_by_numpy(pixels, *given)
+
+    monkeypatch.setattr(byte_neighbors, "byte_distances_by_numpy", waiting)
+    with ThreadPoolExecutor(1) as threads:
+        search = threads.submit(nearest_bytes, POINTS["narrow"], torch.arange(200), 5)
+        assert is_working.wait(10)
+        child = get_context("fork").Process(target=nearest_bytes, args=(POINTS["wide"], torch.arange(60), 5))
+        child.start()
+        child.join(20)
+        is_forked.set()
+        search.result()
+    code = child.exitcode
+    child.kill()
+    assert code == 0
