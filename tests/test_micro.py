@@ -61,6 +61,8 @@ def test_a_measurement_survives_json():
         ([5e-6, 7e-6], "s", "6 (±0.5) µs"),
         ([0.5], "MB", "0.5 MB"),
         ([1.25], "", "1.25"),
+        ([5580.0], "MB", "5,580 MB"),
+        ([1400.0, 1500.0, 3400.0], "MB", "1,500 (±500) MB"),
     ],
 )
 def test_values_are_shown_in_a_unit_that_reads_easily(values, unit, text):
@@ -89,6 +91,7 @@ def allocation(megabytes):
     return work
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_work_alone_and_not_of_the_parent():
     held = np.ones(300 * 2**17)  # 300 MB of this process, whose peak a child must not take for its own
     seconds, megabytes = in_own_process(allocation, 160)
@@ -138,7 +141,7 @@ def test_missed_targets_come_first_and_then_those_that_may_be():
         pytest.param(lambda: plan(40, 10, 8, repeats=1), ["time", "extra memory"], marks=pytest.mark.slow),
         (lambda: plan_from_files(40, 10), ["time"]),
         (lambda: large_plan(1_000, 100), ["size", "time", SENT]),
-        (lambda: items(sizes=[8], repeats=2), ["time"] * 6),
+        pytest.param(lambda: items(sizes=[8], repeats=2), ["time"] * 6, marks=pytest.mark.slow),
         (
             lambda: epoch(count=64, epochs=2),
             ["time", "memory of the workers after 2 more epochs, over that after the first"],

@@ -166,6 +166,7 @@ def test_forked_workers_that_live_on_see_each_draw_of_a_data_set_or_its_copy(cop
     assert_workers_see_each_draw(train_set, "fork", 2)
 
 
+@pytest.mark.slow
 def test_spawned_workers_that_live_on_see_each_draw(digits: Path) -> None:
     base = ImageFolder(str(digits), transform=transforms.ToTensor())
     train_set = SMOTEDataset(Subset(base, range(24)), sampler=SMOTE(k_neighbors=2, random_state=0), redraw="epoch")

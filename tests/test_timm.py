@@ -157,7 +157,9 @@ def train(rank, arguments):
     return made
 
 
-@pytest.mark.parametrize(("kind", "centroids"), [("task", "epoch"), ("old", "online")])
+@pytest.mark.parametrize(
+    ("kind", "centroids"), [("task", "epoch"), pytest.param("old", "online", marks=pytest.mark.slow)]
+)
 def test_two_processes_train_as_one_does_at_the_same_global_batch(kind, centroids, data, tmp_path):
     skip_unless_timm_has(kind)
     options = ["--model", "test_vit", "--no-aug", "--epochs", "3"]  # without batch norm, which ranks do not share
@@ -184,6 +186,7 @@ def test_two_processes_train_as_one_does_at_the_same_global_batch(kind, centroid
     assert losses(rows) == pytest.approx(losses(summary(tmp_path / "1")), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_wait_for_each_other_in_batches_without_a_class(data, tmp_path):
     arguments = [*SMOTE, "--triplet-epochs", "1", *command("old", data, tmp_path), "--batch-size", "2"]
     first, second = launch(train, tmp_path, arguments)

@@ -315,6 +315,7 @@ def test_pretraining_comes_before_the_first_epoch_and_reaches_the_moving_average
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 
+@pytest.mark.slow
 def test_pretraining_follows_prefetching_seed_augmentation_and_autocast_of_the_script(data, tmp_path):
     arguments = ([], ["--no-prefetcher"], ["--amp"], ["--no-aug"], ["--seed", "7"])
     weights = [

@@ -91,7 +91,7 @@ class Measurement:
         if self.target is None:
             return ""
         wanted = f"{self.target.at_most:.3g}" + (f" x {self.target.against}" if self.target.against else "")
-        return f"{self.result:.3g}, target <= {wanted}: {self.outcome}"
+        return f"{_short(self.result, 3)}, target <= {wanted}: {self.outcome}"
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; :meth:`from_json` reads them."""
@@ -124,8 +124,13 @@ def spread(values: Sequence[float], unit: str) -> str:
     scale = 1.0
     if unit == "s" and abs(middle) < 1:
         scale, unit = (1e3, "ms") if abs(middle) >= 1e-3 else (1e6, "µs")
-    around = f" (±{(high - low) / 2 * scale:.2g})" if len(values) > 1 else ""
-    return f"{middle * scale:.3g}{around} {unit}".strip()
+    around = f" (±{_short((high - low) / 2 * scale, 2)})" if len(values) > 1 else ""
+    return f"{_short(middle * scale, 3)}{around} {unit}".strip()
+
+
+def _short(value: float, digits: int) -> str:
+    """Without an exponent where there are more digits before the point."""
+    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
 
 
 def take_turns(
