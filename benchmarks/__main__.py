@@ -14,8 +14,8 @@ from rich.console import Console
 from benchmarks.augmentation import Augmentation
 from benchmarks.demo import add_arguments, prepared, run_demo
 from benchmarks.listing import show_list
-from benchmarks.micro.command import ROWS, run_micro
-from benchmarks.options import learning_rate, positive
+from benchmarks.micro.command import checked_rows, described_rows, run_micro
+from benchmarks.options import above_zero, positive
 from benchmarks.report import write_report
 from benchmarks.results import Results, read_records
 from benchmarks.run_options import LEARNING_RATES, RunOptions
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--augmentation", choices=get_args(Augmentation), help="of the training images (the suite's)")
     run.add_argument(
         "--lr",
-        type=learning_rate,
+        type=above_zero,
         nargs="+",
         help=f"learning rates to choose from ({' '.join(map(str, LEARNING_RATES))})",
     )
@@ -83,13 +83,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where runs.jsonl lies, and other .jsonl files of runs; the report joins them",
     )
-    micro = commands.add_parser("micro", help="measure time and memory of each part beside a peer")
-    micro.add_argument(
-        "rows", nargs="*", choices=[*ROWS, []], metavar="NAME", help=f"(all that can run here) {', '.join(ROWS)}"
+    micro = commands.add_parser(
+        "micro",
+        help="measure time and memory of each part beside a peer",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"rows:\n{described_rows()}",
     )
+    micro.add_argument("rows", nargs="*", metavar="NAME", help="rows to measure (all that can run here)")
     micro.add_argument("--out", type=Path, default=Path("runs/micro"), metavar="DIR", help="output folder (runs/micro)")
     micro.add_argument(
-        "--check", type=float, metavar="FACTOR", help="end with 1 if a result is over so many times its target"
+        "--check", type=above_zero, metavar="FACTOR", help="end with 1 if a result is over so many times its target"
     )
     return parser
 
@@ -132,7 +135,8 @@ def _prepared(arguments: argparse.Namespace, console: Console) -> Callable[[], N
             read_records(arguments.folder)
             return partial(_report, arguments.folder, console)
         case "micro":
-            return partial(run_micro, arguments.rows, arguments.out, console, check=arguments.check)
+            rows = checked_rows(arguments.rows, arguments.out)
+            return partial(run_micro, rows, arguments.out, console, check=arguments.check)
         case _:
             if arguments.data_dir is None:
                 return partial(show_list, [arguments.suite] if arguments.suite else [], None, console)
@@ -161,7 +165,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         action()
     except KeyboardInterrupt:
-        sys.exit("Broken off. What was done is kept; the same command goes on from there.")
+        goes_on = arguments.command in ("demo", "run")
+        sys.exit(f"Broken off. What was done is kept{'; the same command goes on from there' * goes_on}.")
     except (OSError, RunsFailedError) as error:
         sys.exit(f"{parser.prog}: error: {error}")
     finally:

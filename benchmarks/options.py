@@ -10,7 +10,7 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def learning_rate(text: str) -> float:
+def above_zero(text: str) -> float:
     """A number above 0."""
     try:
         value = float(text)

@@ -22,7 +22,7 @@ def nearest_neighbors(
 
     Args:
         rows: Feature rows, integer or float (not bfloat16, which numpy has not), shape ``(n, D)``, on the CPU.
-        queries: Indices of the rows to search for, int64, shape ``(q,)``.
+        queries: Indices of the rows to search for, int64, in ``[0, n)``, shape ``(q,)``.
         k: Number of neighbours, in ``[1, n - 1]``.
         device: Where the matrix products run; on the CPU with at most ``torch.get_num_threads()`` threads. The products
             of uint8 rows are numpy's there, and while they run, numpy's BLAS has a single thread in the whole process.
@@ -32,7 +32,7 @@ def nearest_neighbors(
         Indices of rows, nearest first, int64, shape ``(q, k)``, on the CPU.
 
     Raises:
-        ValueError: If ``k`` is out of range or ``rows`` holds NaN or infinity.
+        ValueError: If ``k`` or a query is out of range, or ``rows`` holds NaN or infinity.
 
     Example:
         >>> nearest_neighbors(torch.tensor([[0.0], [1.0], [3.0], [3.0]]), torch.tensor([0, 2]), k=2)
@@ -42,6 +42,10 @@ def nearest_neighbors(
     n, width = rows.shape
     if not 1 <= k <= n - 1:
         raise ValueError(f"k must be in [1, {n - 1}], for {n} rows of which none is its own neighbour; got {k}.")
+    if len(queries) == 0:
+        return torch.empty(0, k, dtype=torch.int64)
+    if queries.min() < 0 or queries.max() >= n:
+        raise ValueError(f"queries must be indices of rows, in [0, {n}); got {queries.min()} to {queries.max()}.")
     if rows.dtype == torch.uint8:
         return nearest_bytes(rows, queries, k, device=device, block=max(1, int((block_bytes / 8) ** 0.5)))
     block = max(1, min(n, block_bytes // (4 * max(width, 1)), int((block_bytes / 4) ** 0.5)))

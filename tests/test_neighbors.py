@@ -68,6 +68,20 @@ def test_features_that_are_not_finite_are_refused(value: float) -> None:
         nearest_neighbors(rows, torch.arange(10), 2)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_no_queries_have_no_neighbors(dtype: torch.dtype) -> None:
+    found = nearest_neighbors(torch.ones(10, 3, dtype=dtype), torch.tensor([], dtype=torch.int64), 4)
+    assert found.shape == (0, 4)
+    assert found.dtype == torch.int64
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("query", [-1, 10])
+def test_a_query_that_is_no_row_is_refused(query: int, dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=rf"queries must be indices of rows, in \[0, 10\); got {min(query, 3)} to"):
+        nearest_neighbors(torch.ones(10, 3, dtype=dtype), torch.tensor([3, query]), 4)
+
+
 @pytest.mark.parametrize("k", [0, 10])
 def test_k_out_of_range_is_refused(k: int) -> None:
     with pytest.raises(ValueError, match=r"k must be in \[1, 9\]"):

@@ -61,9 +61,8 @@ def refresh(
     values["epoch"] = [seconds / _STEPS * steps_of_epoch for seconds in values["epoch"]]
     case = f"{model}, {majority:,} + {minority:,} of {size} px; epoch of {steps_of_epoch} steps, {_STEPS} timed"
     running = values.pop("online")
-    yield Measurement("refresh", case, "time", "s", values, Target(0.01, "epoch"))
+    yield Measurement(case, "time", "s", values, Target(0.01, "epoch"))
     yield Measurement(
-        "refresh",
         case,
         "time, running means",
         "s",

@@ -18,7 +18,7 @@ _COMPILED = Setting("resnet50", 224, 256, 30, "cuda", amp=True, compiled=True, c
 
 
 def gpu() -> Iterator[Measurement]:
-    """All of them."""
+    """Loss and step on the GPU, waits for it, and neighbours of large images."""
     yield from loss(device="cuda")
     yield from step((_STEP, _COMPILED))
     yield from _waits()
@@ -27,7 +27,7 @@ def gpu() -> Iterator[Measurement]:
     values = take_turns(
         {"clesmote_losses": lambda: nearest_neighbors(rows, queries, 5, device="cuda")}, repeats=3, at_least=0
     )
-    yield Measurement("gpu-neighbors", "20,000 queries in 20,000 x 150,528", "time", "s", values, Target(10))
+    yield Measurement("neighbors of 20,000 queries in 20,000 x 150,528", "time", "s", values, Target(10))
 
 
 def _waits() -> Iterator[Measurement]:
@@ -42,7 +42,7 @@ def _waits() -> Iterator[Measurement]:
         if not _does_wait(torch.ones((), device="cuda").item):
             raise RuntimeError("torch's sync debug mode does not see item() wait, so it would see nothing else either.")
         values = {"tracker and CappedSMOTELoss": [_does_wait(run)]}
-        yield Measurement("gpu-waits", case, "1 if a step waits for the GPU", "", values, Target(0))
+        yield Measurement(case, "1 if a step waits for the GPU", "", values, Target(0))
 
 
 def _does_wait(work: Callable[[], Any]) -> float:

@@ -13,32 +13,32 @@ from clesmote_losses import ClassCentroidTracker, SMOTEPlan
 
 
 def growth(minority: tuple[int, ...] = (1_000, 4_000, 15_000, 50_000)) -> Iterator[Measurement]:
-    """Curves, and the exponent that fits each best."""
+    """Cost over minority images, share of synthetic samples, and classes; the exponents that fit best."""
     costs = {n: in_own_process(plan_of, n) for n in minority}
     for i, (quantity, unit) in enumerate((("time", "s"), ("extra memory", "MB"))):
         points = {n: [cost[i]] for n, cost in costs.items()}
-        yield from _curve("growth-plan", "minority images of 8x8x3", quantity, unit, points, "SMOTEPlan", fitted=i == 0)
+        yield from _curve("plan: {} minority images of 8x8x3", quantity, unit, points, "SMOTEPlan", fitted=i == 0)
     setting = Setting("test_resnet", 64, 64, 11)
     shares = (0.0, 0.25, 0.5, 0.75, 1.0)
     steps = {f"{share}": training_step(setting, capped=True, share_synthetic=share)[0] for share in shares}
     values = take_turns(steps, repeats=setting.repeats, at_least=0)
-    case = f"share of synthetic samples; {setting.case}"
-    yield from _curve("growth-step", case, "time", "s", values, "tracker and CappedSMOTELoss", fitted=False)
+    case = f"step: share {{}} of synthetic samples; {setting.case}"
+    yield from _curve(case, "time", "s", values, "tracker and CappedSMOTELoss", fitted=False)
     classes = (2, 10, 100, 1000)
     values = take_turns({f"{count}": _refresh_of(count) for count in classes}, repeats=5)
     points = {count: values[f"{count}"] for count in classes}
-    case = "classes; refresh over 2,000 embeddings of width 512"
-    yield from _curve("growth-refresh", case, "time", "s", points, "ClassCentroidTracker", fitted=True)
+    case = "refresh: {} classes, 2,000 embeddings of width 512"
+    yield from _curve(case, "time", "s", points, "ClassCentroidTracker", fitted=True)
 
 
 def _curve(
-    row: str, what: str, quantity: str, unit: str, points: Mapping[Any, list[float]], name: str, *, fitted: bool
+    case: str, quantity: str, unit: str, points: Mapping[Any, list[float]], name: str, *, fitted: bool
 ) -> Iterator[Measurement]:
     for x, values in points.items():
-        yield Measurement(row, f"{x} {what}", quantity, unit, {name: values})
+        yield Measurement(case.format(x), quantity, unit, {name: values})
     if fitted:
         exponent, _ = np.polyfit(np.log(list(points)), np.log([np.median(values) for values in points.values()]), 1)
-        yield Measurement(row, what, "fitted exponent", "", {name: [float(exponent)]})
+        yield Measurement(case.format("n"), "fitted exponent", "", {name: [float(exponent)]})
 
 
 def plan_of(minority: int) -> Work:

@@ -24,7 +24,7 @@ _PEER = "real item of the base"
 
 
 def items(sizes: Sequence[int] = (32, 224), repeats: int = 21) -> Iterator[Measurement]:
-    """One item: of images in memory and of files.
+    """A synthetic item beside a real one: of arrays in memory and of JPEG files.
 
     In a fresh process on one thread, as a loader's worker is: what was measured before leaves its marks on the memory of
     this one, and blends of 224 px in it took up to three times as long.
@@ -61,9 +61,9 @@ def _items(base: Any, case: str, repeats: int, at_once: Target | None = None) ->
         repeats=repeats,
     )
     each = {name: [seconds / _BATCH for seconds in row] for name, row in values.items()}
-    yield Measurement("items", case, "time", "s", each, Target(2.5, _PEER))
+    yield Measurement(case, "time", "s", each, Target(2.5, _PEER))
     batch = {name: each[name] for name in ("synthetic, a batch at once", _PEER)}
-    yield Measurement("items", f"{case}, a batch of {_BATCH}", "time", "s", batch, at_once)
+    yield Measurement(f"{case}, a batch of {_BATCH}", "time", "s", batch, at_once)
 
 
 def epoch(count: int = 512, epochs: int = 11) -> Iterator[Measurement]:
@@ -90,10 +90,10 @@ def epoch(count: int = 512, epochs: int = 11) -> Iterator[Measurement]:
 
         values = take_turns({name: partial(one_epoch, name) for name in loaders}, repeats=epochs, at_least=0, warm_up=1)
     case = f"{count} JPEG files of 224x224, 2 workers"
-    yield Measurement("epoch", case, "time", "s", values, Target(1.5, "real alone"))
+    yield Measurement(case, "time", "s", values, Target(1.5, "real alone"))
     grown = {name: [values[-1] / values[0]] for name, values in held.items()}
     quantity = f"memory of the workers after {epochs} more epochs, over that after the first"
-    yield Measurement("epoch", case, quantity, "", grown, Target(1.02, "real alone"))
+    yield Measurement(case, quantity, "", grown, Target(1.02, "real alone"))
 
 
 def _held_by_workers(loader: DataLoader[Any]) -> float:

@@ -43,16 +43,16 @@ def plain_capped_loss(
 
 
 def loss(shapes: Sequence[tuple[int, int, int]] = _SHAPES, device: str = "cpu") -> Iterator[Measurement]:
-    """Forward and backward of the loss alone."""
+    """Forward and backward of the loss alone, beside cross-entropy and Eq. 2 as one would write it down."""
     for samples, classes, width in shapes:
         values = take_turns(contestants(samples, classes, width, device), repeats=41, warm_up=20)
         case = f"N {samples}, C {classes}, D {width}" + (f", {device}" if device != "cpu" else "")
-        yield Measurement("loss", case, "time", "s", values)
+        yield Measurement(case, "time", "s", values)
         base = values["CrossEntropyLoss"]
         extra = {
             name: [x - y for x, y in zip(row, base, strict=True)] for name, row in values.items() if row is not base
         }
-        yield Measurement("loss", case, "time beyond CrossEntropyLoss", "s", extra, Target(0.5, "Eq. 2 as it stands"))
+        yield Measurement(case, "time beyond CrossEntropyLoss", "s", extra, Target(0.5, "Eq. 2 as it stands"))
 
 
 def contestants(samples: int, classes: int, width: int, device: str = "cpu") -> dict[str, Work]:

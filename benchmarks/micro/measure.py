@@ -31,15 +31,13 @@ class Measurement:
     """One quantity, ours first and then that of each peer, turn by turn.
 
     Attributes:
-        row: What is measured; rows are run by this name.
-        case: Sizes.
+        case: What is measured, and its sizes.
         quantity: ``"time"``, ``"memory"``, ...
         unit: Of the values.
         values: By contestant, as many of each, in the order of the turns.
         target: What is wanted.
     """
 
-    row: str
     case: str
     quantity: str
     unit: str
@@ -82,16 +80,25 @@ class Measurement:
     def text(self) -> str:
         """One line."""
         told = ", ".join(f"{name} {spread(values, self.unit)}" for name, values in self.values.items())
-        line = f"{self.row}: {self.case}, {self.quantity}: {told}"
+        line = f"{self.case}, {self.quantity}: {told}"
         return line if self.target is None else f"{line}; {self.verdict}"
 
     @property
-    def verdict(self) -> str:
+    def aim(self) -> str:
         """The result beside its target."""
         if self.target is None:
             return ""
-        wanted = f"{self.target.at_most:.3g}" + (f" x {self.target.against}" if self.target.against else "")
-        return f"{_short(self.result, 3)}, target <= {wanted}: {self.outcome}"
+        if self.target.against:
+            return f"{_short(self.result, 3)}, target <= {self.target.at_most:.3g} x {self.target.against}"
+        return (
+            f"{_short(self.result, 3)} {self.unit}".strip()
+            + f", target <= {self.target.at_most:.3g} {self.unit}".rstrip()
+        )
+
+    @property
+    def verdict(self) -> str:
+        """The same with the outcome."""
+        return f"{self.aim}: {self.outcome}" if self.target else ""
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; :meth:`from_json` reads them."""
@@ -100,7 +107,8 @@ class Measurement:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Measurement":
         """The measurement that :meth:`to_json` wrote."""
-        return cls(**{**values, "target": values["target"] and Target(**values["target"])})
+        numbers = {name: [float(value) for value in row] for name, row in values["values"].items()}
+        return cls(**{**values, "values": numbers, "target": values["target"] and Target(**values["target"])})
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:

@@ -21,7 +21,7 @@ _THEIRS = "imbalanced-learn"
 
 
 def plan(majority: int, minority: int, size: int, repeats: int) -> Iterator[Measurement]:
-    """A balanced data set of images in memory: time, and memory beyond them."""
+    """The plan of images in memory, beside imbalanced-learn on their pixels: time, and memory beyond the images."""
     contestants = {"SMOTEDataset": smote_dataset, _THEIRS: imbalanced_learn}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     extra: dict[str, list[float]] = {name: [] for name in contestants}
@@ -31,8 +31,8 @@ def plan(majority: int, minority: int, size: int, repeats: int) -> Iterator[Meas
             seconds[name].append(cost[0])
             extra[name].append(cost[1])
     case = f"{majority:,} + {minority:,} of {size}x{size}x3"
-    yield Measurement("plan", case, "time", "s", seconds, Target(1 / 12, _THEIRS))
-    yield Measurement("plan", case, "extra memory", "MB", extra, Target(1 / 15, _THEIRS))
+    yield Measurement(case, "time", "s", seconds, Target(1 / 12, _THEIRS))
+    yield Measurement(case, "extra memory", "MB", extra, Target(1 / 15, _THEIRS))
 
 
 def smote_dataset(majority: int, minority: int, size: int) -> Work:
@@ -52,7 +52,7 @@ def imbalanced_learn(majority: int, minority: int, size: int) -> Work:
 
 
 def plan_from_files(majority: int = 2_000, minority: int = 200) -> Iterator[Measurement]:
-    """A balanced data set of a folder of JPEG files, beside decoding once those images that a plan needs."""
+    """The plan of a folder of JPEG files, beside decoding once those images that it needs."""
     with tempfile.TemporaryDirectory() as folder:
         files = ImageFolder(str(jpeg_folder(Path(folder), majority, minority)))
         needed = range(majority, majority + minority)
@@ -64,11 +64,11 @@ def plan_from_files(majority: int = 2_000, minority: int = 200) -> Iterator[Meas
             repeats=7,
         )
     case = f"{majority:,} + {minority:,} JPEG files of 224x224"
-    yield Measurement("plan-from-files", case, "time", "s", values, Target(1.2, "decoding"))
+    yield Measurement(case, "time", "s", values, Target(1.2, "decoding"))
 
 
 def large_plan(majority: int = 1_010_000, minority: int = 10_000) -> Iterator[Measurement]:
-    """A plan of a million synthetic samples."""
+    """A plan of a million synthetic samples: its size, its way to disk and back, and what a worker is sent."""
     labels = np.repeat([0, 1], [majority, minority])
     features = np.random.default_rng(0).normal(size=(minority, 16)).astype(np.float32)
     made = SMOTEPlan.from_sampler(
@@ -86,10 +86,10 @@ def large_plan(majority: int = 1_010_000, minority: int = 10_000) -> Iterator[Me
         size = path.stat().st_size / 2**20
     base = TensorDataset(torch.zeros(len(labels), 1, dtype=torch.uint8), torch.from_numpy(labels))
     with_plan, alone = (len(ForkingPickler.dumps(part)) for part in (SMOTEDataset(base, plan=made), base))
-    yield Measurement("large-plan", case, "size", "MB", {"file": [size]}, Target(25))
-    yield Measurement("large-plan", case, "time", "s", seconds, Target(1))
+    yield Measurement(case, "size", "MB", {"file": [size]}, Target(25))
+    yield Measurement(case, "time", "s", seconds, Target(1))
     sent = {"SMOTEDataset": [(with_plan - alone) / 2**20]}  # the labels of the real images; the recipe is shared
-    yield Measurement("large-plan", case, "sent to a spawned worker beyond the base data set", "MB", sent)
+    yield Measurement(case, "sent to a spawned worker beyond the base data set", "MB", sent)
 
 
 def neighbors(
@@ -135,10 +135,10 @@ def _neighbors(rows: int, queries: int, width: int, repeats: int) -> Iterator[Me
         {name: keeping(name, search) for name, search in contestants.items()}, repeats=repeats, at_least=0
     )
     case = f"{queries:,} queries in {rows:,} x {width:,}"
-    yield Measurement("neighbors", case, "time", "s", seconds, Target(1, "faiss-cpu"))
+    yield Measurement(case, "time", "s", seconds, Target(1, "faiss-cpu"))
     exact = _exact(pixels, asked[:200], k)
     wrong = {name: [float((table[:200] != exact).any(1).sum())] for name, table in found.items()}
-    yield Measurement("neighbors", f"first 200 of {case}", "not exact", "queries", wrong, Target(0))
+    yield Measurement(f"first 200 of {case}", "not exact", "queries", wrong, Target(0))
 
 
 def _exact(pixels: np.ndarray, asked: np.ndarray, k: int) -> np.ndarray:

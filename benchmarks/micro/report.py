@@ -1,11 +1,13 @@
 """The measurements as a table, those that miss their target first, and as bars."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from benchmarks.figures import new_figure, save
 from benchmarks.micro.measure import Measurement, Outcome, spread
+from benchmarks.micro.rows import Row
 from benchmarks.table import Table
 from clesmote_losses.files import written_whole
 
@@ -18,60 +20,96 @@ _LOOKS: dict[Outcome, tuple[str, str]] = {
 }
 
 
-def write_report(rows: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write ``micro.md``, ``micro.csv`` and ``micro.png`` of the rows of ``micro.json``; gives the files."""
-    measurements = [Measurement.from_json(values) for row in rows.values() for values in row["measurements"]]
-    table = table_of(measurements)
+def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Write ``micro.md``, ``micro.csv`` and ``micro.png``; gives the files."""
     files = [folder / f"micro.{suffix}" for suffix in ("md", "csv", "png")]
-    text = "\n".join(["# Micro-benchmarks", "", *_machines(rows), "", table.markdown(), "![targets](micro.png)", ""])
-    for path, content in zip(files[:2], (text, table.csv()), strict=True):
+    text = "\n".join(
+        ["# Micro-benchmarks", "", *_machines(rows), "", table_of(rows).markdown(), "![targets](micro.png)", ""]
+    )
+    for path, content in zip(files[:2], (text, numbers_of(rows).csv()), strict=True):
         with written_whole(path) as unfinished:
             unfinished.write_text(content, encoding="utf-8")
-    draw(measurements, files[2])
+    draw(rows, files[2])
     return files
 
 
-def _machines(rows: Mapping[str, Any]) -> list[str]:
-    """What was measured on what."""
+def _machines(rows: Iterable[Row]) -> Iterator[str]:
+    """What was measured on what, for how long, and beside what."""
     names: dict[str, list[str]] = {}
-    for name, row in rows.items():
-        names.setdefault(", ".join(f"{key} {value}" for key, value in row["environment"].items()), []).append(name)
-    total = sum(row["seconds"] for row in rows.values())
-    return [*(f"- {', '.join(of_one)}: {machine}" for machine, of_one in names.items()), f"- {total:.0f} s in all"]
+    for row in rows:
+        names.setdefault(", ".join(f"{key} {value}" for key, value in row.environment.items()), []).append(row.name)
+    for machine, of_one in names.items():
+        yield f"- {', '.join(of_one)}: {machine}"
+    yield f"- {sum(row.seconds for row in rows):.0f} s: {', '.join(f'{row.name} {row.seconds:.0f}' for row in rows)}"
+    if disturbed := [f"{row.name} ({row.others:.2g} processors)" for row in rows if row.is_disturbed]:
+        yield f"- beside other processes, so that even ratios may be wrong: {', '.join(disturbed)}"
 
 
-def table_of(measurements: Sequence[Measurement]) -> Table:
-    """A row for each measurement, those that miss their target first, and then those that may."""
+def _by_outcome(rows: Iterable[Row]) -> list[tuple[str, Measurement]]:
+    """Every measurement with the name of its row, those that miss their target first, and then those that may."""
+    pairs = [(row.name, measurement) for row in rows for measurement in row.measurements]
+    return sorted(pairs, key=lambda pair: _ORDER.index(pair[1].outcome))
+
+
+def table_of(rows: Iterable[Row]) -> Table:
+    """To be read: a line for each measurement."""
     return Table(
         "micro",
         "Medians (± half the range between quartiles); missed targets first",
-        ("Row", "Case", "Measured", "Ours", "Others", "Result"),
-        tuple(
-            _cells(measurement)
-            for measurement in sorted(measurements, key=lambda measurement: _ORDER.index(measurement.outcome))
-        ),
+        ("Row", "Case", "Measured", "Turns", "Ours", "Others", "Result"),
+        tuple(_cells(name, measurement) for name, measurement in _by_outcome(rows)),
         "Result: the median, turn by turn, of ours over the other that the target names; without one, ours. Undecided: the target lies in "
-        "the 95 % confidence interval of the median, or, of fewer than six turns, in their range.",
+        "the 95 % confidence interval of the median, or, of fewer than six turns, in their range; a single turn has none.",
     )
 
 
-def _cells(measurement: Measurement) -> tuple[str, ...]:
-    cells = [f"{name}: {spread(values, measurement.unit)}" for name, values in measurement.values.items()]
+def _cells(name: str, measurement: Measurement) -> tuple[str, ...]:
+    cells = [f"{who}: {spread(values, measurement.unit)}" for who, values in measurement.values.items()]
     return (
-        measurement.row,
+        name,
         measurement.case,
         measurement.quantity,
+        str(len(measurement.values[measurement.ours])),
         cells[0],
         "; ".join(cells[1:]),
         measurement.verdict,
     )
 
 
-def draw(measurements: Sequence[Measurement], path: Path) -> None:
+def numbers_of(rows: Iterable[Row]) -> Table:
+    """To be computed with: a line for each contestant, and the result on the line of ours."""
+    lines = []
+    for name, measurement in _by_outcome(rows):
+        for who, values in measurement.values.items():
+            quartiles = [f"{value:.5g}" for value in np.quantile(values, (0.25, 0.5, 0.75))]
+            aim = [""] * 4
+            if (target := measurement.target) and who == measurement.ours:
+                aim = [f"{measurement.result:.5g}", f"{target.at_most:.5g}", target.against, str(measurement.outcome)]
+            known = (name, measurement.case, measurement.quantity, measurement.unit, who, str(len(values)))
+            lines.append((*known, *quartiles, *aim))
+    of_contestant = (
+        "row",
+        "case",
+        "quantity",
+        "unit",
+        "contestant",
+        "turns",
+        "lower quartile",
+        "median",
+        "upper quartile",
+    )
+    return Table("micro", "", (*of_contestant, "result", "target", "against", "outcome"), tuple(lines))
+
+
+def draw(rows: Iterable[Row], path: Path) -> None:
     """Result over target of each measurement where both are above 0. PNG."""
     aimed = [
-        (measurement, measurement.result / measurement.target.at_most, _LOOKS[measurement.outcome])
-        for measurement in measurements
+        (
+            f"{name}: {measurement.case}, {measurement.quantity}",
+            measurement.result / measurement.target.at_most,
+            _LOOKS[measurement.outcome],
+        )
+        for name, measurement in _by_outcome(rows)
         if measurement.target and measurement.outcome and measurement.target.at_most > 0 and measurement.result > 0
     ]
     figure, axes = new_figure(9, 1.4 + 0.26 * len(aimed), 1, 1)
@@ -85,8 +123,10 @@ def draw(measurements: Sequence[Measurement], path: Path) -> None:
         )
     axis.axvline(1, color="black", linewidth=1, zorder=1)
     axis.set_xscale("log")
-    axis.set_yticks(range(len(aimed)), [f"{m.row}: {m.case}, {m.quantity}" for m, _, _ in aimed], fontsize=7)
+    axis.set_yticks(range(len(aimed)), [label for label, _, _ in aimed], fontsize=7)
     axis.invert_yaxis()
-    axis.set_xlabel("Measured over target, logarithmic\n(hatched: missed, dotted: undecided)")
-    axis.margins(x=0.08, y=0.01)
+    axis.set_xlabel(
+        "Measured over target, logarithmic\nhatched: missed, dotted: undecided\nnot drawn: targets and results <= 0"
+    )
+    axis.margins(x=0.12, y=0.01)
     save(figure, path)

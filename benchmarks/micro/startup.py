@@ -14,10 +14,10 @@ _ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def startup(turns: int = 2) -> Iterator[Measurement]:
-    """Fresh interpreters in turn, after a first round that fills the disk's cache."""
+    """The import, and the help of the timm host, in fresh interpreters."""
     imported: list[float] = []
     commands: dict[str, list[float]] = {"--help": [], "import timm": []}
-    for turn in range(turns + 1):
+    for turn in range(turns + 1):  # the first fills the disk's cache
         found = float(_run("-c", _IMPORT))
         seconds = {
             "--help": _seconds("-m", "clesmote_losses.hosts.timm", "--help"),
@@ -28,11 +28,11 @@ def startup(turns: int = 2) -> Iterator[Measurement]:
             for name, value in seconds.items():
                 commands[name].append(value)
     case = "import clesmote_losses"
-    yield Measurement("startup", case, "time beyond import torch", "s", {"clesmote_losses": imported}, Target(0.06))
+    yield Measurement(case, "time beyond import torch", "s", {"clesmote_losses": imported}, Target(0.06))
     beyond = [ours - timm for ours, timm in zip(*commands.values(), strict=True)]
     case = "python -m clesmote_losses.hosts.timm --help"
-    yield Measurement("startup", case, "time", "s", commands)
-    yield Measurement("startup", case, "time beyond import timm", "s", {"--help": beyond}, Target(1))
+    yield Measurement(case, "time", "s", commands)
+    yield Measurement(case, "time beyond import timm", "s", {"--help": beyond}, Target(1))
 
 
 def _seconds(*arguments: str) -> float:

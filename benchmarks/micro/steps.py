@@ -52,19 +52,19 @@ COMPILED = (
 
 
 def step(settings: tuple[Setting, ...] = EAGER) -> Iterator[Measurement]:
-    """Forward, loss, backward and optimizer; half of the batch is synthetic."""
+    """A training step with tracker and capped loss beside one with cross-entropy; half of the batch is synthetic."""
     for setting in settings:
         ours, breaks = training_step(setting, capped=True)
         plain, plain_breaks = training_step(setting, capped=False)
         with _looking_at_hooks() if setting.compiled else contextlib.nullcontext():
             values = take_turns({_OURS: ours, _PLAIN: plain}, repeats=setting.repeats, at_least=0)
-        yield Measurement("step", setting.case, "time", "s", values, Target(setting.at_most, _PLAIN))
+        yield Measurement(setting.case, "time", "s", values, Target(setting.at_most, _PLAIN))
         a_step = float(np.median(values[_PLAIN]))
         added = {_OURS: [seconds / a_step for seconds in _added_to_the_head(setting)]}
-        yield Measurement("step", setting.case, ADDED, "of a step", added, Target(setting.at_most - 1))
+        yield Measurement(setting.case, ADDED, "of a step", added, Target(setting.at_most - 1))
         if setting.compiled:
             more = float(breaks() - plain_breaks())
-            yield Measurement("step", setting.case, "graph breaks more than without", "", {_OURS: [more]}, Target(0))
+            yield Measurement(setting.case, "graph breaks more than without", "", {_OURS: [more]}, Target(0))
 
 
 def _added_to_the_head(setting: Setting) -> list[float]:
@@ -114,7 +114,7 @@ def _looking_at_hooks() -> contextlib.AbstractContextManager[None]:
 
 
 def compiled_step() -> Iterator[Measurement]:
-    """The same under ``torch.compile`` and under autocast."""
+    """The training step under torch.compile and under autocast."""
     return step(COMPILED)
 
 
