@@ -165,8 +165,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         action()
     except KeyboardInterrupt:
-        goes_on = arguments.command in ("demo", "run")
-        sys.exit(f"Broken off. What was done is kept{'; the same command goes on from there' * goes_on}.")
+        if arguments.command == "micro":
+            sys.exit("Broken off. Rows that were finished are kept.")
+        sys.exit("Broken off. What was done is kept; the same command goes on from there.")
     except (OSError, RunsFailedError) as error:
         sys.exit(f"{parser.prog}: error: {error}")
     finally:

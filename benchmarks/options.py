@@ -11,13 +11,13 @@ def positive(text: str) -> int:
 
 
 def above_zero(text: str) -> float:
-    """A number above 0."""
+    """A finite number above 0."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"wanted a number above 0, got {text!r}")
+        raise argparse.ArgumentTypeError(f"wanted a finite number above 0, got {text!r}")
     return value
 
 

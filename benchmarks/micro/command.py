@@ -2,6 +2,7 @@
 
 import inspect
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from benchmarks.micro.growth import growth
 from benchmarks.micro.items import epoch, items
 from benchmarks.micro.loss import loss
 from benchmarks.micro.measure import Measurement
-from benchmarks.micro.others import OtherProcesses
+from benchmarks.micro.other_processes import OtherProcesses
 from benchmarks.micro.plans import large_plan, neighbors, plan, plan_from_files
 from benchmarks.micro.report import write_report
 from benchmarks.micro.rows import Row, read_rows
@@ -46,6 +47,7 @@ ROWS: dict[str, Callable[[], Iterator[Measurement]]] = {
 }
 
 
+_READ_MEMORY = ("plan-32", "plan-64", "plan-224", "epoch", "growth")
 # what rows are measured beside, or read images with
 _PEERS = ("torchvision", "pillow", "faiss-cpu", "pytorch-metric-learning")
 
@@ -68,12 +70,13 @@ def checked_rows(names: Sequence[str], folder: Path) -> list[str]:
         folder: Where they will be kept.
 
     Raises:
-        ValueError: If there is no such row, it cannot run here, the folder cannot be written to, or a file of it is no row.
+        ValueError: If there is no such row, it cannot run here, the folder cannot be written to, or a JSON file of it is none.
     """
     if unknown := [name for name in names if name not in ROWS]:
         raise ValueError(f"no row {unknown[0]!r}; there are {', '.join(ROWS)}.")
-    if "gpu" in names and not torch.cuda.is_available():
-        raise ValueError("the row gpu needs a GPU that torch can use, and there is none.")
+    for name in names:
+        if lack := _lack(name):
+            raise ValueError(f"the row {name} needs {lack}.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # better now than after the measuring
@@ -81,7 +84,16 @@ def checked_rows(names: Sequence[str], folder: Path) -> list[str]:
     except OSError as error:
         raise ValueError(f"--out {folder} cannot be written to: {error.strerror}.") from error
     read_rows(folder)
-    return list(dict.fromkeys(names)) or [name for name in ROWS if name != "gpu" or torch.cuda.is_available()]
+    return list(dict.fromkeys(names)) or [name for name in ROWS if not _lack(name)]
+
+
+def _lack(name: str) -> str:
+    """What this machine lacks for a row."""
+    if name == "gpu" and not torch.cuda.is_available():
+        return "a GPU that torch can use, and there is none"
+    if name in _READ_MEMORY and sys.platform != "linux":
+        return "Linux, where /proc tells the memory of a process"
+    return ""
 
 
 def run_micro(names: Sequence[str], folder: Path, console: Console, *, check: float | None = None) -> None:
@@ -114,7 +126,7 @@ def run_micro(names: Sequence[str], folder: Path, console: Console, *, check: fl
 
 
 def _measured(name: str, console: Console) -> Row:
-    start, others, found = time.perf_counter(), OtherProcesses(), []
+    start, other_processes, found = time.perf_counter(), OtherProcesses(), []
     for measurement in ROWS[name]():
         console.print(f"{name}: {measurement.text}")
         found.append(measurement)
@@ -126,13 +138,13 @@ def _measured(name: str, console: Console) -> Row:
             "processor": _processor(),
         },
         round(time.perf_counter() - start, 1),
-        others.processors(),
+        other_processes.processors(),
         tuple(found),
     )
     if row.is_disturbed:
         console.print(
-            f"{name}: other processes used {row.others:.2g} of the {row.environment['cpus']} processors meanwhile. Even ratios "
-            "may be wrong: measure again on an idle machine.",
+            f"{name}: other processes (or guests of the same host) used {row.other_processes:.2g} of the "
+            f"{row.environment['cpus']} processors meanwhile. Even ratios may be wrong: measure again on an idle machine.",
             style="bold",
         )
     return row

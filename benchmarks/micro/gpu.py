@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, get_args
 
 import torch
@@ -19,15 +20,15 @@ _COMPILED = Setting("resnet50", 224, 256, 30, "cuda", amp=True, compiled=True, c
 
 def gpu() -> Iterator[Measurement]:
     """Loss and step on the GPU, waits for it, and neighbours of large images."""
-    yield from loss(device="cuda")
-    yield from step((_STEP, _COMPILED))
-    yield from _waits()
+    for name, row in (("loss", loss(device="cuda")), ("step", step((_STEP, _COMPILED))), ("waits", _waits())):
+        for measurement in row:
+            yield replace(measurement, case=f"{name}: {measurement.case}")
     rows = torch.randint(0, 256, (20_000, 150_528), dtype=torch.uint8)
     queries = torch.arange(len(rows))
     values = take_turns(
         {"clesmote_losses": lambda: nearest_neighbors(rows, queries, 5, device="cuda")}, repeats=3, at_least=0
     )
-    yield Measurement("neighbors of 20,000 queries in 20,000 x 150,528", "time", "s", values, Target(10))
+    yield Measurement("neighbors: 20,000 queries in 20,000 x 150,528", "time", "s", values, Target(10))
 
 
 def _waits() -> Iterator[Measurement]:

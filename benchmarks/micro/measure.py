@@ -44,6 +44,13 @@ class Measurement:
     values: dict[str, list[float]]
     target: Target | None = None
 
+    def __post_init__(self) -> None:
+        lengths = {len(values) for values in self.values.values()}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(f"each contestant must have a value for each turn; got {self.values}.")
+        if self.target and self.target.against not in ("", *self.values):
+            raise ValueError(f"the target is over {self.target.against!r}, which is none of {', '.join(self.values)}.")
+
     @property
     def ours(self) -> str:
         """Name of the first contestant."""
@@ -90,10 +97,8 @@ class Measurement:
             return ""
         if self.target.against:
             return f"{_short(self.result, 3)}, target <= {self.target.at_most:.3g} x {self.target.against}"
-        return (
-            f"{_short(self.result, 3)} {self.unit}".strip()
-            + f", target <= {self.target.at_most:.3g} {self.unit}".rstrip()
-        )
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{_short(self.result, 3)}{unit}, target <= {self.target.at_most:.3g}{unit}"
 
     @property
     def verdict(self) -> str:
@@ -108,7 +113,8 @@ class Measurement:
     def from_json(cls, values: Mapping[str, Any]) -> "Measurement":
         """The measurement that :meth:`to_json` wrote."""
         numbers = {name: [float(value) for value in row] for name, row in values["values"].items()}
-        return cls(**{**values, "values": numbers, "target": values["target"] and Target(**values["target"])})
+        target = values["target"] and Target(float(values["target"]["at_most"]), values["target"]["against"])
+        return cls(**{**values, "values": numbers, "target": target})
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:

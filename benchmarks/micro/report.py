@@ -24,7 +24,7 @@ def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Write ``micro.md``, ``micro.csv`` and ``micro.png``; gives the files."""
     files = [folder / f"micro.{suffix}" for suffix in ("md", "csv", "png")]
     text = "\n".join(
-        ["# Micro-benchmarks", "", *_machines(rows), "", table_of(rows).markdown(), "![targets](micro.png)", ""]
+        ["# Micro-benchmarks", "", *_header(rows), "", table_of(rows).markdown(), "![targets](micro.png)", ""]
     )
     for path, content in zip(files[:2], (text, numbers_of(rows).csv()), strict=True):
         with written_whole(path) as unfinished:
@@ -33,16 +33,19 @@ def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
     return files
 
 
-def _machines(rows: Iterable[Row]) -> Iterator[str]:
+def _header(rows: Iterable[Row]) -> Iterator[str]:
     """What was measured on what, for how long, and beside what."""
     names: dict[str, list[str]] = {}
     for row in rows:
         names.setdefault(", ".join(f"{key} {value}" for key, value in row.environment.items()), []).append(row.name)
     for machine, of_one in names.items():
         yield f"- {', '.join(of_one)}: {machine}"
-    yield f"- {sum(row.seconds for row in rows):.0f} s: {', '.join(f'{row.name} {row.seconds:.0f}' for row in rows)}"
-    if disturbed := [f"{row.name} ({row.others:.2g} processors)" for row in rows if row.is_disturbed]:
+    seconds = ", ".join(f"{row.name} {row.seconds:.0f}" for row in rows)
+    yield f"- {sum(row.seconds for row in rows):.0f} s in all; of each row: {seconds}"
+    if disturbed := [f"{row.name} ({row.other_processes:.2g} processors)" for row in rows if row.is_disturbed]:
         yield f"- beside other processes, so that even ratios may be wrong: {', '.join(disturbed)}"
+    if unknown := [row.name for row in rows if row.other_processes is None]:
+        yield f"- not recorded whether other processes ran: {', '.join(unknown)}"
 
 
 def _by_outcome(rows: Iterable[Row]) -> list[tuple[str, Measurement]]:
@@ -56,9 +59,9 @@ def table_of(rows: Iterable[Row]) -> Table:
     return Table(
         "micro",
         "Medians (± half the range between quartiles); missed targets first",
-        ("Row", "Case", "Measured", "Turns", "Ours", "Others", "Result"),
+        ("Row", "Case", "Measured", "Turns", "Ours", "Peers", "Result"),
         tuple(_cells(name, measurement) for name, measurement in _by_outcome(rows)),
-        "Result: the median, turn by turn, of ours over the other that the target names; without one, ours. Undecided: the target lies in "
+        "Result: the median, turn by turn, of ours over the peer that the target names; without one, ours. Undecided: the target lies in "
         "the 95 % confidence interval of the median, or, of fewer than six turns, in their range; a single turn has none.",
     )
 

@@ -1,4 +1,4 @@
-"""What a folder keeps of each row: a JSON file of its own, so that processes that measure different rows do not meet."""
+"""What a folder keeps of each row: a JSON file of its own, so that one is measured again without touching the others."""
 
 import json
 from collections.abc import Mapping
@@ -17,28 +17,28 @@ class Row:
         name: Of the row, as on the command line.
         environment: Machine and versions.
         seconds: That it took.
-        others: Processors that other processes used meanwhile, in the mean; ``None`` where that was not recorded.
+        other_processes: Processors that others used meanwhile, on average; ``None`` where that was not recorded.
         measurements: What was measured.
     """
 
     name: str
     environment: Mapping[str, str | int]
     seconds: float
-    others: float | None
+    other_processes: float | None
     measurements: tuple[Measurement, ...]
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether others used processors that this row's threads wanted."""
+        """Whether others used more than the processors that torch leaves free and a tenth of all: some work there always is."""
         cpus, threads = (int(self.environment[name]) for name in ("cpus", "threads"))
-        return self.others is not None and threads + self.others > cpus + 0.25
+        return self.other_processes is not None and threads + self.other_processes > 1.1 * cpus
 
     def save(self, folder: Path) -> Path:
         """Write the row's file, in place of an earlier one."""
         values = {
             "environment": self.environment,
             "seconds": self.seconds,
-            "others": self.others,
+            "other_processes": self.other_processes,
             "measurements": [measurement.to_json() for measurement in self.measurements],
         }
         path = folder / f"{self.name}.json"
@@ -58,11 +58,12 @@ def read_rows(folder: Path) -> list[Row]:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             measurements = tuple(Measurement.from_json(one) for one in values["measurements"])
-            row = Row(path.stem, values["environment"], float(values["seconds"]), values["others"], measurements)
-            row.is_disturbed  # noqa: B018 -- it fails here if its values are of another kind
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            environment, seconds, used = values["environment"], float(values["seconds"]), values["other_processes"]
+            row = Row(path.stem, environment, seconds, None if used is None else float(used), measurements)
+            row.is_disturbed  # noqa: B018 -- it fails here if cpus or threads are no numbers
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
-                f"{path} is no row of micro-benchmarks ({type(error).__name__}). Take the file out, or name another folder."
+                f"{path} is no row of micro-benchmarks ({type(error).__name__}: {error}). Take it out, or name another folder."
             ) from error
         rows.append(row)
     return rows
