@@ -300,7 +300,7 @@ def test_the_report_is_made_from_the_lines_alone_and_byte_for_byte_again(finishe
         (["--normal", "wel"], "--normal wel is no class: which of cough, fever, well are all others told from?"),
         (["--model", "resnet_of_mine"], "timm has no model 'resnet_of_mine'"),
         (["--steps", "1"], "--steps 1 must be at least --epochs 2"),
-        (["--lr", "-1"], "wanted a number above 0"),
+        (["--lr", "-1"], "wanted a finite number above 0"),
         (["--trials", "0"], "wanted a number of 1 or more"),
         (["--device", "quantum"], "--device quantum cannot be used"),
         (["--data-dir", "{data}/train"], "has no folder train/"),

@@ -144,7 +144,7 @@ def test_beside_a_compiled_model_of_its_kind_it_says_what_to_set_and_then_hears_
         assert embeddings_beside_another().shape == (2, 96)
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+@pytest.mark.parametrize("name", ["test_resnet", pytest.param("test_vit", marks=pytest.mark.slow)])
 def test_a_compiled_model_has_no_extra_graph_break(name: str) -> None:
     model = timm.create_model(name, num_classes=2)
     images = torch.randn(2, *model.default_cfg["input_size"])

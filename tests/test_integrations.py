@@ -27,6 +27,7 @@ def test_the_plain_loop_trains_and_tells_what_was_capped(data):
     assert all(line.endswith("of 28 synthetic samples capped") for line in lines)
 
 
+@pytest.mark.slow
 def test_without_its_eleven_lines_the_plain_loop_is_a_plain_loop(data, tmp_path):
     lines = (FOLDER / "plain_loop.py").read_text().splitlines()
     plain = [line for line in lines if not line.endswith("# +")]
@@ -37,6 +38,7 @@ def test_without_its_eleven_lines_the_plain_loop_is_a_plain_loop(data, tmp_path)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
+@pytest.mark.slow
 def test_the_auroc_of_a_checkpoint_is_that_of_its_scores(data, tmp_path):
     torch.manual_seed(0)
     model = timm.create_model("test_resnet", num_classes=3).eval()

@@ -338,7 +338,7 @@ def test_pretraining_follows_prefetching_seed_augmentation_and_autocast_of_the_s
         ("deit_tiny_distilled_patch16_224", ["depth=1", "img_size=32"]),  # two heads
         ("crossvit_tiny_240", ["depth=[[1,1,0]]"]),
         ("efficientvim_m1", []),
-        ("resnet50_clip", []),
+        pytest.param("resnet50_clip", [], marks=pytest.mark.slow),
     ],
 )
 def test_families_with_special_heads_train(model, arguments, data, tmp_path):
