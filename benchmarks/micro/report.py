@@ -90,7 +90,9 @@ def numbers_of(rows: Iterable[Row]) -> Table:
                 aim = [f"{measurement.result:.5g}", f"{target.at_most:.5g}", target.against, str(measurement.outcome)]
             known = (name, measurement.case, measurement.quantity, measurement.unit, who, str(len(values)))
             lines.append((*known, *quartiles, *aim))
-    headings = "row,case,quantity,unit,contestant,turns,lower quartile,median,upper quartile,result,target,against,outcome"
+    headings = (
+        "row,case,quantity,unit,contestant,turns,lower quartile,median,upper quartile,result,target,against,outcome"
+    )
     return Table("micro", "", tuple(headings.split(",")), tuple(lines))
 
 
