@@ -114,7 +114,7 @@ def run_micro(names: Sequence[str], folder: Path, console: Console, *, check: fl
             for measurement in row.measurements:
                 target = measurement.target
                 if check is not None and target and measurement.result > check * target.at_most:
-                    missed.append(f"{name}: {measurement.case}, {measurement.quantity}: {measurement.aim}")
+                    missed.append(f"{name}: {measurement.title}: {measurement.aim}")
     finally:  # Ctrl-C too leaves a table of the rows that were done
         if written:
             written += write_report(read_rows(folder), folder)

@@ -33,6 +33,8 @@ def gpu() -> Iterator[Measurement]:
 
 def _waits() -> Iterator[Measurement]:
     """Steps that wait for the GPU, in every mode."""
+    if not _does_wait(torch.ones((), device="cuda").item):
+        raise RuntimeError("torch's sync debug mode does not see item() wait, so it would see nothing else either.")
     for amp, mode, gradient in itertools.product((False, True), get_args(Mode), get_args(Gradient)):
         setting = Setting("resnet18", 64, 64, 1, "cuda", amp=amp)
         run, _ = training_step(setting, capped=True, mode=mode, gradient=gradient)
@@ -40,8 +42,6 @@ def _waits() -> Iterator[Measurement]:
             run()
         torch.cuda.synchronize()
         case = f"{setting.case}, mode={mode!r}, gradient={gradient!r}"
-        if not _does_wait(torch.ones((), device="cuda").item):
-            raise RuntimeError("torch's sync debug mode does not see item() wait, so it would see nothing else either.")
         values = {"tracker and CappedSMOTELoss": [_does_wait(run)]}
         yield Measurement(case, "1 if a step waits for the GPU", "", values, Target(0))
 

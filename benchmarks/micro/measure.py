@@ -7,6 +7,7 @@ import timeit
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -70,7 +71,7 @@ class Measurement:
         against = self.target.against if self.target else ""
         return self.ratios(against) if against else self.values[self.ours]
 
-    @property
+    @cached_property  # sorting, both tables and the chart ask for it
     def outcome(self) -> Outcome | None:
         """Whether the target is reached, by the 95 % confidence interval of the median: undecided where that holds the target.
 
@@ -84,10 +85,15 @@ class Measurement:
         return "met" if high <= self.target.at_most else "missed"
 
     @property
+    def title(self) -> str:
+        """What was measured of what."""
+        return f"{self.case}, {self.quantity}"
+
+    @property
     def text(self) -> str:
         """One line."""
         told = ", ".join(f"{name} {spread(values, self.unit)}" for name, values in self.values.items())
-        line = f"{self.case}, {self.quantity}: {told}"
+        line = f"{self.title}: {told}"
         return line if self.target is None else f"{line}; {self.verdict}"
 
     @property

@@ -1,6 +1,6 @@
 """The measurements as a table, those that miss their target first, and as bars."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
     return files
 
 
-def _header(rows: Iterable[Row]) -> Iterator[str]:
+def _header(rows: Sequence[Row]) -> Iterator[str]:
     """What was measured on what, for how long, and beside what."""
     names: dict[str, list[str]] = {}
     for row in rows:
@@ -48,13 +48,13 @@ def _header(rows: Iterable[Row]) -> Iterator[str]:
         yield f"- not recorded whether other processes ran: {', '.join(unknown)}"
 
 
-def _by_outcome(rows: Iterable[Row]) -> list[tuple[str, Measurement]]:
+def _by_outcome(rows: Sequence[Row]) -> list[tuple[str, Measurement]]:
     """Every measurement with the name of its row, those that miss their target first, and then those that may."""
     pairs = [(row.name, measurement) for row in rows for measurement in row.measurements]
     return sorted(pairs, key=lambda pair: _ORDER.index(pair[1].outcome))
 
 
-def table_of(rows: Iterable[Row]) -> Table:
+def table_of(rows: Sequence[Row]) -> Table:
     """To be read: a line for each measurement."""
     return Table(
         "micro",
@@ -79,7 +79,7 @@ def _cells(name: str, measurement: Measurement) -> tuple[str, ...]:
     )
 
 
-def numbers_of(rows: Iterable[Row]) -> Table:
+def numbers_of(rows: Sequence[Row]) -> Table:
     """To be computed with: a line for each contestant, and the result on the line of ours."""
     lines = []
     for name, measurement in _by_outcome(rows):
@@ -96,11 +96,11 @@ def numbers_of(rows: Iterable[Row]) -> Table:
     return Table("micro", "", tuple(headings.split(",")), tuple(lines))
 
 
-def draw(rows: Iterable[Row], path: Path) -> None:
+def draw(rows: Sequence[Row], path: Path) -> None:
     """Result over target of each measurement where both are above 0. PNG."""
     aimed = [
         (
-            f"{name}: {measurement.case}, {measurement.quantity}",
+            f"{name}: {measurement.title}",
             measurement.result / measurement.target.at_most,
             _LOOKS[measurement.outcome],
         )
