@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-collect_ignore = ["tests/timm_scripts"]  # run as scripts
+collect_ignore = ["tests/support/timm_scripts"]  # run as scripts
 if importlib.util.find_spec("timm.task") is None:
-    collect_ignore.append("clesmote_losses/hosts/timm_task.py")  # for timm 1.0.27 and newer
+    collect_ignore += [
+        "clesmote_losses/hosts/timm/task.py",
+        "clesmote_losses/hosts/timm_task.py",
+    ]  # for timm 1.0.27 and newer
 
 
 def pytest_configure() -> None:

@@ -11,17 +11,17 @@ from typing import NoReturn, get_args
 import torch
 from rich.console import Console
 
-from benchmarks.augmentation import Augmentation
-from benchmarks.demo import add_arguments, prepared, run_demo
-from benchmarks.listing import show_list
+from benchmarks.arguments import above_zero, positive
 from benchmarks.micro.command import checked_rows, described_rows, run_micro
-from benchmarks.options import above_zero, positive
-from benchmarks.report import write_report
-from benchmarks.results import Results, read_records
-from benchmarks.run_options import LEARNING_RATES, RunOptions
-from benchmarks.schedule import Schedule
-from benchmarks.suites import SUITES, DataOptions
-from benchmarks.workers import RunsFailedError, progress_bar, work, work_in_processes
+from benchmarks.report.write import write_report
+from benchmarks.sweep.demo import add_arguments, prepared, run_demo
+from benchmarks.sweep.listing import show_list
+from benchmarks.sweep.options import LEARNING_RATES, RunOptions
+from benchmarks.sweep.schedule import Schedule
+from benchmarks.sweep.store import Results, read_records
+from benchmarks.sweep.suites import SUITES, DataOptions
+from benchmarks.sweep.workers import RunsFailedError, progress_bar, work, work_in_processes
+from benchmarks.training.augmentation import Augmentation
 
 
 class _Parser(argparse.ArgumentParser):

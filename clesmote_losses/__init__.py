@@ -4,10 +4,12 @@ from clesmote_losses.capped_loss import CappedSMOTELoss, capped_cross_entropy
 from clesmote_losses.caps import cosine_cap, euclidean_cap
 from clesmote_losses.centroids import ClassCentroidTracker
 from clesmote_losses.class_balance import class_balanced_weights
-from clesmote_losses.smote_dataset import SMOTEDataset
-from clesmote_losses.smote_plan import SMOTEPlan
+from clesmote_losses.epochs import begin_epoch, end_epoch
+from clesmote_losses.smote.dataset import SMOTEDataset
+from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.targets import decode_target, encode_target
-from clesmote_losses.triplet import TripletPretrainer, triplet_margin_loss
+from clesmote_losses.triplet_loss import triplet_margin_loss
+from clesmote_losses.triplet_pretrainer import TripletPretrainer
 
 __all__ = [
     "CappedSMOTELoss",
@@ -15,11 +17,13 @@ __all__ = [
     "SMOTEDataset",
     "SMOTEPlan",
     "TripletPretrainer",
+    "begin_epoch",
     "capped_cross_entropy",
     "class_balanced_weights",
     "cosine_cap",
     "decode_target",
     "encode_target",
+    "end_epoch",
     "euclidean_cap",
     "triplet_margin_loss",
 ]

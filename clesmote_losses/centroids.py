@@ -8,11 +8,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from clesmote_losses.base_dataset import Transform, split_transform
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
-from clesmote_losses.modes import preserved_modes
-from clesmote_losses.rng import preserved_rng
-from clesmote_losses.smote_dataset import SMOTEDataset
+from clesmote_losses.restore import preserved_modes, preserved_rng
+from clesmote_losses.smote.base_dataset import Transform, split_transform
+from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.targets import decode_target
 
 Mode = Literal["epoch", "online", "batch"]

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from timm.data import create_dataset
 from torch.utils.data import DataLoader
 
-from clesmote_losses.hosts.timm_transforms import evaluation_transform
+from clesmote_losses.hosts.timm.transforms import evaluation_transform
 
 
 @torch.inference_mode()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
-from smote_data import COUNTS
-from timm_runs import image_folder
+
+from tests.support.smote_data import COUNTS
+from tests.support.timm_runs import image_folder
 
 
 @pytest.fixture(scope="module")

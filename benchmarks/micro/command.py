@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from benchmarks.environment import environment
 from benchmarks.micro.centroids import refresh
 from benchmarks.micro.gpu import gpu
 from benchmarks.micro.growth import growth
@@ -26,6 +25,7 @@ from benchmarks.micro.rows import Row, read_rows
 from benchmarks.micro.startup import startup
 from benchmarks.micro.steps import compiled_step, step
 from benchmarks.micro.triplets import triplets
+from benchmarks.training.environment import environment
 
 ROWS: dict[str, Callable[[], Iterator[Measurement]]] = {
     "plan-32": partial(plan, 20_000, 1_000, 32, repeats=2),

@@ -12,7 +12,7 @@ from benchmarks.micro.measure import Measurement, Target, take_turns
 from benchmarks.micro.steps import Setting, step, training_step
 from clesmote_losses.capped_loss import Gradient
 from clesmote_losses.centroids import Mode
-from clesmote_losses.neighbors import nearest_neighbors
+from clesmote_losses.smote.neighbors import nearest_neighbors
 
 _STEP = Setting("resnet50", 224, 256, 30, "cuda", amp=True, channels_last=True, at_most=1.005)
 _COMPILED = Setting("resnet50", 224, 256, 30, "cuda", amp=True, compiled=True, channels_last=True, at_most=1.005)

@@ -15,7 +15,7 @@ from torchvision.datasets import ImageFolder
 from benchmarks.micro.images import ArrayImages, jpeg_folder
 from benchmarks.micro.measure import Measurement, Target, Work, in_own_process, take_turns
 from clesmote_losses import SMOTEDataset, SMOTEPlan
-from clesmote_losses.neighbors import nearest_neighbors
+from clesmote_losses.smote.neighbors import nearest_neighbors
 
 _THEIRS = "imbalanced-learn"
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.figures import new_figure, save
 from benchmarks.micro.measure import Measurement, Outcome, spread
 from benchmarks.micro.rows import Row
-from benchmarks.table import Table
-from clesmote_losses.files import written_whole
+from benchmarks.report.drawing import new_figure, save
+from benchmarks.report.table import Table
+from clesmote_losses.atomic_write import written_whole
 
 _ORDER = ("missed", "undecided", "met", None)  # of the table, by outcome
 # Okabe and Ito's vermilion, orange and blue, and hatches for print in grey

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.micro.measure import Measurement
-from clesmote_losses.files import written_whole
+from clesmote_losses.atomic_write import written_whole
 
 
 @dataclass(frozen=True)

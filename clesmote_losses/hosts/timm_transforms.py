@@ -1,46 +1,5 @@
-"""Images as the model takes them, where timm's loader or its evaluation has the last step."""
+"""The earlier import path of :mod:`clesmote_losses.hosts.timm.transforms`."""
 
-from argparse import Namespace
-from typing import Any
+from clesmote_losses.hosts.timm.transforms import Normalized, evaluation_transform, normalized_transform
 
-import torch
-from torch import Tensor, nn
-
-from clesmote_losses.base_dataset import Transform
-
-
-def evaluation_transform(args: Namespace, model: nn.Module) -> Transform:
-    """The transform of the script's evaluation, normalisation included."""
-    from timm.data.config import resolve_data_config
-    from timm.data.loader import adapt_to_chs
-    from timm.data.transforms_factory import create_transform
-
-    config = resolve_data_config(vars(args), model=model)
-    mean, std = (adapt_to_chs(config[name], config["input_size"][0]) for name in ("mean", "std"))  # as the loader does
-    names = ("input_size", "interpolation", "crop_pct")
-    transform: Transform = create_transform(**{name: config[name] for name in names}, mean=mean, std=std)
-    return transform
-
-
-def normalized_transform(transform: Transform, loader: Any) -> Transform:
-    """The training transform, with the normalisation that timm's prefetching loader does after the data set."""
-    from timm.data.loader import PrefetchLoader
-
-    return Normalized(transform, loader.mean, loader.std) if isinstance(loader, PrefetchLoader) else transform
-
-
-class Normalized:
-    """A transform of timm's prefetching loader, whose uint8 images are normalised only after the data set.
-
-    Args:
-        transform: It gives uint8 images, shape ``(C, H, W)``.
-        mean, std: In grey levels of 0 ... 255, shape ``(C,)``.
-    """
-
-    def __init__(self, transform: Transform, mean: Tensor, std: Tensor) -> None:
-        self.transform = transform
-        self.mean, self.std = (value.detach().float().cpu().reshape(-1, 1, 1) for value in (mean, std))
-
-    def __call__(self, image: Any) -> Tensor:
-        pixels: Tensor = torch.as_tensor(self.transform(image)).float()
-        return (pixels - self.mean) / self.std
+__all__ = ["Normalized", "evaluation_transform", "normalized_transform"]

@@ -1,0 +1,154 @@
+"""Experiments are declarations: which strata make up which class, and how many images of each are trained on.
+
+A stratum is a group that is counted on its own: a class, or a sub-condition of the class "abnormal". Where an experiment
+has several strata in a class, the imbalance between them is the paper's *intraclass* imbalance.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.data.source import Source
+
+RATIO = 20  # normal images to an abnormal one; images of a majority sub-condition to one of a minority one
+KIND_TITLES = {
+    "interclass": "Interclass",
+    "intraclass-single": "Intraclass, single majority",
+    "intraclass-multiple": "Intraclass, multiple majority",
+    "both-single": "Inter & intraclass, single majority",
+    "both-multiple": "Inter & intraclass, multiple majority",
+}
+# The paper's Table 1, of five sub-conditions: normal, each of the majority, each of the minority. It is its Table 2 (20 : 1
+# everywhere), rounded.
+_TABLE_1 = {
+    "interclass": (19624, 196, 196),
+    "intraclass-single": (2194, 1759, 87),
+    "intraclass-multiple": (3858, 1245, 62),
+    "both-single": (19624, 817, 40),
+    "both-multiple": (19624, 316, 15),
+}
+_OF_TABLE_1 = 5  # sub-conditions
+LEAST = 2  # images of a stratum; SMOTE blends two
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An imbalanced task.
+
+    Attributes:
+        name: On the command line and in the results.
+        kind: Experiments of a kind share tuned hyperparameters and are averaged in figures.
+        counts: Training images of each stratum.
+        classes: The strata of each class; class 0 first.
+        draw: Experiments with another number draw other images by the same seed, so that their results are independent.
+        note: What its user should know.
+    """
+
+    name: str
+    kind: str
+    counts: Mapping[str, int]
+    classes: Mapping[str, tuple[str, ...]]
+    draw: int = 0
+    note: str = ""
+
+    @property
+    def class_of(self) -> dict[str, int]:
+        """Class index of each stratum."""
+        return {stratum: i for i, strata in enumerate(self.classes.values()) for stratum in strata}
+
+    def raised(self, counts: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Images of each stratum that over-sampling aims at: classes alike, and strata of a class alike.
+
+        Every stratum of a class is raised to the largest of them, and then all of a class together to the largest class. So
+        intraclass imbalance is seen by SMOTE at all: where normal and abnormal are as many already, balancing the
+        *classes* would add nothing.
+
+        Args:
+            counts: Of each stratum, if fewer than declared are there.
+        """
+        counts = self.counts if counts is None else counts
+        largest = {name: max(counts[stratum] for stratum in strata) for name, strata in self.classes.items()}
+        total = max(largest[name] * len(strata) for name, strata in self.classes.items())
+        return {
+            stratum: max(largest[name], -(-total // len(strata)))
+            for name, strata in self.classes.items()
+            for stratum in strata
+        }
+
+    def check(self, source: Source) -> None:
+        """Raise a ``ValueError`` if the source cannot give what the experiment declares."""
+        available = source.available
+        for stratum, count in self.counts.items():
+            if stratum not in available:
+                raise ValueError(
+                    f"no class {stratum!r} among the training images; there are {', '.join(available) or 'none'}."
+                )
+            if count > available[stratum]:
+                raise ValueError(
+                    f"{count} training images of class {stratum!r} are wanted; there are {available[stratum]}."
+                )
+            if count < LEAST:
+                raise ValueError(
+                    f"class {stratum!r} has {count} training image(s); SMOTE blends two, so {LEAST} are needed."
+                )
+        if len(self.classes) < 2:
+            raise ValueError(f"two classes or more are needed to tell apart; got {', '.join(self.classes) or 'none'}.")
+
+
+def of_classes(name: str, counts: Mapping[str, int], kind: str | None = None) -> Experiment:
+    """An experiment whose classes have no sub-conditions."""
+    return Experiment(name, kind or name, dict(counts), {stratum: (stratum,) for stratum in counts})
+
+
+def imbalances(
+    normal: str, sub_conditions: Sequence[str], available: Mapping[str, int], *, never_majority: str | None = None
+) -> list[Experiment]:
+    """The paper's kinds of imbalance between normal and abnormal, and between the sub-conditions of abnormal.
+
+    With five sub-conditions, one of them in no majority, these are its 17 experiments with the counts of its Table 1. Of an
+    experiment for which images do not suffice, and with another number of sub-conditions, the ratios of its Table 2 are
+    kept, with as many images as there are.
+
+    Where several sub-conditions are the majority, permutation ``i`` has those from ``i`` on of the ones that may be, going
+    round; the paper does not say which it took.
+
+    Args:
+        normal: Stratum of the class "normal".
+        sub_conditions: Strata of the class "abnormal".
+        available: Images of each stratum that may be trained on.
+        never_majority: One that is in no majority, for want of images.
+    """
+    classes = {"normal": (normal,), "abnormal": tuple(sub_conditions)}
+    may_be = [stratum for stratum in sub_conditions if stratum != never_majority]
+    several = min(3, len(sub_conditions) - 1)
+    counts, note = _counts("interclass", normal, sub_conditions, [], available)
+    found = [Experiment("interclass", "interclass", counts, classes, note=note)]
+    for kind in list(KIND_TITLES)[1:]:
+        majorities = 1 if kind.endswith("single") else several
+        if len(sub_conditions) == 1 or (majorities == 1 and kind.endswith("multiple")):
+            continue
+        for i, first in enumerate(may_be):
+            majority = [may_be[(i + step) % len(may_be)] for step in range(majorities)]
+            counts, note = _counts(kind, normal, sub_conditions, majority, available)
+            found.append(Experiment(f"{kind}-{first}", kind, counts, classes, len(found), note))
+    return found
+
+
+def _counts(
+    kind: str, normal: str, sub_conditions: Sequence[str], majority: Sequence[str], available: Mapping[str, int]
+) -> tuple[dict[str, int], str]:
+    """Images of each stratum: as the paper's Table 1 has it, or by the ratios as many as there are; and a note on them."""
+
+    def spread(of_normal: float, of_majority: float, of_minority: float) -> dict[str, float]:
+        return {normal: of_normal} | {
+            stratum: of_majority if stratum in majority else of_minority for stratum in sub_conditions
+        }
+
+    counts, note = spread(*_TABLE_1[kind]), ""
+    if len(sub_conditions) != _OF_TABLE_1 or any(count > available[name] for name, count in counts.items()):
+        abnormal = RATIO * len(majority) + len(sub_conditions) - len(majority)
+        ratios = spread(abnormal if kind.startswith("intraclass") else RATIO * abnormal, RATIO, 1)
+        factor = min(available[name] / ratio for name, ratio in ratios.items())
+        counts = {name: max(LEAST, round(factor * ratio)) for name, ratio in ratios.items()}
+        if factor * min(ratios.values()) < LEAST - 0.5:
+            note = f"too few images for {RATIO} : 1, since a stratum has {LEAST} at least"
+    return {name: int(count) for name, count in counts.items()}, note

@@ -1,0 +1,126 @@
+"""Synthetic images beside their parents, with their loss and their cap: those first that use most of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmarks.methods.networks import CONVNET, ConvNet, embedding_layer
+from benchmarks.report.drawing import new_figure, save
+from benchmarks.report.groups import title_of
+from benchmarks.training.controlled import TrainingData, losses_and_embeddings
+from benchmarks.training.run import Record
+from clesmote_losses import ClassCentroidTracker, cosine_cap, decode_target
+
+Arrays = dict[str, NDArray[Any]]
+_PICTURED = 10  # synthetic images kept with their parents
+_GALLERY_ROWS, _GALLERY_BLOCKS = 5, 2  # blocks of three images side by side
+
+
+def judge(model: nn.Module, data: TrainingData, beta: float, num_classes: int) -> Arrays:
+    """Cross-entropy and cap of every synthetic image for the trained network, and the images that used most of their cap.
+
+    Without augmentation and in evaluation mode, so neither chance nor the other images of a batch have a say.
+
+    Returns:
+        ``synthetic_loss`` and ``synthetic_cap``, shape ``(N,)``, and of the images that are shown ``shown`` (index),
+        ``shown_lam``, ``shown_label``, ``shown_base``, ``shown_synthetic`` and ``shown_neighbor``.
+    """
+    dataset = data.dataset
+    assert dataset is not None
+    labels, is_synthetic = decode_target(data.target)
+    places = is_synthetic.nonzero()[:, 0]
+    with ClassCentroidTracker(model, num_classes, classifier=_layer(model)) as tracker:
+        tracker.refresh(data.real_batches(by_stratum=False))
+        losses, embeddings = losses_and_embeddings(model, data, tracker, places)
+        assert tracker.centroids is not None
+        cap = cosine_cap(embeddings, labels[places], tracker.centroids, beta).cpu().numpy()
+    loss = losses.cpu().numpy()
+    shown = np.argsort(-loss / cap, kind="stable")[:_PICTURED]
+    plan = dataset.plan
+    return {
+        "synthetic_loss": loss,
+        "synthetic_cap": cap,
+        "shown": shown,
+        "shown_lam": plan.lam[shown],
+        "shown_label": plan.label[shown],
+        "shown_base": np.stack([dataset.raw_image(int(i)) for i in plan.base[shown]]),
+        "shown_synthetic": np.stack([dataset[int(places[i])][0] for i in shown]),
+        "shown_neighbor": np.stack([dataset.raw_image(int(i)) for i in plan.neighbor[shown]]),
+    }
+
+
+def _layer(model: nn.Module) -> str | None:
+    return embedding_layer(CONVNET if isinstance(model, ConvNet) else "")
+
+
+def draw_gallery(records: Sequence[Record], archives: Sequence[dict[str, NDArray[Any]]], path: Path) -> None:
+    """Synthetic images between their parents, those first that use most of their cap. PNG.
+
+    Args:
+        records: Runs of one method with a capped loss.
+        archives: The arrays of each.
+        path: The file.
+    """
+    usage = [(archive["synthetic_loss"] / archive["synthetic_cap"])[archive["shown"]] for archive in archives]
+    every = [(-share, run, row) for run, shares in enumerate(usage) for row, share in enumerate(shares)]
+    chosen = sorted(every)[: _GALLERY_ROWS * _GALLERY_BLOCKS]
+    figure, axes = new_figure(
+        10.5,
+        1.1 + 1.4 * _GALLERY_ROWS,
+        _GALLERY_ROWS,
+        4 * _GALLERY_BLOCKS,
+        gridspec_kw={"width_ratios": [1.05, 1, 1, 1] * _GALLERY_BLOCKS},
+    )
+    for place in axes.flat:
+        place.set_axis_off()
+    for i, (_, run, row) in enumerate(chosen):
+        archive, config = archives[run], records[run]["config"]
+        line, block = divmod(i, _GALLERY_BLOCKS)
+        text, *places = axes[line, 4 * block : 4 * block + 4]
+        image = archive["shown"][row]
+        lines = (
+            f"class {_short(list(config['experiment']['classes'])[archive['shown_label'][row]])}",
+            f"λ = {archive['shown_lam'][row]:.2f}",
+            f"CE = {archive['synthetic_loss'][image]:.3g}",
+            f"cap = {archive['synthetic_cap'][image]:.3g}",
+            f"seed {config['seed']}",
+        )
+        text.text(0.96, 0.5, "\n".join(lines), ha="right", va="center", fontsize=10, transform=text.transAxes)
+        for place, name in zip(places, ("base", "synthetic", "neighbor"), strict=True):
+            place.imshow(archive[f"shown_{name}"][row], interpolation="nearest")
+            if line == 0:
+                place.set_title(name, fontsize=10)
+    total = sum(len(archive["synthetic_loss"]) for archive in archives)
+    capped = sum(int((archive["synthetic_loss"] > archive["synthetic_cap"]).sum()) for archive in archives)
+    if capped:
+        found = (
+            f"{capped} of {total} synthetic images are over their cap after training; most-capped first (by CE / cap)."
+        )
+    else:
+        found = (
+            f"None of {total} synthetic images is over its cap after training; those nearest to it first (by CE / cap)."
+        )
+    method = records[0]["config"]["method"]
+    title = f"{title_of(method['name'])}, beta = {method.get('beta', 1):g}, {len(records)} run(s)"
+    figure.suptitle(
+        f"{task_of(records[0])}; {title}\n{found}\n"
+        "synthetic = (1 - λ) base + λ neighbor; CE and cap of the trained network in nats, without augmentation",
+        fontsize=11,
+    )
+    save(figure, path)
+
+
+def task_of(record: Record) -> str:
+    """Data and counts of a run, for a title."""
+    experiment = record["config"]["experiment"]
+    counts = ", ".join(f"{_short(name)}={count}" for name, count in experiment["counts"].items())
+    return f"{experiment['source']}, training images {counts}"
+
+
+def _short(name: str, length: int = 14) -> str:
+    name = name.replace("$", r"\$")  # two of them would start a formula
+    return name if len(name) <= length else name[: length - 1] + "…"

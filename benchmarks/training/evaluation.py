@@ -1,0 +1,128 @@
+"""What a network scores on validation and test images during a run, and which epoch counts."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmarks.data.trials import LabelledImages
+from benchmarks.metrics import Scores, all_metrics, auroc
+
+ToInput = Callable[[Tensor], Tensor]
+_SHARE = 0.3  # of a GPU's free memory that a set of images may take
+_BATCH, _PIXELS = 500, 2**21  # images without gradients at once: 500, or as many as have so many pixels
+
+
+def on_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 images of shape ``(N, C, H, W)``, in the order N, H, W, C in memory; on the device if they fit, else beside it."""
+    if device.type == "cuda" and images.nbytes > _SHARE * torch.cuda.mem_get_info(device)[0]:
+        return torch.from_numpy(images).pin_memory().permute(0, 3, 1, 2)
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+
+
+def take(images: Tensor, chosen: Tensor) -> Tensor:
+    """Some of the images, where their indices are."""
+    return images[chosen.to(images.device)].to(chosen.device)
+
+
+def to_input(images: Tensor) -> Tensor:
+    """What a network takes: float32 in ``[-1, 1]``."""
+    return images.float().div_(127.5).sub_(1)
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, images: Tensor, to_input: ToInput) -> Scores:
+    """Probability of each class, float64, shape ``(N, C)``. The model is left in evaluation mode.
+
+    A single logit is the score of class 1 against 0.
+    """
+    model.eval()
+    parts = []
+    device = next(model.parameters()).device
+    at_once = max(1, min(_BATCH, _PIXELS // (images.shape[2] * images.shape[3])))
+    for batch in images.split(at_once):
+        logits = model(to_input(batch.to(device))).double()
+        if logits.shape[1] == 1:
+            logits = torch.cat([torch.zeros_like(logits), logits], 1)
+        parts.append(logits.softmax(1).cpu())
+    return torch.cat(parts).numpy()
+
+
+class Curve:
+    """Scores at the end of each epoch, and the metrics of the epoch that did best on the validation images.
+
+    Without validation images the last epoch counts. Test images are scored at every epoch, for the curve; they choose nothing.
+
+    Args:
+        validation: Images that choose.
+        tests: Images that are reported, by name.
+        strata: Names of the strata.
+        device: Where the network is.
+        to_input: What the network takes of uint8 images.
+    """
+
+    def __init__(
+        self,
+        validation: LabelledImages | None,
+        tests: Mapping[str, LabelledImages],
+        strata: list[str],
+        device: torch.device,
+        to_input: ToInput = to_input,
+    ) -> None:
+        self.points: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self._parts = dict(tests) if validation is None else {"validation": validation, **tests}
+        self._images = {name: on_device(part.images, device) for name, part in self._parts.items()}
+        self._strata, self._to_input = strata, to_input
+        self._chosen: tuple[int, dict[str, Scores]] | None = None
+        self._last: dict[str, Scores] = {}
+        self.diverged = False
+
+    def add(self, model: nn.Module, **point: Any) -> bool:
+        """Score the network as it is now.
+
+        Args:
+            model: The network; it is left in evaluation mode.
+            **point: What else the curve keeps of this epoch.
+
+        Returns:
+            Whether this is the best epoch so far.
+        """
+        started = time.perf_counter()
+        scores = {name: predict(model, images, self._to_input) for name, images in self._images.items()}
+        for name, of_part in scores.items():
+            if not np.isfinite(of_part).all():  # a network that diverged tells nothing apart
+                self.diverged = True
+                scores[name] = np.full_like(of_part, 1 / of_part.shape[1])
+        values = {name: auroc(part.labels, scores[name]) for name, part in self._parts.items()}
+        self.points.append({"epoch": len(self.points) + 1, **point, "auroc": values})
+        self._last = scores
+        is_best = self._chosen is None or (
+            "validation" not in values or values["validation"] > self.points[self._chosen[0]]["auroc"]["validation"]
+        )
+        if is_best:
+            self._chosen = len(self.points) - 1, scores
+        self.seconds += time.perf_counter() - started
+        return is_best
+
+    def result(self) -> dict[str, Any]:
+        """Metrics of the chosen epoch and of the last one, by name of the images, and the curve."""
+        assert self._chosen is not None
+        epoch, scores = self._chosen
+        return {
+            "chosen_epoch": epoch + 1,
+            "chosen": self._metrics(scores),
+            "last": self._metrics(self._last),
+            "diverged": self.diverged,
+            "curve": self.points,
+        }
+
+    def _metrics(self, scores: dict[str, Scores]) -> dict[str, Any]:
+        return {
+            name: all_metrics(part.labels, scores[name], part.members, self._strata)
+            for name, part in self._parts.items()
+        }

@@ -1,0 +1,181 @@
+"""One run: a network trained on one experiment by one method with one seed, and the JSON line that comes of it."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils import parametrize
+
+from benchmarks.data.experiments import Experiment
+from benchmarks.data.source import Source
+from benchmarks.data.trials import Trial, described, draw
+from benchmarks.methods.registry import Method
+from benchmarks.training.as_published import PublishedSettings, run_published, total_steps
+from benchmarks.training.controlled import Settings, TrainingData, run_correct
+from benchmarks.training.environment import environment
+from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.restore import preserved_rng
+
+Arrays = dict[str, NDArray[Any]]
+Record = dict[str, Any]  # a line
+_DIGITS = 6  # of the numbers in a line
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one line is about.
+
+    Attributes:
+        suite: Name of the suite.
+        source: The data.
+        experiment: What is drawn from it.
+        method: What is done against the imbalance.
+        settings: What all methods have in common; their type is the preset.
+        seed: Of everything random.
+        role: ``"trial"``, or ``"tuning"``: it serves to choose hyperparameters.
+        learning_rates: Of a trial, those it was chosen from; ``None`` if nothing was chosen.
+    """
+
+    suite: str
+    source: Source
+    experiment: Experiment
+    method: Method
+    settings: Settings | PublishedSettings
+    seed: int
+    role: str = "trial"
+    learning_rates: tuple[float, ...] | None = None
+
+    def draw(self) -> Trial:
+        """Its images."""
+        return draw(self.source, self.experiment, self.seed, validate=getattr(self.settings, "validate", False))
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """All that the result depends on, but for versions of the software, as plain values."""
+        config = {
+            "suite": self.suite,
+            "experiment": described(self.source, self.experiment, self.draw()),
+            "method": self.method.chosen(),
+            "settings": asdict(self.settings),
+            "seed": self.seed,
+        }
+        if self.learning_rates is not None:
+            config["learning_rates"] = list(self.learning_rates)
+        return config
+
+    @cached_property
+    def id(self) -> str:
+        """Name of the run. A tuning run with the seed of a trial would be the same run."""
+        return run_id(self.config)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        if isinstance(self.settings, Settings):
+            return self.settings.steps
+        return total_steps(self.draw(), self.method, self.settings)
+
+    def with_choice(self, choice: dict[str, Any]) -> "Run":
+        """The run with chosen values: those that the settings have, and else of the method."""
+        own = {field.name for field in fields(self.settings)}
+        of_settings = {name: value for name, value in choice.items() if name in own}
+        of_method = {name: value for name, value in choice.items() if name not in own}
+        return replace(self, settings=replace(self.settings, **of_settings), method=replace(self.method, **of_method))
+
+    def make(
+        self,
+        device: torch.device,
+        *,
+        on_steps: Callable[[int], object] = lambda steps: None,
+        weights: Path | None = None,
+        look: Callable[[nn.Module, TrainingData], Arrays] | None = None,
+    ) -> tuple[Record, Arrays | None]:
+        """Train and test. The global random number generators are left as they were.
+
+        Args:
+            device: Where it runs.
+            on_steps: Called with the number of optimizer steps made since the last call.
+            weights: Keep the network of the chosen epoch in this ``.safetensors`` file.
+            look: What to keep of the trained network beside the line.
+
+        Returns:
+            The line, and what ``look`` gave.
+        """
+
+        def save(model: nn.Module) -> None:
+            if weights is not None:
+                save_weights(model, weights)
+
+        arrays = None
+        # cuDNN's fastest algorithms give other sums each time
+        with preserved_rng(seed=self.seed), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+            if isinstance(self.settings, Settings):
+                model, data, result = run_correct(
+                    self.draw(),
+                    self.experiment,
+                    self.method,
+                    self.settings,
+                    self.seed,
+                    device=device,
+                    on_steps=on_steps,
+                    on_best=save,
+                )
+                if look is not None:
+                    arrays = look(model, data)
+            else:
+                model, result = run_published(
+                    self.draw(),
+                    self.method,
+                    self.settings,
+                    self.seed,
+                    strata=list(self.experiment.counts),
+                    device=device,
+                    on_steps=on_steps,
+                )
+                save(model)
+        line = {"id": self.id, "role": self.role, "config": self.config, **result, "environment": environment(device)}
+        if self.source.flow:
+            line["selection"] = dict(self.source.flow)
+        return {name: _rounded(value) for name, value in line.items()}, arrays
+
+
+def run_id(config: dict[str, Any]) -> str:
+    """Name of the run of a configuration: equal configurations are the same run."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    return f"{config['method']['name']}-seed{config['seed']}-{digest[:10]}"
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write weights that timm's ``checkpoint_path=`` loads.
+
+    The cosine classifier of LDAM-DRW is written as a plain one without bias: it gives the same classes, since the length of the
+    embedding scales all logits of an image alike.
+    """
+    from safetensors.torch import save_file
+
+    state = dict(model.state_dict())
+    for name, layer in model.named_modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            del state[f"{name}.parametrizations.weight.original"]
+            state |= {f"{name}.weight": layer.weight, f"{name}.bias": torch.zeros(len(layer.weight))}
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    with written_whole(path) as unfinished:
+        save_file(state, unfinished, {"format": "pt"})
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, _DIGITS) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return value

@@ -1,0 +1,281 @@
+"""The functions that take the place of those of timm's ``train.py``."""
+
+import inspect
+import logging
+import sys
+from argparse import Namespace
+from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+import yaml  # which timm needs too
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.capped_loss import CappedSMOTELoss
+from clesmote_losses.centroids import ClassCentroidTracker
+from clesmote_losses.distributed import from_rank_0
+from clesmote_losses.embeddings import unwrap
+from clesmote_losses.epochs import begin_epoch, end_epoch
+from clesmote_losses.hosts.recipe import description, training_set
+from clesmote_losses.hosts.timm.flags import TRIED, Options, check_script_arguments, told_in_flags
+from clesmote_losses.hosts.timm.transforms import evaluation_transform, normalized_transform
+from clesmote_losses.smote.base_dataset import Transform
+from clesmote_losses.smote.dataset import SMOTEDataset
+from clesmote_losses.triplet_pretrainer import TripletPretrainer
+
+_REPLACED = ("_parse_args", "create_dataset", "create_loader", "train_one_epoch")
+_PLAN_FILE = "smote-plan.safetensors"  # in the output folder of the run
+
+_logger = logging.getLogger(__name__)
+
+
+class Stages:
+    """Stage 1 where the script makes its training set, stage 2 before its first epoch, stage 3 in each.
+
+    Args:
+        given: Flags of the method that the command line has; without any, and without a recorded run as ``--config``, the
+            script's own functions run as they are.
+    """
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.given = given
+        self.original: dict[str, Any] = {}
+        self.refusal: str | None = None
+        self.args = Namespace()
+        self.options: Options | None = None
+        self.train_set: SMOTEDataset | None = None
+        self.criterion: CappedSMOTELoss | None = None
+        self.eval_transform: Transform | None = None
+
+    def put_into(self, script: ModuleType) -> None:
+        """Replace the script's functions.
+
+        Raises:
+            ValueError: If it lacks one.
+        """
+        missing = [name for name in (*_REPLACED, "main") if not callable(getattr(script, name, None))]
+        if "train_one_epoch" not in missing:
+            parameters = inspect.signature(script.train_one_epoch).parameters
+            missing += [f"train_one_epoch({n}=)" for n in ("epoch", "model", "loader", "args") if n not in parameters]
+            if not parameters.keys() & {"task", "loss_fn"}:
+                missing.append("train_one_epoch(task=) or (loss_fn=)")
+        if missing:
+            self.refusal = (
+                f"{script.__file__} has no {', '.join(missing)}, so it is no train.py of timm that the flags know. Tried were {TRIED}. "
+                "For a loop of your own see integrations/plain_loop.py."
+            )
+        if missing and self.given:
+            raise ValueError(self.refusal)
+        for name in _REPLACED:
+            if name not in missing:
+                self.original[name] = getattr(script, name)
+                setattr(script, name, getattr(self, name.lstrip("_")))
+
+    def parse_args(self) -> tuple[Namespace, str]:
+        """The script's arguments, with the method's options among them as ``clesmote``."""
+        args, text = self.original["_parse_args"]()
+        if self.given == {"smote": "none"}:
+            args.clesmote = None
+            return args, yaml.safe_dump(vars(args), default_flow_style=False)
+        recorded = getattr(args, "clesmote", None)  # of an earlier run's args.yaml, as --config
+        resumed = getattr(args, "resume", None)
+        if not self.given and not recorded:
+            if resumed and (Path(resumed).parent / _PLAN_FILE).exists():
+                _logger.warning(
+                    "%s was trained with the method, and this run goes on without it: add its flags, or -c %s.",
+                    resumed,
+                    Path(resumed).parent / "args.yaml",
+                )
+            return args, text
+        with told_in_flags():
+            if self.refusal is not None:
+                raise ValueError(self.refusal)
+            self.options = Options.from_given(self.given, recorded)
+            check_script_arguments(args, self.options)
+        self.args = args
+        args.clesmote = self.options.recorded()
+        return args, yaml.safe_dump(vars(args), default_flow_style=False)
+
+    def create_dataset(self, *values: Any, **keywords: Any) -> Any:
+        """The script's data set; the training set is wrapped."""
+        dataset = self.original["create_dataset"](*values, **keywords)
+        if self.options is None or not keywords.get("is_training"):
+            return dataset
+        resumed = getattr(self.args, "resume", None)
+        with told_in_flags(OSError, RuntimeError):
+            self.train_set = training_set(
+                dataset,
+                self.options,
+                num_classes=getattr(self.args, "num_classes", None),
+                resumed_plan=Path(resumed).parent / _PLAN_FILE if resumed else None,
+            )
+        self._log(description(self.train_set))
+        classes, outputs = len(np.unique(self.train_set.labels)), getattr(self.args, "num_classes", None)
+        if outputs is not None and outputs != classes:
+            _logger.warning("the training set has %d classes and the model num_classes=%d.", classes, outputs)
+        return self.train_set
+
+    def create_loader(self, *values: Any, **keywords: Any) -> Any:
+        """The script's loader."""
+        if self.options is not None and keywords.get("num_workers") == 0:
+            # timm up to 1.0.28 asks for workers that live on where there are none, which torch refuses
+            keywords.setdefault("persistent_workers", False)
+        return self.original["create_loader"](*values, **keywords)
+
+    def train_one_epoch(self, *values: Any, **keywords: Any) -> Any:
+        """The script's epoch, with our loss."""
+        original = self.original["train_one_epoch"]
+        if self.options is None:
+            return original(*values, **keywords)
+        call = inspect.signature(original).bind(*values, **keywords)
+        given, epoch = call.arguments, call.arguments["epoch"]
+        if self.train_set is None:
+            raise SystemExit(
+                "clesmote-timm: error: the script made no training set by create_dataset(is_training=True)."
+            )
+        if self.criterion is None:
+            self.criterion = self._start(self.options, self.train_set, given)
+        sampler: Any = getattr(given["loader"], "sampler", None)
+        if hasattr(sampler, "set_epoch"):
+            # most scripts set the epoch of the data set or else of the sampler, and ours is a data set that takes one
+            sampler.set_epoch(epoch)
+        with given.get("amp_autocast", nullcontext)():  # as the forwards of the training
+            begin_epoch(
+                self.criterion, self.train_set, epoch, transform=self.eval_transform, **self._reading(self.train_set)
+            )
+        if "task" in given:
+            given["task"].criterion = self.criterion
+        else:
+            given["loss_fn"] = self.criterion
+        metrics = original(*call.args, **call.kwargs)
+        stats = end_epoch(self.criterion)
+        if self.options.cap == "none":
+            stats = {"synthetic": stats["synthetic"]}
+        self._log(f"epoch {epoch}: " + _told(stats))
+        if self.train_set.is_synthetic.any() and not stats["synthetic"]:
+            _logger.warning("no synthetic sample came to the loss: does the script's loop call another one?")
+        if given.get("output_dir") and self.tracker is not None and self.tracker.mode == "online":
+            self._save_centroids(self.tracker, Path(given["output_dir"]), epoch)
+        if isinstance(metrics, dict):
+            metrics.update(stats)  # timm writes them to summary.csv
+        return metrics
+
+    @property
+    def tracker(self) -> ClassCentroidTracker | None:
+        """The tracker of the loss, if it has one."""
+        tracker = None if self.criterion is None else self.criterion.tracker
+        return tracker if isinstance(tracker, ClassCentroidTracker) else None
+
+    def _start(self, options: Options, train_set: SMOTEDataset, given: dict[str, Any]) -> CappedSMOTELoss:
+        """Before the first epoch: pretrain, and make tracker and loss."""
+        args, model = given["args"], unwrap(given["model"])
+        self.eval_transform = evaluation_transform(args, model)
+        with told_in_flags():
+            replaced = getattr(given["task"], "criterion", None) if "task" in given else given["loss_fn"]
+            needs_centroids = options.distance is not None
+            tracker = ClassCentroidTracker(model, args.num_classes, mode=options.centroids) if needs_centroids else None
+            criterion = CappedSMOTELoss(
+                float("inf") if options.cap == "none" else options.cap_beta,
+                tracker=tracker,
+                distance=options.distance,
+                gradient=options.cap_gradient,
+                **_options_of(replaced),
+                warmup_epochs=options.cap_warmup_epochs,
+            ).to(next(model.parameters()).device)
+        resumed = getattr(args, "resume", None)
+        if resumed and tracker is not None and tracker.mode == "online":
+            file = Path(resumed).parent / _centroid_file(given["epoch"] - 1)
+            state = from_rank_0(lambda: load_file(file) if file.exists() else None)
+            if state is None:
+                self._log(f"{file} is missing: the first epoch has no caps")
+            else:
+                tracker.load_state_dict(state)
+        if options.triplet_epochs and resumed:
+            self._log("no triplet pretraining in a resumed run")
+        elif options.triplet_epochs:
+            self._pretrain(options, train_set, model, given)
+        self._log(f"the loss is {criterion}" + ("" if tracker is None else f", centroids by {tracker.mode}"))
+        if given.get("output_dir"):
+            train_set.plan.save(Path(given["output_dir"]) / _PLAN_FILE)
+        return criterion
+
+    def _pretrain(self, options: Options, train_set: SMOTEDataset, model: nn.Module, given: dict[str, Any]) -> None:
+        args, transform = given["args"], train_set.transform
+        if transform is None:  # --train-img-sizes has one for each size, and keeps them elsewhere
+            train_set.transform = self.eval_transform
+        else:
+            train_set.transform = normalized_transform(transform, given["loader"])
+        try:
+            TripletPretrainer(model, margin=options.triplet_margin, sampling=options.triplet_sampling).fit(
+                train_set,
+                epochs=options.triplet_epochs,
+                batch_size=args.batch_size,
+                lr=options.triplet_lr,
+                amp=getattr(torch, args.amp_dtype) if args.amp else None,
+                num_workers=args.workers,
+                seed=args.seed,
+                checkpoint=options.triplet_checkpoint,
+                progress=sys.stderr.isatty(),  # a log file is no place for a bar
+            )
+        finally:
+            train_set.transform = transform
+        # the moving average was made of the weights before
+        average: Any = given.get("model_ema") or getattr(given.get("task"), "trainable_module_ema", None)
+        if average is not None:
+            getattr(average, "_orig_mod", average).set(model)
+
+    def _reading(self, train_set: SMOTEDataset) -> dict[str, int]:
+        """Options of the loader for a refresh."""
+        batch_size = getattr(self.args, "validation_batch_size", None) or self.args.batch_size
+        is_read = np.isin(train_set.labels, train_set.oversampled_classes) & ~train_set.is_synthetic
+        batches = is_read.sum() // (batch_size * getattr(self.args, "world_size", 1))
+        # to start workers takes longer than to read a batch
+        return {"batch_size": batch_size, "num_workers": self.args.workers if batches > self.args.workers else 0}
+
+    def _save_centroids(self, tracker: ClassCentroidTracker, folder: Path, epoch: int) -> None:
+        """Write what no refresh can make again, for a resumed run, and forget that of checkpoints that timm has deleted."""
+        with written_whole(folder / _centroid_file(epoch)) as unfinished:
+            save_file({name: tensor.cpu() for name, tensor in tracker.state_dict().items()}, unfinished)
+        for earlier in range(epoch - getattr(self.args, "val_interval", 1)):  # the last one saved may be as old
+            if not (folder / f"checkpoint-{earlier}.pth.tar").exists():
+                (folder / _centroid_file(earlier)).unlink(missing_ok=True)
+
+    def _log(self, message: str) -> None:
+        if getattr(self.args, "rank", 0) == 0:
+            _logger.info("CLE-SMOTE: %s", message)
+
+
+def _centroid_file(epoch: int) -> str:
+    return f"centroids-{epoch}.safetensors"
+
+
+def _told(stats: dict[str, float]) -> str:
+    """Counts of an epoch in a line."""
+    text = f"{stats['synthetic']:.0f} synthetic samples"
+    if "share_capped" in stats:
+        text += f", {stats['share_capped']:.1%} capped, mean cap {stats['mean_cap']:.3g} nats"
+        text += f", {stats['without_centroid']:.0f} without a centroid"
+    return text
+
+
+def _options_of(loss: Any) -> dict[str, Any]:
+    """Options of the script's loss, for ours that takes its place.
+
+    Raises:
+        ValueError: If it is of a kind that ours cannot take the place of.
+    """
+    from timm.loss.cross_entropy import LabelSmoothingCrossEntropy
+
+    if isinstance(loss, LabelSmoothingCrossEntropy):
+        return {"label_smoothing": loss.smoothing}
+    if isinstance(loss, nn.CrossEntropyLoss) and loss.reduction == "mean":
+        return {"weight": loss.weight, "label_smoothing": loss.label_smoothing, "ignore_index": loss.ignore_index}
+    raise ValueError(
+        f"the script trains with {loss if loss is None else type(loss).__name__}; the capped loss takes the place of CrossEntropyLoss "
+        "(with its weight, smoothing and ignore_index) and LabelSmoothingCrossEntropy, averaged over the batch."
+    )

@@ -1,0 +1,80 @@
+"""A ``timm.task`` for people who build their own loop on timm's tasks (timm 1.0.27 or newer: earlier tasks hold no state)."""
+
+from typing import Any
+
+import torch
+from timm.task import ClassificationTask
+from torch import Tensor, nn
+
+from clesmote_losses.capped_loss import CappedSMOTELoss
+from clesmote_losses.centroids import ClassCentroidTracker
+from clesmote_losses.epochs import begin_epoch, end_epoch
+from clesmote_losses.smote.dataset import SMOTEDataset
+
+
+class CLESMOTETask(ClassificationTask):
+    """``ClassificationTask`` with the capped loss, that keeps its centroids in the task state of timm's checkpoints.
+
+    Call :meth:`begin_epoch` and :meth:`end_epoch` around each epoch, on every rank; everything else (DDP, compile, EMA,
+    clipping, checkpoints) is timm's.
+
+    Args:
+        model: Network to train, before ``compile`` and ``prepare_distributed``.
+        criterion: The loss. Its tracker, if it has one, was made on ``model``.
+        train_set: What the loop trains on.
+        device, dtype, verbose: As in ``ClassificationTask``.
+
+    Raises:
+        TypeError: If ``criterion`` is no :class:`CappedSMOTELoss` or ``train_set`` no :class:`SMOTEDataset`.
+
+    Example:
+        >>> train_set = SMOTEDataset(TensorDataset(torch.rand(16, 3, 32, 32), torch.tensor([0] * 10 + [1] * 6)))
+        >>> model = timm.create_model("test_resnet", num_classes=2)
+        >>> criterion = CappedSMOTELoss(beta=1.0, tracker=ClassCentroidTracker(model, num_classes=2))
+        >>> task = CLESMOTETask(model, criterion, train_set, verbose=False)
+        >>> task.begin_epoch(0)
+        >>> for images, target in torch.utils.data.DataLoader(train_set, batch_size=10):
+        ...     task(images, target)["loss"].backward()
+        >>> task.end_epoch()["synthetic"]
+        4.0
+    """
+
+    criterion: CappedSMOTELoss
+
+    def __init__(
+        self,
+        model: nn.Module,
+        criterion: CappedSMOTELoss,
+        train_set: SMOTEDataset,
+        *,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        verbose: bool = True,
+    ) -> None:
+        if not isinstance(criterion, CappedSMOTELoss):
+            raise TypeError(f"criterion must be a CappedSMOTELoss; got {type(criterion).__name__}.")
+        if not isinstance(train_set, SMOTEDataset):
+            raise TypeError(f"train_set must be a SMOTEDataset; got {type(train_set).__name__}.")
+        super().__init__(model, criterion, device=device, dtype=dtype, verbose=verbose)
+        self.train_set = train_set
+
+    def begin_epoch(self, epoch: int, **refresh: Any) -> None:
+        """As :func:`clesmote_losses.epochs.begin_epoch`, with this task's loss and training set."""
+        begin_epoch(self.criterion, self.train_set, epoch, **refresh)
+
+    def end_epoch(self) -> dict[str, float]:
+        """As :func:`clesmote_losses.epochs.end_epoch`, with this task's loss."""
+        return end_epoch(self.criterion)
+
+    def get_task_state(self, module: nn.Module | None = None, ema: bool = False) -> dict[str, Tensor]:
+        """Centroids and counts; timm writes them beside the model's weights, not among them."""
+        tracker = self.criterion.tracker
+        return tracker.state_dict() if isinstance(tracker, ClassCentroidTracker) and not ema else {}
+
+    def load_task_state(
+        self, state: dict[str, Tensor] | None, strict: bool = True, module: nn.Module | None = None, ema: bool = False
+    ) -> None:
+        """Restore what :meth:`get_task_state` gave; a checkpoint without it (of plain timm) leaves the centroids unknown."""
+        tracker = self.criterion.tracker
+        if state and isinstance(tracker, ClassCentroidTracker) and not ema:
+            tracker.load_state_dict(state)

@@ -1,0 +1,41 @@
+"""Training modes and random number generators left as they were found."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextmanager
+def preserved_rng(seed: int | None = None) -> Iterator[None]:
+    """Run the body, then put the global generators of Python, numpy and torch (CPU and the current GPU) back.
+
+    Args:
+        seed: Seeds them all for the body; by default they go on from where they are.
+    """
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
+        if seed is not None:
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+
+
+@contextmanager
+def preserved_modes(module: nn.Module) -> Iterator[None]:
+    """Run the body, then put ``training`` of every part back: some may be frozen in evaluation mode."""
+    was_training = {part: part.training for part in module.modules()}
+    try:
+        yield
+    finally:
+        for part, training in was_training.items():
+            part.training = training

@@ -1,0 +1,229 @@
+"""``python -m benchmarks demo``, run for real on a few dozen images."""
+
+import json
+import shutil
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.__main__ import main
+from benchmarks.data.digits import load_digit_images
+from benchmarks.data.experiments import of_classes
+from benchmarks.data.trials import draw
+from benchmarks.methods.networks import make_network
+from benchmarks.methods.registry import METHODS
+from benchmarks.report.gallery import draw_gallery, judge
+from benchmarks.sweep.store import Results
+from benchmarks.training.controlled import training_data
+from benchmarks.training.evaluation import to_input
+from clesmote_losses import cosine_cap, decode_target
+from clesmote_losses.embeddings import EmbeddingHook
+
+TINY = ["--classes", "3=20", "8=5", "--epochs", "2", "--seeds", "0", "--batch-size", "16"]
+
+
+def demo(folder, *options):
+    main(["demo", "--out", str(folder), *options])
+    return [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+
+
+def without_times(record):
+    return {key: value for key, value in record.items() if key != "seconds"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with the runs of three methods, and the records."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, demo(folder, *TINY, "--methods", "none", "smote", "cle-smote")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of JPEG files of unequal size: one class is dark, the other bright."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 12), ("test", 6)):
+        for name, grey in (("dark", 60), ("bright", 190)):
+            (folder / part / name).mkdir(parents=True)
+            for i in range(count):
+                image = np.clip(rng.normal(grey, 40, (20 + i, 30, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(image).save(folder / part / name / f"{i}.jpg")
+    return folder
+
+
+def test_each_run_leaves_one_line_with_its_curve_and_its_share_of_capped_samples(finished):
+    _, records = finished
+    assert [record["config"]["method"]["name"] for record in records] == ["none", "smote", "cle-smote"]
+    for record in records:
+        assert [point["epoch"] for point in record["curve"]] == [1, 2]
+        assert record["last"]["test"]["auroc"] == record["curve"][-1]["auroc"]["test"]
+        assert record["chosen_epoch"] == 2  # nothing is held out to choose by
+        assert record["config"]["experiment"]["counts"] == {"3": 20, "8": 5}
+        assert record["environment"]["torch"] == version("torch")
+        assert record["seconds"]["training"] > 0
+    assert [record["training_samples"] for record in records] == [25, 40, 40]
+    assert [record["steps"] for record in records] == [6, 6, 6]  # 2 epochs; 3 * 16 covers 2 classes of 20
+    assert [record["pretraining_steps"] for record in records] == [0, 0, 1]  # a fifth of them
+    assert [record["share_capped"] is None for record in records] == [True, True, False]
+    assert 0 <= records[2]["share_capped"] <= 1
+
+
+def test_the_same_seed_gives_the_same_line_and_another_seed_another(finished, tmp_path):
+    folder, records = finished
+    torch.rand(1)  # the global generator has no say
+    again = demo(tmp_path, *TINY, "--methods", "cle-smote")
+    assert without_times(again[0]) == without_times(records[2])
+    first, second = (Results(path).arrays(records[2]["id"]) for path in (folder, tmp_path))
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    one, other = demo(tmp_path, *TINY, "--seeds", "0", "1", "--methods", "none")[1:]
+    assert without_times(one) == without_times(records[0])
+    assert other["config"]["seed"] == 1
+    assert other["curve"] != one["curve"]
+
+
+def test_a_run_leaves_random_numbers_and_threads_as_they_were(tmp_path):
+    state = torch.get_rng_state()
+    torch.set_num_threads(2)
+    try:
+        demo(tmp_path, *TINY, "--methods", "smote")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_run_that_is_there_is_not_made_again_and_a_line_cut_off_is(finished, tmp_path, capsys):
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    lines = (tmp_path / "runs.jsonl").read_bytes()
+    (tmp_path / "runs.jsonl").write_bytes(lines[:-30] + b"x" * 10_000)  # the last of three, without its end
+    records = demo(tmp_path, *TINY, "--methods", "none", "smote", "cle-smote")
+    assert "2 of 3 runs are in" in capsys.readouterr().out
+    assert (tmp_path / "runs.jsonl").read_bytes().startswith(lines[: lines.index(b"\n", lines.index(b"\n") + 1)])
+    assert [without_times(record) for record in records] == [without_times(record) for record in finished[1]]
+    before = (tmp_path / "runs.jsonl").read_bytes()
+    demo(tmp_path, *TINY, "--methods", "none", "smote", "cle-smote")
+    assert "3 of 3 runs are in" in capsys.readouterr().out
+    assert (tmp_path / "runs.jsonl").read_bytes() == before
+    changed = demo(tmp_path, *TINY, "--methods", "none", "--image-size", "24")
+    assert len(changed) == 4
+    assert changed[3]["config"]["experiment"]["image_size"] == 24
+
+
+def test_the_table_shows_mean_and_variance_of_the_seeds(tmp_path, capsys):
+    records = demo(tmp_path, "--classes", "3=20", "8=5", "--epochs", "1", "--seeds", "0", "1", "--methods", "none")
+    values = [record["last"]["test"]["auroc"] for record in records]
+    assert values[0] != values[1]
+    mean = sum(values) / 2
+    variance = sum((value - mean) ** 2 for value in values)  # over n - 1 = 1
+    printed = capsys.readouterr().out
+    assert f"{mean:.4f} ({variance:.2e})" in printed
+    assert "20 for training (1 : 1)" in printed
+    assert "5 for training (1 : 4)" in printed
+
+
+@pytest.mark.parametrize("name", ["curves.png", "gallery-cle-smote.png"])
+def test_pictures_are_drawn_and_small(finished, name):
+    path = finished[0] / name
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("L"))
+    assert min(pixels.shape) > 400
+    assert 0.02 < (pixels < 200).mean() < 0.9
+    assert path.stat().st_size < 300_000
+
+
+def test_the_gallery_shows_blends_of_their_parents_those_first_that_use_most_of_their_cap(finished):
+    folder, records = finished
+    kept = Results(folder).arrays(records[2]["id"])
+    usage = kept["synthetic_loss"] / kept["synthetic_cap"]
+    assert len(usage) == 15
+    assert len(np.unique(usage)) > 10
+    assert usage[kept["shown"]].tolist() == sorted(usage, reverse=True)[: len(kept["shown"])]
+    base, synthetic, neighbor = (kept[f"shown_{part}"].astype(float) for part in ("base", "synthetic", "neighbor"))
+    lam = kept["shown_lam"][:, None, None, None]
+    assert lam.min() > 0
+    assert lam.max() < 1
+    assert abs((1 - lam) * base + lam * neighbor - synthetic).max() <= 0.5 + 1e-4
+    assert abs(base - neighbor).max() > 100
+    assert set(kept["shown_label"]) == {1}
+
+
+def test_the_gallery_says_when_nothing_is_capped(finished, monkeypatch, tmp_path):
+    from matplotlib.figure import Figure
+
+    titles = []
+    monkeypatch.setattr(Figure, "suptitle", lambda self, text, **options: titles.append(text))
+    kept = Results(finished[0]).arrays(finished[1][2]["id"])
+    for cap in (0.0001, np.inf):
+        draw_gallery([finished[1][2]], [kept | {"synthetic_cap": np.full(15, cap)}], tmp_path / "gallery.png")
+    assert "15 of 15 synthetic images are over their cap" in titles[0]
+    assert "None of 15 synthetic images is over its cap" in titles[1]
+
+
+def test_loss_and_cap_of_synthetic_images_are_those_of_the_library():
+    experiment = of_classes("x", {"3": 12, "8": 4})
+    trial = draw(load_digit_images(["3", "8"]), experiment, 0, validate=False)
+    data = training_data(trial, METHODS["smote"], experiment, 0, torch.device("cpu"))
+    torch.manual_seed(0)
+    model = make_network("test_resnet", num_classes=2, image_size=32)
+    kept = judge(model, data, 0.3, 2)
+    inputs = to_input(data.images)
+    with torch.no_grad(), EmbeddingHook(model.eval()) as hook:
+        model(inputs[12:16])
+        centroids = torch.stack([torch.zeros_like(hook.embeddings[0]), hook.embeddings.mean(0)])
+        logits = model(inputs[-1:])
+        embedding = hook.embeddings
+    label = decode_target(data.target)[0][-1:]
+    loss = torch.nn.functional.cross_entropy(logits, label)
+    assert len(kept["synthetic_loss"]) == 8
+    assert kept["synthetic_loss"][-1] == pytest.approx(loss.item(), rel=1e-4)
+    assert kept["synthetic_cap"][-1] == pytest.approx(cosine_cap(embedding, label, centroids, 0.3).item(), rel=1e-4)
+
+
+def test_a_folder_of_jpeg_files_is_an_experiment_too(pictures, tmp_path, capsys):
+    records = demo(
+        tmp_path, "--data-dir", str(pictures), "--classes", "dark=12", "bright=3", "--epochs", "2", "--seeds", "0",
+        "--methods", "none", "cle-smote", "balanced", "--batch-size", "16",
+    )  # fmt: skip
+    assert [record["training_samples"] for record in records] == [15, 24, 24]
+    assert records[0]["config"]["experiment"]["source"] == pictures.name  # not where it lies
+    assert list(records[0]["config"]["experiment"]["classes"]) == ["dark", "bright"]
+    assert records[0]["config"]["experiment"]["test_counts"] == {"test": [6, 6]}
+    assert str(pictures.parent) not in (tmp_path / "runs.jsonl").read_text()
+    assert (tmp_path / "gallery-cle-smote.png").exists()
+    assert "12 for training (1 : 1)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--methods", "smot"], "no method 'smot'; there are none, oversampling"),
+        (["--classes", "3=20", "eight=5"], "no class 'eight' among the training images; there are 0, 1, 2"),
+        (["--classes", "3=2000", "8=5"], "2000 training images of class '3' are wanted; there are"),
+        (["--classes", "3=20", "8=1"], "class '8' has 1 training image"),
+        (["--classes", "3=20"], "two classes or more are needed"),
+        (["--classes", "3=20", "3=5"], "names a class twice"),
+        (["--classes", "3=20", "8=20"], "every class has 20 training images"),
+        (["--classes", "3"], "wanted NAME=COUNT"),
+        (["--epochs", "0"], "wanted a number of 1 or more"),
+        (["--seeds", "x"], "wanted a number from 0"),
+        (["--model", "resnet_of_mine"], "timm has no model 'resnet_of_mine'; it has test_"),
+        (["--model", "test_vit", "--image-size", "20"], "test_vit does not take images of 20x20"),
+        (["--data-dir", "{pictures}/train"], "has no folder train/"),
+        (["--data-dir", "{pictures}", "--classes", "dark=12", "brihgt=2"], "no class 'brihgt' among the training images; there are bright, dark"),
+        (["--out", "{pictures}/test/dark/0.jpg"], "cannot be written to: Not a directory"),
+    ],
+)  # fmt: skip
+def test_a_mistake_ends_in_one_line_that_says_what_to_do(options, message, pictures, tmp_path, capsys):
+    options = [option.format(pictures=pictures) for option in options]
+    with pytest.raises(SystemExit) as end:
+        main(["demo", "--out", str(tmp_path), *options])
+    printed = capsys.readouterr()
+    assert end.value.code == 2
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""

@@ -1,0 +1,217 @@
+"""Runs of the preset ``correct``, made for real on small images."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from imblearn.over_sampling import SMOTE
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.data.experiments import Experiment, of_classes
+from benchmarks.data.trials import draw
+from benchmarks.methods.networks import ConvNet
+from benchmarks.methods.registry import METHODS
+from benchmarks.training.controlled import Settings, run_correct, training_data
+from benchmarks.training.evaluation import Curve, on_device, predict, to_input
+from clesmote_losses import decode_target
+from clesmote_losses.restore import preserved_rng
+from tests.support.benchmark_images import small_source
+
+CPU = torch.device("cpu")
+SICK = Experiment("x", "x", {"a": 40, "b": 12, "c": 4}, {"normal": ("a",), "abnormal": ("b", "c")})
+SETTINGS = Settings(steps=20, epochs=4, batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def trial():
+    return draw(small_source(), SICK, 0)
+
+
+def run(trial, method, settings=SETTINGS, seed=0, **options):
+    with preserved_rng(seed=seed):
+        return run_correct(trial, SICK, METHODS[method], settings, seed, device=CPU, **options)
+
+
+def strata_of(data):
+    return np.bincount(data.strata, minlength=3).tolist(), int(decode_target(data.target)[1].sum())
+
+
+def test_each_method_trains_on_what_it_says(trial):
+    found = {
+        name: strata_of(training_data(trial, METHODS[name], SICK, 0, CPU))
+        for name in ("none", "oversampling", "smote", "borderline-smote", "adasyn", "balanced")
+    }
+    assert found["none"] == ([40, 12, 4], 0)
+    assert found["oversampling"] == ([40, 20, 20], 0)  # as many abnormal as normal, sub-conditions alike
+    assert found["smote"] == ([40, 20, 20], 8 + 16)
+    assert found["balanced"] == ([40, 20, 20], 0)
+    assert found["borderline-smote"][0][0] == 40
+    assert sum(found["adasyn"][0]) - found["adasyn"][1] == 56  # the real ones
+
+
+def test_synthetic_images_are_those_of_imbalanced_learn_rounded_and_lie_behind_the_real_ones():
+    trial = draw(small_source(), Experiment("x", "x", {"a": 40, "b": 12, "c": 8}, SICK.classes), 0)
+    data = training_data(trial, METHODS["smote"], SICK, 3, CPU)
+    labels, is_synthetic = decode_target(data.target)
+    assert not is_synthetic[:60].any()
+    assert is_synthetic[60:].all()
+    assert labels.tolist() == (data.strata > 0).long().tolist()
+    pixels = trial.train.images.reshape(60, -1).astype(np.float64)
+    sampler = SMOTE(sampling_strategy={1: 20, 2: 20}, k_neighbors=5, random_state=3)
+    expected, strata = sampler.fit_resample(pixels, trial.train.strata)
+    assert data.strata.tolist() == strata.tolist()
+    ours = data.images.permute(0, 2, 3, 1).reshape(len(expected), -1).numpy()
+    assert len(expected) == 80
+    assert np.abs(ours - expected).max() <= 0.5 + 1e-4
+    assert len(np.unique(ours[60:], axis=0)) == 20
+
+
+def test_a_fresh_draw_replaces_the_synthetic_images_and_no_real_one(trial):
+    data = training_data(trial, METHODS["smote-redraw"], SICK, 0, CPU)
+    before = data.images.clone()
+    data.redraw(1)
+    assert torch.equal(data.images[:56], before[:56])
+    assert (data.images[56:] != before[56:]).flatten(1).any(1).float().mean() > 0.8
+    once = data.images.clone()
+    data.redraw(1)
+    assert torch.equal(data.images, once)
+
+
+def test_centroids_are_of_the_real_images_of_oversampled_classes(trial):
+    data = training_data(trial, METHODS["smote"], SICK, 0, CPU)
+    images, labels = (torch.cat(part) for part in zip(*data.real_batches(by_stratum=False), strict=True))
+    assert labels.tolist() == [1] * 16
+    assert torch.equal(images, to_input(data.images[40:56]))
+    _, strata = (torch.cat(part) for part in zip(*data.real_batches(by_stratum=True), strict=True))
+    assert strata.tolist() == [1] * 12 + [2] * 4
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_runs_within_the_same_number_of_steps(trial, name):
+    made = []
+    model, _, result = run(trial, name, on_steps=made.append)
+    assert sum(made) == result["steps"] == 20
+    is_pretrained = METHODS[name].pretraining != "none"
+    assert result["pretraining_steps"] == (4 if is_pretrained else 0)
+    # the points lie at the same steps for every method; a pretrained one begins later
+    assert [point["step"] for point in result["curve"]] == ([5, 10, 15, 20])
+    assert result["chosen"]["test"]["auroc"] == result["curve"][result["chosen_epoch"] - 1]["auroc"]["test"]
+    assert set(result["chosen"]["test"]["conditions"]) == {"b", "c"}
+    assert (result["share_capped"] is None) == (METHODS[name].loss != "capped")
+    assert not result["diverged"]
+    assert any(parameter.abs().sum() > 0 for parameter in model.parameters())
+
+
+def test_the_epoch_is_chosen_on_validation_images_and_never_on_test_images(trial):
+    _, _, result = run(trial, "oversampling", replace(SETTINGS, steps=48, epochs=12, lr=5e-4))
+    validation = [point["auroc"]["validation"] for point in result["curve"]]
+    test = [point["auroc"]["test"] for point in result["curve"]]
+    assert result["chosen_epoch"] == validation.index(max(validation)) + 1
+    assert len(set(test)) > 4
+    # other test images change no choice and no weight
+    shuffled = trial.tests["test"]
+    shuffled = replace(shuffled, labels=1 - shuffled.labels)
+    _, _, other = run(
+        replace(trial, tests={"test": shuffled}), "oversampling", replace(SETTINGS, steps=48, epochs=12, lr=5e-4)
+    )
+    assert [point["loss"] for point in other["curve"]] == [point["loss"] for point in result["curve"]]
+    assert other["chosen_epoch"] == result["chosen_epoch"]
+    assert other["chosen"]["test"]["auroc"] == pytest.approx(1 - result["chosen"]["test"]["auroc"])
+
+
+def test_a_run_learns(trial):
+    _, _, result = run(trial, "oversampling", replace(SETTINGS, steps=300, epochs=5, lr=0.003))
+    assert result["curve"][-1]["loss"] < 0.8 * result["curve"][0]["loss"]
+    assert result["chosen"]["test"]["auroc"] > 0.8
+
+
+def test_the_learning_rate_falls_to_nothing_at_the_last_step(trial, monkeypatch):
+    made = []
+
+    class Spied(torch.optim.lr_scheduler.CosineAnnealingLR):
+        def __init__(self, *given):
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr("torch.optim.lr_scheduler.CosineAnnealingLR", Spied)
+    for name, steps in (("none", 20), ("cle-smote", 16)):  # a fifth is pretraining
+        run(trial, name)
+        assert made[-1].last_epoch == steps
+        assert made[-1].get_last_lr() == [pytest.approx(0, abs=1e-12)]
+
+
+def test_the_same_seed_gives_the_same_result_and_another_another(trial):
+    first, again, other = (run(trial, "cle-smote", seed=seed)[2]["curve"] for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_a_beta_by_share_caps_about_that_share(trial):
+    settings = replace(SETTINGS, steps=200, epochs=10, lr=0.003, augmentation="none")
+    shares = []
+    for share in (0.1, 0.5):
+        method = replace(METHODS["cle-smote-share"], target_share=share, pretraining="none")
+        with preserved_rng(seed=0):
+            _, _, result = run_correct(trial, SICK, method, settings, 0, device=CPU)
+        shares.append(np.mean([point["share_capped"] for point in result["curve"][1:]]))
+        assert len({point["beta"] for point in result["curve"]}) == 10
+    assert shares[0] < 0.35 < shares[1] < 0.75
+
+
+def test_warm_up_leaves_the_first_epochs_uncapped(trial):
+    method = replace(METHODS["cle-smote-warmup"], beta=1e-3)
+    with preserved_rng(seed=0):
+        _, _, result = run_correct(trial, SICK, method, SETTINGS, 0, device=CPU)
+    shares = [point["share_capped"] for point in result["curve"]]
+    assert shares[:2] == [0, 0]
+    assert min(shares[2:]) > 0.5
+
+
+def test_a_network_that_diverges_scores_like_chance(trial):
+    _, _, result = run(trial, "none", replace(SETTINGS, lr=1e30))
+    assert result["diverged"]
+    assert result["curve"][-1]["auroc"]["test"] == 0.5
+
+
+def test_a_curve_keeps_the_scores_of_its_best_epoch():
+    trial = draw(small_source(), of_classes("x", {"a": 30, "b": 10}), 0)
+    curve = Curve(trial.validation, trial.tests, ["a", "b"], CPU)
+    models = [ConvNet(2, image_size=16) for _ in range(4)]
+    is_best = [curve.add(model) for model in models]
+    result = curve.result()
+    values = [point["auroc"]["validation"] for point in result["curve"]]
+    assert is_best == [value > max([-1, *values[:i]]) for i, value in enumerate(values)]
+    best = models[result["chosen_epoch"] - 1]
+    test = trial.tests["test"]
+    scores = predict(best, on_device(test.images, CPU), to_input)
+    assert result["chosen"]["test"]["auroc"] == roc_auc_score(test.labels, scores[:, 1])
+    assert np.allclose(scores.sum(1), 1)
+
+
+def test_one_logit_is_the_score_of_class_1():
+    model = ConvNet(1, image_size=16)
+    images = on_device(small_source().images[:9], CPU)
+    scores = predict(model, images, to_input)
+    assert np.allclose(scores[:, 1], torch.sigmoid(model(to_input(images)).double())[:, 0].detach().numpy())
+
+
+@pytest.mark.parametrize("model", ["test_resnet", "test_vit", "test_convnext"])
+def test_networks_of_timm_train_too(model):
+    source = small_source(size=160 if model == "test_vit" else 32, count=30, tested=5)
+    trial = draw(source, of_classes("x", {"a": 20, "b": 7}), 0)
+    experiment = of_classes("x", {"a": 20, "b": 7})
+    with preserved_rng(seed=0):
+        _, _, result = run_correct(
+            trial, experiment, METHODS["cle-smote"], Settings(model, steps=5, epochs=2, batch_size=4), 0, device=CPU
+        )
+    assert len(result["curve"]) == 2
+    assert result["curve"][-1]["loss"] > 0
+
+
+def test_autocast_and_layout_are_settings(trial):
+    plain, amp = (run(trial, "cle-smote", replace(SETTINGS, amp=amp))[2]["curve"][-1]["loss"] for amp in (False, True))
+    assert plain != amp
+    assert plain == pytest.approx(amp, abs=0.1)
+    other = run(trial, "cle-smote", replace(SETTINGS, channels_last=False))[2]["curve"][-1]["loss"]
+    assert plain == pytest.approx(other, abs=0.05)

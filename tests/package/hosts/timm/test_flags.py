@@ -1,0 +1,143 @@
+"""Flags that contradict each other, and flags of train.py that the method cannot go with."""
+
+from argparse import Namespace
+
+import pytest
+import torch
+import yaml
+from imblearn.over_sampling import SMOTE
+from torch.utils.data import TensorDataset
+
+from clesmote_losses import SMOTEDataset
+from clesmote_losses.hosts.timm.flags import Options, check_script_arguments, flag_parser, misplaced_flag, told_in_flags
+
+ON = Options(smote="smote")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"cap_beta": 2.0}, "--cap-beta needs synthetic samples: add --smote"),
+        ({"triplet_epochs": 2}, "--triplet-epochs needs synthetic samples"),
+        ({"smote": "smote", "cap": "none", "cap_beta": 2.0}, "--cap-beta has no meaning with --cap none"),
+        ({"smote": "smote", "cap": "constant", "centroids": "batch"}, "--centroids has no meaning with --cap constant"),
+        ({"smote": "smote", "triplet_margin": 1.0}, "--triplet-margin has no meaning without --triplet-epochs"),
+        ({"smote": "smote", "smote_kk": 1}, "unknown options of the method: smote_kk"),
+        ({"smote_plan": "p", "smote_k": 2}, "--smote-k has no meaning without --smote"),
+        ({"smote": None, "cap": None}, "--cap needs synthetic samples"),
+        ({"smote": "smote", "cap_beta": -1.0}, "--cap-beta must be positive; got -1.0"),
+        ({"smote": "smote", "triplet_epochs": -1}, "--triplet-epochs must be 0 or more; got -1"),
+        ({"smote": "smote", "cap": "constant", "cap_gradient": "flow"}, "--cap constant has none"),
+        ({"smote": "none", "cap": "constant"}, "--smote none turns the method off: drop its other flags"),
+        ({"smote": "svm"}, r"--smote must be one of \('smote', 'borderline', 'adasyn', 'none'\); got 'svm'"),
+    ],
+)
+def test_flags_that_mean_nothing_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        Options.from_given(given)
+
+
+def test_flags_are_parsed_to_options_of_their_names_and_survive_yaml():
+    line = "--smote adasyn --smote-k 3 --smote-image-size 64x48 --cap euclidean --cap-beta 2 --triplet-epochs 1 train.py --lr 1 -c x"
+    given = vars(flag_parser().parse_args(line.split()))
+    assert given.pop("script") == "train.py"
+    assert given.pop("arguments") == ["--lr", "1", "-c", "x"]
+    options = Options.from_given(given)
+    assert options == Options("adasyn", 3, smote_image_size="64x48", cap="euclidean", cap_beta=2.0, triplet_epochs=1)
+    assert Options.from_given(yaml.safe_load(yaml.safe_dump(options.recorded()))) == options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        ({"mixup": 0.2}, "--mixup"),
+        ({"cutmix": 1.0}, "--cutmix"),
+        ({"cutmix_minmax": [0.2, 0.8]}, "--cutmix-minmax"),
+        ({"aug_splits": 3}, "--aug-splits"),
+        ({"jsd_loss": True}, "--jsd-loss"),
+        ({"bce_loss": True}, "--bce-loss"),
+        ({"kd_model_name": "resnet50"}, "--kd-model-name"),
+        ({"naflex_loader": True}, "--naflex-loader"),
+        ({"torchscript": True}, "--torchscript"),
+        ({"dataset": "hfds/mnist"}, "--dataset hfds/mnist"),
+        ({"dataset": "wds/train"}, "--dataset wds/train"),
+        ({"dataset": "tfds/mnist"}, "--dataset tfds/mnist"),
+        ({"dataset": "hfids/mnist"}, "--dataset hfids/mnist"),
+    ],
+)
+def test_what_the_method_cannot_go_with_is_refused_by_name(arguments, flag):
+    with pytest.raises(ValueError, match=f"^{flag} .*: drop it"):
+        check_script_arguments(Namespace(**arguments), ON)
+
+
+def test_all_else_passes():
+    off = {
+        "mixup": 0.0,
+        "cutmix": 0.0,
+        "cutmix_minmax": None,
+        "aug_splits": 0,
+        "dataset": "torch/cifar10",
+        "bce_loss": False,
+    }
+    check_script_arguments(Namespace(**off, use_multi_epochs_loader=True), ON)
+    check_script_arguments(Namespace(), ON)  # a script may lack any of these flags
+
+
+def test_a_loader_that_reads_ahead_does_not_go_with_redraws():
+    with pytest.raises(ValueError, match="--use-multi-epochs-loader reads ahead"):
+        check_script_arguments(Namespace(use_multi_epochs_loader=True), Options(smote="smote", smote_redraw="epoch"))
+
+
+def test_a_flag_of_the_method_among_those_of_the_script_is_found():
+    assert misplaced_flag(["--lr", "1", "--cap-beta=2"], "") == "--cap-beta"
+    assert misplaced_flag(["--lr", "1", "--cap", "2"], "parser.add_argument('--cap')") is None  # the script's own
+
+
+def test_a_recorded_run_gives_way_to_the_command_line():
+    recorded = Options("smote", cap_beta=0.5, triplet_epochs=2, triplet_lr=0.1).recorded()
+    options = Options.from_given({"cap": "none", "triplet_epochs": 0}, recorded)
+    assert (options.cap, options.triplet_epochs, options.smote) == ("none", 0, "smote")
+    with pytest.raises(ValueError, match="--cap-beta has no meaning with --cap none"):
+        Options.from_given({"cap": "none", "cap_beta": 0.2}, recorded)
+
+
+def base(images):
+    return TensorDataset(images, torch.tensor([0] * 20 + [1] * 6 + [2] * 4))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"small_class": "error"},
+            "4 sample.*6 are needed for --smote-k 5 .*a smaller --smote-k, --smote-small-class shrink_k",
+        ),
+        ({"small_class": "duplicate", "plan": "other"}, "other flags: .*Drop the flags that differ"),
+        ({"plan": "strange"}, "for another data set.*Name another --smote-plan file"),
+        (
+            {"plan": "other", "sampler": None, "redraw": "epoch"},
+            "--smote-redraw epoch with --smote-plan needs --smote too",
+        ),
+    ],
+)
+def test_errors_of_the_library_are_told_in_the_words_of_the_command_line(options, message):
+    images = torch.rand(30, 3, 4, 4)
+    plans = {
+        "other": SMOTEDataset(base(images), sampler=SMOTE(k_neighbors=2, random_state=0)).plan,
+        "strange": SMOTEDataset(TensorDataset(images, torch.tensor([0] * 20 + [1] * 10))).plan,
+    }
+    options = {"sampler": SMOTE(random_state=0), **options, "plan": plans.get(options.get("plan"))}
+    with pytest.raises(SystemExit, match=message), told_in_flags():
+        SMOTEDataset(base(images), **options)
+
+
+def test_images_of_unequal_size_ask_for_the_flag():
+    sizes = [torch.rand(3, 4 + i % 2, 4) for i in range(12)]
+    items = [(image, int(i >= 8)) for i, image in enumerate(sizes)]
+    with pytest.raises(SystemExit, match="pass --smote-image-size HxW"), told_in_flags():
+        SMOTEDataset(items, labels=[label for _, label in items], sampler=SMOTE(k_neighbors=2, random_state=0))
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(RuntimeError, match="a bug"), told_in_flags():
+        raise RuntimeError("a bug")

@@ -1,0 +1,351 @@
+"""timm's train.py by flags: the modes people train in, on a script of each kind."""
+
+import shutil
+
+import numpy as np
+import pytest
+import timm
+import torch
+import yaml
+
+from clesmote_losses import ClassCentroidTracker, SMOTEPlan
+from tests.support.timm_runs import KINDS, SCRIPTS, SMOTE, losses, run, run_alone, skip_unless_timm_has
+
+PLAIN = ("--no-aug", "--smoothing", "0")
+
+
+@pytest.fixture(scope="module")
+def reference(data, tmp_path_factory):
+    """An epoch without augmentation, by kind of script."""
+    done = {}
+
+    def row(kind):
+        if kind not in done:
+            (done[kind],) = run(kind, data, tmp_path_factory.mktemp(kind), SMOTE, *PLAIN)
+        return done[kind]
+
+    return row
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_flags_the_script_runs_as_alone(kind, data, tmp_path):
+    options = ["--epochs", "2", "--workers", "1"]  # several versions of timm cannot do without a worker
+    alone = run_alone(kind, data, tmp_path / "alone", *options)
+    assert run(kind, data, tmp_path / "with", [], *options) == alone
+    assert "clesmote" not in (tmp_path / "with" / "run" / "args.yaml").read_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_nothing_is_synthetic_the_losses_are_those_of_the_script_alone(kind, data, tmp_path):
+    options = ["--epochs", "2", "--workers", "1", "--smoothing", "0"]
+    alone = run(kind, data, tmp_path / "alone", [], *options)
+    rows = run(kind, data, tmp_path / "with", [*SMOTE, "--smote-strategy", "one=24"], *options)  # as many as there are
+    assert [row["train_synthetic"] for row in rows] == [0, 0]
+    for name in ("train_loss", "eval_loss", "eval_top1"):
+        assert [row[name] for row in rows] == [row[name] for row in alone]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_summary_yaml_plan_and_checkpoint_of_a_run(kind, data, tmp_path):
+    rows = run(kind, data, tmp_path, [*SMOTE, "--smote-seed", "3"], "--epochs", "2")
+    folder = tmp_path / "run"
+    for row in rows:
+        assert row["train_synthetic"] == 28
+        assert row["train_capped"] == pytest.approx(row["train_share_capped"] * 28)
+        assert row["train_mean_cap"] >= 0.25  # beta / 2
+        assert row["train_without_centroid"] == 0
+    assert any(0 < row["train_share_capped"] < 1 for row in rows)  # the case is not degenerate
+    recorded = yaml.safe_load((folder / "args.yaml").read_text())
+    assert recorded["clesmote"]["smote_seed"] == 3
+    assert recorded["clesmote"]["cap_beta"] == 0.5
+    assert recorded["model"] == "test_resnet"
+    plan = SMOTEPlan.load(folder / "smote-plan.safetensors")
+    assert len(plan) == 28
+    assert plan.options["random_state"] == 3
+    stored = torch.load(folder / "last.pth.tar", weights_only=False)
+    assert stored["args"].clesmote["smote_seed"] == 3
+    model = timm.create_model("test_resnet", num_classes=3)
+    assert stored["state_dict"].keys() == model.state_dict().keys()
+    loaded = timm.create_model("test_resnet", num_classes=3, checkpoint_path=str(folder / "last.pth.tar"))
+    assert torch.equal(loaded.state_dict()["fc.weight"], stored["state_dict"]["fc.weight"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recorded_run_is_repeated_from_its_args_yaml(kind, data, tmp_path):
+    rows = run(kind, data, tmp_path / "first", [*SMOTE, "--smote-seed", "3", "--smote-image-size", "32"])
+    again = run(kind, data, tmp_path / "again", [], "--config", str(tmp_path / "first" / "run" / "args.yaml"))
+    other = run(kind, data, tmp_path / "o", ["--smote-seed", "4"], "-c", str(tmp_path / "first" / "run" / "args.yaml"))
+    assert again == rows
+    assert losses(other) != losses(rows)
+    plain = run(kind, data, tmp_path / "p", ["--cap", "none"], "-c", str(tmp_path / "first" / "run" / "args.yaml"))
+    assert "train_share_capped" not in plain[0]
+    assert plain[0]["train_synthetic"] == 28
+    yaml_file = str(tmp_path / "first" / "run" / "args.yaml")
+    off = run(kind, data, tmp_path / "off", ["--smote", "none"], "-c", yaml_file, "--workers", "1")
+    assert off == run(kind, data, tmp_path / "never", [], "--workers", "1")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("arguments", "tolerance"),
+    [
+        (["--workers", "2"], 0),
+        (["--no-prefetcher"], 1e-5),  # normalised in another order of operations
+        (["--channels-last"], 1e-2),
+        (["--grad-checkpointing"], 0),
+        (["--model-ema"], 0),
+        (["--clip-grad", "1e6"], 1e-6),
+        (["--torchcompile", "aot_eager"], 1e-3),
+        (["--amp"], 0.05),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_modes_that_should_not_change_the_loss_do_not(kind, arguments, tolerance, data, reference, tmp_path):
+    (row,) = run(kind, data, tmp_path, SMOTE, *PLAIN, *arguments)
+    expected = reference(kind)
+    assert 0 < expected["train_share_capped"] < 1  # the case is not degenerate
+    for name in ("train_loss", "train_mean_cap"):
+        assert row[name] == pytest.approx(expected[name], rel=tolerance, abs=0)
+    assert row["train_synthetic"] == 28
+    assert abs(row["train_capped"] - expected["train_capped"]) <= (2 if tolerance else 0)
+
+
+def test_both_kinds_of_script_train_alike(reference):
+    skip_unless_timm_has("task")
+    assert reference("task") == reference("old")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("argument", [["--grad-accum-steps", "3"], ["--sched-on-updates"]], ids=lambda value: value[0])
+def test_modes_that_train_otherwise_see_every_sample_once_too(kind, argument, data, reference, tmp_path):
+    (row,) = run(kind, data, tmp_path, SMOTE, *PLAIN, *argument)
+    assert row["train_synthetic"] == 28
+    assert row["train_loss"] != reference(kind)["train_loss"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--smote", "borderline", "--smote-features", "FEATURES"],
+        ["--smote", "adasyn", "--cap", "none", "--smote-features", "FEATURES"],
+        ["--smote", "smote", "--cap", "constant", "--cap-gradient", "scale", "--smote-redraw", "epoch"],
+        ["--smote", "smote", "--cap", "euclidean", "--cap-gradient", "flow", "--centroids", "batch"],
+    ],
+    ids=" ".join,
+)
+def test_every_sampler_and_cap_trains(kind, flags, data, tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(44, 3)))  # in which the classes overlap
+    flags = [str(tmp_path / "rows.npy") if flag == "FEATURES" else flag for flag in flags]
+    rows = run(kind, data, tmp_path, flags, "--epochs", "2", "--workers", "2")
+    assert all(row["train_synthetic"] > 10 and row["train_loss"] > 0 for row in rows)
+    assert all(("train_mean_cap" in row) == ("none" not in flags) for row in rows)
+
+
+def test_warm_up_caps_nothing(data, tmp_path):
+    rows = run("old", data, tmp_path, [*SMOTE, "--cap-warmup-epochs", "1"], "--epochs", "2")
+    assert [row["train_capped"] > 0 for row in rows] == [False, True]
+
+
+@pytest.mark.parametrize("smoothing", ["0", "0.1"])
+def test_label_smoothing_is_taken_over(smoothing, data, tmp_path):
+    flags = ["--smote", "smote", "--smote-strategy", "one=24"]
+    rows = run("old", data, tmp_path / "with", flags, "--smoothing", smoothing, "--workers", "1")
+    alone = run("old", data, tmp_path / "alone", [], "--smoothing", smoothing, "--workers", "1")
+    assert losses(rows) == pytest.approx(losses(alone), rel=1e-5)
+    plain = run("old", data, tmp_path / "plain", [], "--smoothing", "0.3", "--workers", "1")
+    assert losses(rows) != pytest.approx(losses(plain), rel=1e-2)
+
+
+def variant(tmp_path, kind, old, new):
+    """A derivative of a script, beside what it imports."""
+    text = (SCRIPTS / f"{kind}_train.py").read_text()
+    assert old in text
+    (tmp_path / "variant.py").write_text(text.replace(old, new))
+    shutil.copy(SCRIPTS / "script_arguments.py", tmp_path)
+    return tmp_path / "variant.py"
+
+
+def test_a_loss_of_the_scripts_own_hands_its_options_over(data, tmp_path):
+    own = "torch.nn.CrossEntropyLoss()\n"
+    weighted = "torch.nn.CrossEntropyLoss(torch.tensor([9.0, 1.0, 1.0]), label_smoothing=0.2, ignore_index=2)\n"
+    script = variant(tmp_path, "old", own, weighted)
+    arguments = ["--smoothing", "0", "--workers", "1"]
+    nothing = [*SMOTE, "--smote-strategy", "one=24"]
+    alone = run("old", data, tmp_path / "alone", [], *arguments, script=script)
+    assert losses(run("old", data, tmp_path / "with", nothing, *arguments, script=script)) == losses(alone)
+    assert losses(run("old", data, tmp_path / "plain", nothing, *arguments)) != losses(alone)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("torch.nn.MultiMarginLoss()", "trains with MultiMarginLoss"),
+        ("torch.nn.CrossEntropyLoss(reduction='sum')", "averaged"),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loss_that_ours_cannot_take_the_place_of_is_refused(kind, loss, message, data, tmp_path):
+    script = variant(tmp_path, kind, "torch.nn.CrossEntropyLoss()\n", f"{loss}\n")
+    with pytest.raises(SystemExit, match=message):
+        run(kind, data, tmp_path, SMOTE, "--smoothing", "0", script=script)
+
+
+def test_a_loader_of_the_scripts_own_need_not_know_all_of_timms_options(data, tmp_path):
+    script = variant(
+        tmp_path,
+        "old",
+        "\n\ndef main():",
+        "\n\ntimms = create_loader\n\n\ndef create_loader(dataset, is_training=False, no_aug=False, crop_pct=None, **common):\n"
+        "    assert 'persistent_workers' not in common\n"
+        "    return timms(dataset, is_training=is_training, no_aug=no_aug, crop_pct=crop_pct, **common)\n\n\ndef main():",
+    )
+    assert run("old", data, tmp_path, SMOTE, "--workers", "1", script=script)[0]["train_synthetic"] == 28
+
+
+@pytest.mark.parametrize("flag", [["--mixup", "0.2"], ["--bce-loss"]], ids=" ".join)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_cannot_go_along_is_refused_before_anything_is_written(kind, flag, data, tmp_path):
+    with pytest.raises(SystemExit, match=f"{flag[0]} .*: drop it"):
+        run(kind, data, tmp_path / "out", SMOTE, *flag)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refresh_runs_under_the_autocast_of_the_training(data, tmp_path, monkeypatch):
+    seen = []
+    refresh = ClassCentroidTracker.refresh
+
+    def watched(*values, **options):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        refresh(*values, **options)
+
+    monkeypatch.setattr(ClassCentroidTracker, "refresh", watched)
+    for folder, arguments in (("plain", []), ("amp", ["--amp"])):
+        run("old", data, tmp_path / folder, SMOTE, *arguments)
+    assert seen == [False, True]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("centroids", ["epoch", "online"])
+def test_a_resumed_run_equals_the_uninterrupted_one(kind, centroids, data, tmp_path):
+    flags = [*SMOTE, "--centroids", centroids, "--smote-redraw", "epoch", "--triplet-epochs", "1"]
+    whole = run(kind, data, tmp_path / "whole", flags, "--epochs", "4")
+    run(kind, data, tmp_path / "part", flags, "--epochs", "2")
+    resumed = run(
+        kind, data, tmp_path / "rest", flags, "--epochs", "4", "--resume", str(tmp_path / "part/run/last.pth.tar")
+    )
+    assert resumed == whole[2:]
+    assert whole[2]["train_capped"] > 0
+    assert whole[2]["train_without_centroid"] == 0
+
+
+def test_to_resume_without_the_flags_is_warned_of(data, tmp_path, caplog):
+    run("old", data, tmp_path / "part", SMOTE)
+    checkpoint = str(tmp_path / "part" / "run" / "last.pth.tar")
+    for flags, warnings in (SMOTE, 0), ([], 1):
+        caplog.clear()
+        run("old", data, tmp_path / f"rest{warnings}", flags, "--resume", checkpoint, "--epochs", "2", "--workers", "1")
+        assert sum("goes on without it" in message for message in caplog.messages) == warnings
+
+
+def test_a_loop_that_calls_another_loss_is_warned_of(data, tmp_path, caplog):
+    script = variant(tmp_path, "old", "loss = loss_fn(", "loss = other_loss(")
+    text = script.read_text().replace("import torch\n", "import torch\nfrom clesmote_losses import decode_target\n", 1)
+    script.write_text(
+        text.replace(
+            "\n\ndef train_one_epoch",
+            "\n\ndef other_loss(output, target):\n"
+            "    return torch.nn.functional.cross_entropy(output, decode_target(target)[0])\n\n\ndef train_one_epoch",
+        )
+    )
+    run("old", data, tmp_path, SMOTE, script=script)
+    assert any("no synthetic sample came to the loss" in message for message in caplog.messages)
+
+
+def test_online_centroids_that_are_lost_leave_one_epoch_uncapped(data, tmp_path):
+    flags = [*SMOTE, "--centroids", "online"]
+    run("old", data, tmp_path, flags, "--epochs", "1")
+    (tmp_path / "run" / "centroids-0.safetensors").unlink()
+    checkpoint = str(tmp_path / "run" / "last.pth.tar")
+    rows = run("old", data, tmp_path / "rest", flags, "--epochs", "3", "--resume", checkpoint)
+    assert [row["train_without_centroid"] for row in rows] == [28, 0]
+
+
+def test_saved_centroids_go_when_timm_deletes_their_checkpoint(data, tmp_path):
+    run("old", data, tmp_path, [*SMOTE, "--centroids", "online"], "--epochs", "6", "--lr", "0")  # all metrics alike
+    folder = tmp_path / "run"
+    kept = {int(path.stem.split("-")[1].split(".")[0]) for path in folder.glob("checkpoint-*.pth.tar")}
+    assert len(kept) == 2
+    assert {int(path.stem.split("-")[1]) for path in folder.glob("centroids-*.safetensors")} == kept | {4, 5}
+
+
+def test_the_plan_of_a_resumed_run_is_that_of_its_folder(data, tmp_path):
+    run("old", data, tmp_path / "part", SMOTE)
+    folder = tmp_path / "part" / "run"
+    plan = SMOTEPlan.load(folder / "smote-plan.safetensors")
+    plan.lam[:] = 0.25  # what no computation would give
+    plan.save(folder / "smote-plan.safetensors")
+    run("old", data, tmp_path / "rest", SMOTE, "--epochs", "2", "--resume", str(folder / "last.pth.tar"))
+    assert set(SMOTEPlan.load(tmp_path / "rest/run/smote-plan.safetensors").lam) == {0.25}
+    with pytest.raises(SystemExit, match="made with other flags"):
+        run("old", data, tmp_path, [*SMOTE, "--smote-k", "2"], "--resume", str(folder / "last.pth.tar"))
+
+
+def pretrained(kind, data, folder, *arguments):
+    """The weights that the pretraining left, after an epoch that changes none, and the run's checkpoint."""
+    flags = [*SMOTE, "--triplet-epochs", "1", "--triplet-lr", "0.01", "--triplet-checkpoint", str(folder) + ".pt"]
+    run(kind, data, folder, flags, "--lr", "0", *arguments)
+    state = torch.load(str(folder) + ".pt", weights_only=True)
+    assert len(state["history"]) == 1
+    weights = {name.removeprefix("0."): tensor for name, tensor in state["trained"].items()}
+    return weights, torch.load(folder / "run" / "last.pth.tar", weights_only=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pretraining_comes_before_the_first_epoch_and_reaches_the_moving_average(kind, data, tmp_path):
+    weights, stored = pretrained(kind, data, tmp_path / "a", "--model-ema")
+    model = timm.create_model("test_resnet", num_classes=3)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(stored["state_dict"][name], weights[name])
+        torch.testing.assert_close(stored["state_dict_ema"][name], weights[name])
+        assert name.startswith("fc") or not torch.equal(weights[name], parameter)
+    model.load_state_dict(stored["state_dict_ema"])  # strict
+    (tmp_path / "a" / "run" / "summary.csv").unlink()
+    again, _ = pretrained(kind, data, tmp_path / "a", "--model-ema")  # found done
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+@pytest.mark.slow
+def test_pretraining_follows_prefetching_seed_augmentation_and_autocast_of_the_script(data, tmp_path):
+    arguments = ([], ["--no-prefetcher"], ["--amp"], ["--no-aug"], ["--seed", "7"])
+    weights = [
+        pretrained("old", data, tmp_path / str(i), *extra)[0]["conv1.0.weight"] for i, extra in enumerate(arguments)
+    ]
+    state = torch.load(tmp_path / "4.pt", weights_only=True)
+    assert state["settings"]["seed"] == 7
+    rounding, autocast, *others = [float((other - weights[0]).norm()) for other in weights[1:]]
+    assert 0 < rounding < autocast / 2 < min(others) / 2
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments"),
+    [
+        ("test_resnet", []),
+        ("test_convnext", []),
+        ("test_vit", []),
+        ("test_efficientnet", []),
+        ("dpn48b", ["k_sec=[1,1,1,1]"]),  # a 1x1 convolution classifies
+        ("deit_tiny_distilled_patch16_224", ["depth=1", "img_size=32"]),  # two heads
+        ("crossvit_tiny_240", ["depth=[[1,1,0]]"]),
+        ("efficientvim_m1", []),
+        pytest.param("resnet50_clip", [], marks=pytest.mark.slow),
+    ],
+)
+def test_families_with_special_heads_train(model, arguments, data, tmp_path):
+    if model not in timm.list_models():
+        pytest.skip(f"this timm has no {model}")
+    size = {"crossvit_tiny_240": "240", "efficientvim_m1": "64", "resnet50_clip": "64"}.get(model, "32")
+    extra = ["--model-kwargs", *arguments] if arguments else []
+    rows = run("old", data, tmp_path, SMOTE, "--model", model, "--img-size", size, "--batch-size", "24", *extra)
+    assert rows[0]["train_synthetic"] == 28
+    assert rows[0]["train_mean_cap"] >= 0.25
