@@ -18,9 +18,10 @@ from benchmarks.data.experiments import Experiment
 from benchmarks.data.source import Source
 from benchmarks.data.trials import Trial, described, draw
 from benchmarks.methods.registry import Method
-from benchmarks.training.as_published import PublishedSettings, run_published, total_steps
-from benchmarks.training.controlled import Settings, TrainingData, run_correct
+from benchmarks.training.as_published import PublishedSettings
+from benchmarks.training.controlled import Settings
 from benchmarks.training.environment import environment
+from benchmarks.training.training_images import TrainingData
 from clesmote_losses.atomic_write import written_whole
 from clesmote_losses.restore import preserved_rng
 
@@ -55,7 +56,7 @@ class Run:
 
     def draw(self) -> Trial:
         """Its images."""
-        return draw(self.source, self.experiment, self.seed, validate=getattr(self.settings, "validate", False))
+        return draw(self.source, self.experiment, self.seed, validate=self.settings.validate)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -79,9 +80,7 @@ class Run:
     @property
     def steps(self) -> int:
         """Optimizer steps."""
-        if isinstance(self.settings, Settings):
-            return self.settings.steps
-        return total_steps(self.draw(), self.method, self.settings)
+        return self.settings.total_steps(self.draw(), self.experiment, self.method)
 
     def with_choice(self, choice: dict[str, Any]) -> "Run":
         """The run with chosen values: those that the settings have, and else of the method."""
@@ -114,33 +113,18 @@ class Run:
             if weights is not None:
                 save_weights(model, weights)
 
-        arrays = None
         # cuDNN's fastest algorithms give other sums each time
         with preserved_rng(seed=self.seed), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-            if isinstance(self.settings, Settings):
-                model, data, result = run_correct(
-                    self.draw(),
-                    self.experiment,
-                    self.method,
-                    self.settings,
-                    self.seed,
-                    device=device,
-                    on_steps=on_steps,
-                    on_best=save,
-                )
-                if look is not None:
-                    arrays = look(model, data)
-            else:
-                model, result = run_published(
-                    self.draw(),
-                    self.method,
-                    self.settings,
-                    self.seed,
-                    strata=list(self.experiment.counts),
-                    device=device,
-                    on_steps=on_steps,
-                )
-                save(model)
+            model, data, result = self.settings.train(
+                self.draw(),
+                self.experiment,
+                self.method,
+                self.seed,
+                device=device,
+                on_steps=on_steps,
+                on_best=save,
+            )
+            arrays = None if look is None else look(model, data)
         line = {"id": self.id, "role": self.role, "config": self.config, **result, "environment": environment(device)}
         if self.source.flow:
             line["selection"] = dict(self.source.flow)
