@@ -103,7 +103,8 @@ class StratumCappedObjective(CappedObjective):
 
 def build_capped(method: Any, training: Training) -> CappedObjective:
     """Build the capped loss of a method, and attach its tracker to the network."""
-    tracker, objective, num_groups, mode = None, CappedObjective, len(training.counts), method.centroid
+    objective: type[CappedObjective] = CappedObjective
+    tracker, num_groups, mode = None, len(training.counts), method.centroid
     if mode == "stratum":
         objective, num_groups, mode = StratumCappedObjective, training.num_strata, "epoch"
     if method.distance is not None:

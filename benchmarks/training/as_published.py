@@ -9,8 +9,8 @@ sound practice:
 - the triplet margin is 1000, so every triplet has a loss at every step;
 - the centroid is the embedding of the mean image of the class, with dropout on;
 - of three classes, the triplets take the rarest class for the second: its positives are cats;
-- nothing is held out: learning rate, beta and epoch were chosen on the test images. Those of CLE-SMOTE and its variants are
-  known; the learning rate of the baselines and beta of the Euclidean cap are not, and are chosen on the test images too.
+- nothing is held out: learning rate, beta and epoch were chosen on the test images. The values of CLE-SMOTE and its variants
+  are known. The learning rate of the baselines and beta of the Euclidean cap are not; here they are chosen on the test images too.
 """
 
 import time
@@ -39,7 +39,7 @@ from clesmote_losses.embeddings import EmbeddingHook
 
 _POSITIVE_WEIGHT = 100  # "weighted loss" of two classes
 PUBLISHED_SUITE = "cifar10-ablation"
-# where the value is not known; the first of each is the one that is known, of CLE-SMOTE with two classes
+# tried where no notebook tells the value; the first of each is that of CLE-SMOTE with two classes
 _LRS = (5e-4, 1e-3, 3e-3, 1e-2)
 _EUCLIDEAN_BETAS = (1.0, 10.0, 100.0)  # embeddings of inputs up to 255 lie far apart: 1 would cap nearly every image
 # what is chosen on the test images for each method, and from which values
@@ -51,7 +51,7 @@ _SEARCHES: dict[str, list[tuple[str, tuple[float, ...]]]] = {
 
 @dataclass(frozen=True)
 class PublishedSettings:
-    """As the notebooks have it: SGD without momentum, no schedule, no augmentation.
+    """The settings of the notebooks: SGD without momentum, no schedule, no augmentation.
 
     Attributes:
         epochs: Passes over what the method trains on, so methods make unequally many steps.
@@ -219,7 +219,7 @@ class WeightedCrossEntropy(Objective):
 
 
 class MeanImageTracker:
-    """Centroids as the notebooks have them; the library's tracker embeds in evaluation mode."""
+    """Centroids with the defects of the notebooks; the library's tracker embeds in evaluation mode."""
 
     def __init__(self, model: nn.Module, layer: str | None) -> None:
         self._model, self._hook = model, EmbeddingHook(model, layer)

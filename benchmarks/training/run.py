@@ -1,4 +1,4 @@
-"""One run: a network trained on one experiment by one method with one seed, and the JSON line that comes of it."""
+"""A run: one network trained on one experiment by one method with one seed, and the JSON line of its result."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from clesmote_losses.restore import preserved_rng
 
 Arrays = dict[str, NDArray[Any]]
 Record = dict[str, Any]  # a line
-_DIGITS = 6  # of the numbers in a line
+_DIGITS = 6  # decimals of the numbers in a line
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Run:
         experiment: What is drawn from it.
         method: What is done against the imbalance.
         settings: What all methods have in common; their type is the preset.
-        seed: Of everything random.
-        role: ``"trial"``, or ``"tuning"``: it serves to choose hyperparameters.
-        learning_rates: Of a trial, those it was chosen from; ``None`` if nothing was chosen.
+        seed: Seed of everything random.
+        role: ``"trial"``, or ``"tuning"`` for a run that hyperparameters are chosen by.
+        learning_rates: Those that the learning rate of a trial was chosen from; ``None`` if nothing was chosen.
     """
 
     suite: str
@@ -55,12 +55,12 @@ class Run:
     learning_rates: tuple[float, ...] | None = None
 
     def draw(self) -> Trial:
-        """Its images."""
+        """Draw the images of the run."""
         return draw(self.source, self.experiment, self.seed, validate=self.settings.validate)
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """All that the result depends on, but for versions of the software, as plain values."""
+        """All that the result depends on except versions of software, as plain values."""
         config = {
             "suite": self.suite,
             "experiment": described(self.source, self.experiment, self.draw()),
@@ -74,16 +74,16 @@ class Run:
 
     @cached_property
     def id(self) -> str:
-        """Name of the run. A tuning run with the seed of a trial would be the same run."""
+        """Name of the run; it does not depend on the role."""
         return run_id(self.config)
 
     @property
     def steps(self) -> int:
-        """Optimizer steps."""
+        """Number of optimizer steps."""
         return self.settings.total_steps(self.draw(), self.experiment, self.method)
 
     def with_choice(self, choice: dict[str, Any]) -> "Run":
-        """The run with chosen values: those that the settings have, and else of the method."""
+        """Return the run with other values of the settings, or of the method where the settings have no such field."""
         own = {field.name for field in fields(self.settings)}
         of_settings = {name: value for name, value in choice.items() if name in own}
         of_method = {name: value for name, value in choice.items() if name not in own}
@@ -97,23 +97,23 @@ class Run:
         weights: Path | None = None,
         look: Callable[[nn.Module, TrainingData], Arrays] | None = None,
     ) -> tuple[Record, Arrays | None]:
-        """Train and test. The global random number generators are left as they were.
+        """Train and test. The global random number generators keep their state.
 
         Args:
             device: Where it runs.
             on_steps: Called with the number of optimizer steps made since the last call.
-            weights: Keep the network of the chosen epoch in this ``.safetensors`` file.
-            look: What to keep of the trained network beside the line.
+            weights: Save the network of the chosen epoch to this ``.safetensors`` file.
+            look: Returns the arrays to keep beside the line, of the trained network and its training set.
 
         Returns:
-            The line, and what ``look`` gave.
+            The line, and what ``look`` returned.
         """
 
         def save(model: nn.Module) -> None:
             if weights is not None:
                 save_weights(model, weights)
 
-        # cuDNN's fastest algorithms give other sums each time
+        # cuDNN's fastest algorithms are not deterministic
         with preserved_rng(seed=self.seed), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
             model, data, result = self.settings.train(
                 self.draw(),
@@ -132,7 +132,7 @@ class Run:
 
 
 def run_id(config: dict[str, Any]) -> str:
-    """Name of the run of a configuration: equal configurations are the same run."""
+    """Return the name of the run of a configuration: equal configurations are the same run."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
     return f"{config['method']['name']}-seed{config['seed']}-{digest[:10]}"
 
@@ -140,8 +140,8 @@ def run_id(config: dict[str, Any]) -> str:
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write weights that timm's ``checkpoint_path=`` loads.
 
-    The cosine classifier of LDAM-DRW is written as a plain one without bias: it gives the same classes, since the length of the
-    embedding scales all logits of an image alike.
+    A cosine classifier is written as a plain one without bias. It predicts the same classes, since the length of the embedding
+    scales all logits of an image alike.
     """
     from safetensors.torch import save_file
 
