@@ -9,8 +9,9 @@ sound practice:
 - the triplet margin is 1000, so every triplet has a loss at every step;
 - the centroid is the embedding of the mean image of the class, with dropout on;
 - of three classes, the triplets take the rarest class for the second: its positives are cats;
-- nothing is held out: learning rate, beta and epoch were chosen on the test images. The values of CLE-SMOTE and its variants
-  are known. The learning rate of the baselines and beta of the Euclidean cap are not; here they are chosen on the test images too.
+- nothing is held out: learning rate, beta and epoch were chosen on the test images. The values of CLE-SMOTE and its
+  variants are known. The learning rate of the baselines and beta of the Euclidean cap are not; here they are chosen on
+  the test images too.
 """
 
 import time

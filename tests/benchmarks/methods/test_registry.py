@@ -60,6 +60,10 @@ def test_a_result_is_told_what_differs_from_the_plain_method():
         "pretraining": "triplets",
         "pretraining_lr": 1e-5,
     }
+    assert replace(METHODS["logit-adjustment"], tau=float("1")).chosen() == {
+        "name": "logit-adjustment",
+        "loss": "logit_adjusted",
+    }
     assert METHODS["constant-cap"].chosen()["distance"] is None  # not left out
 
 
