@@ -21,7 +21,7 @@ from benchmarks.methods.registry import Method
 from benchmarks.training.as_published import PublishedSettings, run_published, total_steps
 from benchmarks.training.controlled import Settings, TrainingData, run_correct
 from benchmarks.training.environment import environment
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.restore import preserved_rng
 
 Arrays = dict[str, NDArray[Any]]
@@ -167,7 +167,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
             del state[f"{name}.parametrizations.weight.original"]
             state |= {f"{name}.weight": layer.weight, f"{name}.bias": torch.zeros(len(layer.weight))}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    with written_whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         save_file(state, unfinished, {"format": "pt"})
 
 
