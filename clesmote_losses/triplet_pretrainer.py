@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, find_classifier, model_input, unwrap
 from clesmote_losses.restore import preserved_modes, preserved_rng
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -243,7 +243,7 @@ class TripletPretrainer:
             for name, parameter in self.model.named_parameters():
                 if parameter in heads:
                     del state[name]
-        with written_whole(path) as unfinished:
+        with atomic_write(path) as unfinished:
             save_file(state, unfinished, {"format": "pt"})
 
 
@@ -283,7 +283,7 @@ def _write_checkpoint(
     history: list[dict[str, float]],
 ) -> None:
     parts = {"trained": trained.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
-    with written_whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         torch.save({**parts, "history": history, "settings": settings}, unfinished)
 
 

@@ -9,7 +9,7 @@ from benchmarks.micro.measure import Measurement, Outcome, spread
 from benchmarks.micro.rows import Row
 from benchmarks.report.drawing import new_figure, save
 from benchmarks.report.table import Table
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.atomic_write import atomic_write
 
 _ORDER = ("missed", "undecided", "met", None)  # of the table, by outcome
 # Okabe and Ito's vermilion, orange and blue, and hatches for print in grey
@@ -27,7 +27,7 @@ def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
         ["# Micro-benchmarks", "", *_header(rows), "", table_of(rows).markdown(), "![targets](micro.png)", ""]
     )
     for path, content in zip(files[:2], (text, numbers_of(rows).csv()), strict=True):
-        with written_whole(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text(content, encoding="utf-8")
     draw(rows, files[2])
     return files

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.atomic_write import atomic_write
 
 _DPI = 110
 
@@ -20,5 +20,5 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **o
 
 def save(figure: Any, path: Path) -> None:
     """Write a PNG without the version of matplotlib in it, so that equal pictures are equal files."""
-    with written_whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         figure.savefig(unfinished, format="png", metadata={"Software": None})

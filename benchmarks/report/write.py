@@ -10,7 +10,7 @@ from benchmarks.report.figures import figures_of
 from benchmarks.report.groups import Group, groups_of
 from benchmarks.report.tables import tables_of
 from benchmarks.training.run import Record
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.atomic_write import atomic_write
 
 
 def write_report(records: Sequence[Record], folder: Path) -> list[Path]:
@@ -107,5 +107,5 @@ def _hours(seconds: float) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    with written_whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(text)

@@ -22,7 +22,7 @@ from benchmarks.training.as_published import PublishedSettings
 from benchmarks.training.controlled import Settings
 from benchmarks.training.environment import environment
 from benchmarks.training.training_images import TrainingData
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.restore import preserved_rng
 
 Arrays = dict[str, NDArray[Any]]
@@ -151,7 +151,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
             del state[f"{name}.parametrizations.weight.original"]
             state |= {f"{name}.weight": layer.weight, f"{name}.bias": torch.zeros(len(layer.weight))}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    with written_whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         save_file(state, unfinished, {"format": "pt"})
 
 

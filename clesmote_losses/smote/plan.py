@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.smote.base_dataset import check_labels
 from clesmote_losses.smote.resampling import (
     NeighborSearch,
@@ -180,7 +180,7 @@ class SMOTEPlan:
         metadata = {"format": _FORMAT, "fingerprint": self.fingerprint, "names": self.names}
         metadata["options"] = json.dumps(self.options)
         try:
-            with written_whole(path) as unfinished:
+            with atomic_write(path) as unfinished:
                 save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, unfinished, metadata)
         except SafetensorError as error:
             raise OSError(f"the plan cannot be written to {os.fspath(path)}: {error}.") from error

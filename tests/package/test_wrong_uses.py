@@ -263,7 +263,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a folder that is not there": (
         lambda: c.TripletPretrainer(network()).save("no_such_folder/w.safetensors"),
         FileNotFoundError,
-        "no_such_folder is no folder",
+        "no_such_folder is not a folder",
     ),
     "beta of NaN": (lambda: loss(beta=float("nan")), ValueError, "beta must be positive; got nan"),
     "no tracker": (lambda: c.CappedSMOTELoss(), ValueError, "needs tracker=ClassCentroidTracker.*distance=None"),

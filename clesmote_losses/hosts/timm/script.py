@@ -15,7 +15,7 @@ import yaml  # which timm needs too
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.centroids import ClassCentroidTracker
 from clesmote_losses.distributed import from_rank_0
@@ -239,7 +239,7 @@ class Stages:
 
     def _save_centroids(self, tracker: ClassCentroidTracker, folder: Path, epoch: int) -> None:
         """Write what no refresh can make again, for a resumed run, and forget that of checkpoints that timm has deleted."""
-        with written_whole(folder / _centroid_file(epoch)) as unfinished:
+        with atomic_write(folder / _centroid_file(epoch)) as unfinished:
             save_file({name: tensor.cpu() for name, tensor in tracker.state_dict().items()}, unfinished)
         for earlier in range(epoch - getattr(self.args, "val_interval", 1)):  # the last one saved may be as old
             if not (folder / f"checkpoint-{earlier}.pth.tar").exists():
