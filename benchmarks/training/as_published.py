@@ -256,13 +256,13 @@ class _PublishedCap(CappedObjective):
         return {"share_capped": share}
 
 
-def _weighted(settings: PublishedSettings, method: Method, training: Training) -> Objective:
+def _weighted(settings: PublishedSettings, method: Any, training: Training) -> Objective:
     counts = training.counts
     weight = counts.max() / counts if len(counts) > 2 else np.array([1, _POSITIVE_WEIGHT])
     return WeightedCrossEntropy(torch.as_tensor(weight, dtype=torch.float32))
 
 
-def _capped(settings: PublishedSettings, method: Method, training: Training) -> Objective:
+def _capped(settings: PublishedSettings, method: Any, training: Training) -> Objective:
     model, layer = training.model, training.embedding_layer
     tracker: MeanImageTracker | ClassCentroidTracker | None = None
     if method.centroid == "batch":
@@ -272,13 +272,13 @@ def _capped(settings: PublishedSettings, method: Method, training: Training) -> 
     criterion = CappedSMOTELoss(
         settings.constant_cap if method.distance is None else settings.beta,
         tracker=tracker,
-        distance=method.distance,  # type: ignore[arg-type]
+        distance=method.distance,
         warmup_epochs=0 if method.is_pretrained else settings.warmup_epochs,
     )
     return _PublishedCap(criterion, None)
 
 
-_LOSSES: Lookup[Callable[[PublishedSettings, Method, Training], Objective]] = Lookup(
+_LOSSES: Lookup[Callable[[PublishedSettings, Any, Training], Objective]] = Lookup(
     "loss of the notebooks",
     {
         "cross_entropy": lambda settings, method, training: WeightedCrossEntropy(torch.ones(len(training.counts))),
