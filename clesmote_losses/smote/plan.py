@@ -167,6 +167,48 @@ class SMOTEPlan:
                 "Make it anew, or load the plan that belongs to this data set."
             )
 
+    def copy(self) -> "SMOTEPlan":
+        """Return an independent plan."""
+        return dataclasses.replace(self, **{name: getattr(self, name).copy() for name in _ARRAYS})
+
+    def share_memory_(self) -> "SMOTEPlan":
+        """Move the arrays of the samples into shared memory."""
+        if not hasattr(self, "_shared"):
+            shared = {name: torch.from_numpy(np.array(getattr(self, name))).share_memory_() for name in _ARRAYS}
+            self.__dict__["_shared"] = shared
+            for name, tensor in shared.items():
+                self.__dict__[name] = tensor.numpy()
+        return self
+
+    def __getstate__(self):
+        state = dict(self.__dict__)
+        if "_shared" in state:
+            for name in _ARRAYS:
+                del state[name]
+        return state
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        for name, tensor in state.get("_shared", {}).items():
+            tensor.share_memory_()
+            self.__dict__[name] = tensor.numpy()
+
+    def copy_(self, other: "SMOTEPlan") -> None:
+        """Write the samples of another plan into these arrays."""
+        for name in _ARRAYS:
+            getattr(self, name)[...] = getattr(other, name)
+
+    def check_options(self, sampler: Any, labels: NDArray[np.int64], strata: Any, small_class: SmallClass) -> None:
+        """Raise if the plan was made with other options."""
+        wanted = sampler_options(sampler, strata_of(labels, strata), small_class)
+        names = sorted(wanted.keys() | self.options.keys())
+        pairs = [(name, self.options.get(name), wanted.get(name)) for name in names]
+        if differ := [f"{name}={made!r} (wanted {ours!r})" for name, made, ours in pairs if made != ours]:
+            raise ValueError(
+                f"the plan was made with other options than those of the sampler: {', '.join(differ)}. Pass one of the two, or "
+                "make the plan anew."
+            )
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan as ``.safetensors``, with fingerprint and options in the metadata.
 
