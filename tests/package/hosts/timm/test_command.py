@@ -62,7 +62,7 @@ def test_a_script_that_is_no_train_py_is_refused_with_what_is_missing(tmp_path, 
     )
     with pytest.raises(
         SystemExit,
-        match=r"_parse_args, create_loader, train_one_epoch\(model=\).*task=\) or \(loss_fn=\).*Tried were train.py of timm 1.0.15",
+        match=r"_parse_args, create_loader, train_one_epoch\(model=\).*task=\) or \(loss_fn=\).*Tested with train.py of timm 1.0.15",
     ):
         main(["--smote", "smote", str(tmp_path / "my_loop.py")])
     del sys.modules["my_loop"]
