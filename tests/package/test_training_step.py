@@ -18,10 +18,10 @@ def train(model: nn.Module, train_set: Any, plug_in: bool) -> list[float]:
     torch.manual_seed(0)
     loader = DataLoader(train_set, batch_size=16, shuffle=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    criterion: nn.Module = nn.CrossEntropyLoss(label_smoothing=0.1)
+    criterion: nn.Module = nn.CrossEntropyLoss()
     if plug_in:
         tracker = ClassCentroidTracker(model, 3)
-        criterion = CappedSMOTELoss(tracker=tracker, label_smoothing=0.1)
+        criterion = CappedSMOTELoss(tracker=tracker)
     losses = []
     for _ in range(3):
         if plug_in:

@@ -304,7 +304,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "embeddings of 7 samples do not belong to logits of 30 rows.*EMA",
     ),
-    "another width": (changed_width, ValueError, "of one D"),
+    "another width": (changed_width, ValueError, "with one D"),
     "caps for other labels": (
         lambda: c.cosine_cap(IMAGES[:, 0, 0], LABELS[:3], torch.rand(2, 32)),
         ValueError,
@@ -365,7 +365,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "a loader's is fixed",
     ),
-    "a tracker of fewer classes": (fewer_classes, ValueError, "logits are of 2 classes.*num_classes=1"),
+    "a tracker of fewer classes": (fewer_classes, ValueError, "logits have 2 classes.*num_classes=1"),
     "online without a refresh": (online_without_refresh, RuntimeError, r"call tracker.refresh"),
     "another number of classes": (
         lambda: c.ClassCentroidTracker(network(), 2).load_state_dict(

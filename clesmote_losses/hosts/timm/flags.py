@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
-from clesmote_losses.capped_loss import Distance, Gradient
+from clesmote_losses.capped_loss import Gradient
 from clesmote_losses.centroids import Mode
 from clesmote_losses.smote.dataset import Redraw
 from clesmote_losses.smote.resampling import SmallClass
@@ -101,7 +101,7 @@ class Options:
         return options
 
     @property
-    def distance(self) -> Distance | None:
+    def distance(self) -> str | None:
         """As :class:`CappedSMOTELoss` takes it."""
         return self.cap if self.cap == "cosine" or self.cap == "euclidean" else None
 
