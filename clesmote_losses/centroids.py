@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from typing import Any, Literal, cast, get_args
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
+from clesmote_losses.class_sums import ClassSums
+from clesmote_losses.distributed import gather_from_ranks, get_rank, get_world_size, is_distributed, sum_over_ranks
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
+from clesmote_losses.errors import check_choice
 from clesmote_losses.restore import preserved_modes, preserved_rng
 from clesmote_losses.smote.base_dataset import Transform, split_transform
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -57,10 +59,8 @@ class ClassCentroidTracker:
         mode: Mode = "epoch",
         statistic: Statistic = "mean_embedding",
     ) -> None:
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode must be one of {get_args(Mode)}; got {mode!r}.")
-        if statistic not in get_args(Statistic):
-            raise ValueError(f"statistic must be one of {get_args(Statistic)}; got {statistic!r}.")
+        check_choice("mode", mode, get_args(Mode))
+        check_choice("statistic", statistic, get_args(Statistic))
         if statistic == "mean_image" and mode != "epoch":
             raise ValueError(f'statistic="mean_image" needs mode="epoch", which reads the images; got mode={mode!r}.')
         if num_classes < 1:
@@ -74,7 +74,7 @@ class ClassCentroidTracker:
         self._is_refreshed = False
         self._centroids: Tensor | None = None
         self._counts = torch.zeros(num_classes, dtype=torch.int64, device=device)
-        self._sums: _ClassSums | None = None  # of the running epoch, in mode "online"
+        self._sums: ClassSums | None = None  # of the running epoch, in mode "online"
 
     @property
     def embeddings(self) -> Tensor:
@@ -109,14 +109,14 @@ class ClassCentroidTracker:
         """
         embeddings = embeddings.detach()
         if self.mode == "batch":
-            batch = _ClassSums(self.num_classes, embeddings)
+            batch = ClassSums(self.num_classes, embeddings)
             batch.add(embeddings, labels, labels >= 0)
             return batch.mean(), batch.counts
         if not self._is_refreshed:
             raise RuntimeError("no centroids yet: call tracker.refresh(train_set) at the start of every epoch.")
         if self.mode == "online" and self.model.training:
             if self._sums is None:
-                self._sums = _ClassSums(self.num_classes, embeddings)
+                self._sums = ClassSums(self.num_classes, embeddings)
             self._sums.add(embeddings, labels, (labels >= 0) & ~is_synthetic)
         if self._centroids is None:
             unknown = embeddings.new_full((self.num_classes, embeddings.shape[1]), torch.nan, dtype=torch.float32)
@@ -177,12 +177,12 @@ class ClassCentroidTracker:
             raise TypeError(f"refresh takes a map-style data set or a loader of batches; got {type(data).__name__}.")
         if not hasattr(data, "__getitem__"):
             return cast(Iterable[Any], data)
-        if dist.is_initialized():  # this rank's share; the shares may be unequal
-            data = Subset(data, range(dist.get_rank(), len(data), dist.get_world_size()))
+        if is_distributed():  # this rank's share; the shares may be unequal
+            data = Subset(data, range(get_rank(), len(data), get_world_size()))
         return DataLoader(data, batch_size=batch_size, num_workers=num_workers)
 
     def _embed(self, loader: Iterable[Any]) -> None:
-        sums: _ClassSums | None = None
+        sums: ClassSums | None = None
         for batch in loader:
             images, target = batch[0], batch[1]
             labels, is_synthetic = decode_target(torch.as_tensor(target))
@@ -195,7 +195,7 @@ class ClassCentroidTracker:
                 self.model(images)
                 rows = self.embeddings
             if sums is None:
-                sums = _ClassSums(self.num_classes, rows)
+                sums = ClassSums(self.num_classes, rows)
             sums.add(rows, labels.to(rows.device), ((labels >= 0) & ~is_synthetic).to(rows.device))
         sums = self._over_all_ranks(sums)
         if sums is None:  # nothing is over-sampled: no class needs a centroid
@@ -208,19 +208,16 @@ class ClassCentroidTracker:
             centroids = torch.where((sums.counts > 0)[:, None], self.embeddings.float(), torch.nan)
         self._centroids, self._counts = centroids, sums.counts
 
-    def _over_all_ranks(self, sums: "_ClassSums | None") -> "_ClassSums | None":
+    def _over_all_ranks(self, sums: ClassSums | None) -> ClassSums | None:
         """The sums of all ranks added up; ``None`` if no rank has any."""
-        if not dist.is_initialized():
-            return sums
-        shapes: list[torch.Size | None] = [None] * dist.get_world_size()
-        dist.all_gather_object(shapes, None if sums is None else sums.total.shape[1:])
+        shapes = gather_from_ranks(None if sums is None else sums.total.shape[1:])
         shape = next((known for known in shapes if known is not None), None)
         if shape is None:
             return None
         if sums is None:  # this rank's share was empty; it learns the shape from the others
-            sums = _ClassSums(self.num_classes, next(self.model.parameters()).new_empty(0, *shape))
-        dist.all_reduce(sums.total)
-        dist.all_reduce(sums.counts)
+            sums = ClassSums(self.num_classes, next(self.model.parameters()).new_empty(0, *shape))
+        sum_over_ranks(sums.total)
+        sum_over_ranks(sums.counts)
         return sums
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -247,7 +244,7 @@ class ClassCentroidTracker:
         self._counts, self._centroids, self._sums = state["counts"], state.get("centroids"), None
         self._is_refreshed = bool(state["is_refreshed"])
         if "running_total" in state:
-            self._sums = _ClassSums(self.num_classes, state["running_total"])
+            self._sums = ClassSums(self.num_classes, state["running_total"])
             self._sums.total, self._sums.counts = state["running_total"], state["running_counts"]
 
     def detach(self) -> None:
@@ -274,29 +271,3 @@ class _Transformed(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         image, *rest = self.raw[index]
         return self.transform(image), *rest
-
-
-class _ClassSums:
-    """Sum of rows (embeddings or images, shape ``(N, ...)``) and number of them, class by class."""
-
-    def __init__(self, num_classes: int, rows: Tensor) -> None:
-        # float64, or a mean over thousands of images loses digits; Apple's GPUs have none
-        dtype = torch.float32 if rows.device.type == "mps" else torch.float64
-        self.total = rows.new_zeros((num_classes, *rows.shape[1:]), dtype=dtype)
-        self.counts = rows.new_zeros(num_classes, dtype=torch.int64)
-
-    def add(self, rows: Tensor, labels: Tensor, counted: Tensor) -> None:
-        index = labels.clamp(min=0)
-        counted = counted & rows.flatten(1).isfinite().all(1)  # one overflow must not take the class's centroid with it
-        # masked by zeros and not by indexing, which would wait for the GPU
-        self.total.index_add_(0, index, torch.where(_as_column(counted, rows), rows, 0).to(self.total.dtype))
-        self.counts.index_add_(0, index, counted.long())
-
-    def mean(self) -> Tensor:
-        # 0 / 0 is the NaN that stands for "not known"
-        return (self.total / _as_column(self.counts, self.total)).float()
-
-
-def _as_column(values: Tensor, rows: Tensor) -> Tensor:
-    """One value for each row, in a shape that spreads over the rows."""
-    return values.reshape(-1, *[1] * (rows.ndim - 1))

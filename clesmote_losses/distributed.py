@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 T = TypeVar("T")
 
@@ -50,6 +50,18 @@ def copy_from_rank_0(tensors: Iterable[Tensor]) -> None:
     if is_distributed():
         for tensor in tensors:
             dist.broadcast(tensor, 0)
+
+
+def average_gradients(module: nn.Module) -> None:
+    """Replace each gradient by its mean over all ranks; every rank calls it.
+
+    ``DistributedDataParallel`` would wait for parameters that have no gradient, such as those of an unused classifier.
+    """
+    if is_distributed():
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= get_world_size()
 
 
 def from_rank_0(make: Callable[[], T]) -> T:
