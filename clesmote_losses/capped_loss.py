@@ -1,6 +1,6 @@
 """Cross-entropy in which a synthetic sample costs at most its cap: a function, and a Module that remembers its options."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -66,9 +66,7 @@ def capped_cross_entropy(
     check_rows(logits, target, is_synthetic)
     check_cap(cap, logits)
     if gradient == "flow" and logits.requires_grad and not cap.requires_grad:
-        raise ValueError(
-            'gradient="flow" passes the gradient of the cap, but cap has no graph. Compute it from embeddings that have one.'
-        )
+        raise ValueError('gradient="flow" but cap has no graph: compute it from embeddings that require a gradient.')
     losses = F.cross_entropy(
         logits, target, weight, reduction="none", ignore_index=ignore_index, label_smoothing=label_smoothing
     )
@@ -118,10 +116,7 @@ class Tracker(Protocol):
         """Return the pre-head embeddings of the model's last forward pass, shape ``(N, D)``."""
 
     def centroids_for(self, embeddings: Tensor, labels: Tensor, is_synthetic: Tensor) -> tuple[Tensor, Tensor]:
-        """Return centroids ``(C, D)`` for this batch and the number of images behind each, ``(C,)``.
-
-        Rows with a negative label are ignored.
-        """
+        """Return centroids ``(C, D)`` and the number of images behind each, ``(C,)``; ignored rows have negative labels."""
 
 
 class CappedSMOTELoss(nn.Module):
@@ -230,14 +225,8 @@ class CappedSMOTELoss(nn.Module):
         else:
             cap = logits.new_full(logits.shape[:1], self.beta, dtype=torch.float32)
             is_unknown = torch.zeros_like(is_synthetic)
-        losses = F.cross_entropy(
-            logits,
-            target,
-            self.weight,
-            reduction="none",
-            ignore_index=self.ignore_index,
-            label_smoothing=self.label_smoothing,
-        )
+        options: dict[str, Any] = {"ignore_index": self.ignore_index, "label_smoothing": self.label_smoothing}
+        losses = F.cross_entropy(logits, target, self.weight, reduction="none", **options)
         applied = cap if self.training and self._is_capping else torch.full_like(cap, torch.inf)
         losses, capped = _cap_losses(losses, target, is_synthetic, applied, self.gradient, self.weight)
         if self.training:
@@ -283,9 +272,9 @@ class CappedSMOTELoss(nn.Module):
         """Counts of capped samples in training since the last :meth:`reset_stats`, as 0-dimensional float32 tensors.
 
         ``synthetic``: synthetic samples seen. ``capped``: those over their cap. ``share_capped``: capped / synthetic.
-        ``mean_cap``: mean of the finite caps, in nats; NaN if there is none. ``without_centroid``: synthetic samples of
-        a class whose centroid is not known yet. Nothing waits for the GPU until you read a value. The counts are those
-        of this process until :meth:`all_reduce_stats`.
+        ``mean_cap``: mean of the finite caps, in nats; NaN if there is none. ``without_centroid``: synthetic samples of a
+        class whose centroid is not known yet. Counts are of this process until :meth:`all_reduce_stats`; only reading a
+        value waits for the GPU.
         """
         synthetic, capped, has_cap, cap, unknown = self._sums.clone()
         return {

@@ -1,4 +1,4 @@
-"""Class centroids: the mean embedding of the real images of each class, kept up to date at little cost."""
+"""Mean embedding of the real images of each class, updated once per epoch, during training, or per batch."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, cast, get_args
@@ -21,21 +21,21 @@ Statistic = Literal["mean_embedding", "mean_image"]
 
 
 class ClassCentroidTracker:
-    r"""Embeddings of the model's last forward, and the centroid of each class (the paper's section 2.4).
+    r"""Track the embeddings of a model's last forward pass and the centroid of each class (the paper's section 2.4).
 
     .. math:: \mu_c = \frac{1}{|R_c|} \sum_{i \in R_c} e_i \quad \text{over the real images } R_c \text{ of class } c
 
-    It listens to the model's classifier and is no part of the model: nothing is added to its state_dict, and copies of
-    the model (EMA) are not listened to. :meth:`detach` (or leaving a ``with`` block) takes the hook away.
+    It hooks the model's classifier and is not part of the model: nothing is added to its state_dict, and copies of the
+    model (EMA) are not tracked. :meth:`detach` (or leaving a ``with`` block) removes the hook.
 
     Args:
-        model: Classification network, also one wrapped by DDP or ``torch.compile`` that has not run yet.
+        model: Classification network. It may be wrapped by DDP, or by ``torch.compile`` if it has not run yet.
         num_classes: Number of classes ``C``.
         classifier: Layer whose input is the embedding, or its name; see :class:`EmbeddingHook`.
-        mode: ``"epoch"`` (the paper): :meth:`refresh` embeds the real images anew, in evaluation mode. ``"online"``: the
-            mean over the training forwards between the last two calls of :meth:`refresh`, which costs no forward;
-            the first epoch has no centroids. ``"batch"``: the mean over all samples of the class in the batch, synthetic ones
-            too, since a batch rarely holds a real one of a rare class (the ablation).
+        mode: ``"epoch"`` (the paper): :meth:`refresh` embeds the real images again, in evaluation mode. ``"online"``: the
+            mean over the training batches between the last two calls of :meth:`refresh`, without extra forward passes;
+            the first epoch has no centroids. ``"batch"``: the mean over all samples of the class in the batch, including
+            synthetic ones, since a batch rarely holds a real sample of a rare class (the ablation).
         statistic: ``"mean_embedding"`` (the paper), or ``"mean_image"``: the embedding of the mean image of the class.
 
     Raises:
@@ -78,11 +78,11 @@ class ClassCentroidTracker:
 
     @property
     def embeddings(self) -> Tensor:
-        """Pre-head embeddings of the model's last forward, float, shape ``(N, D)``, with their autograd graph."""
+        """Pre-head embeddings of the model's last forward pass, float, shape ``(N, D)``, with their autograd graph."""
         return self._hook.embeddings
 
     def take_embeddings(self) -> Tensor:
-        """:attr:`embeddings` for the loss, once for each forward: those of an earlier one are never used again.
+        """Return :attr:`embeddings` for the loss, at most once per forward pass.
 
         Raises:
             RuntimeError: If they were taken already, or there are none.
@@ -100,12 +100,17 @@ class ClassCentroidTracker:
         return self._counts
 
     def centroids_for(self, embeddings: Tensor, labels: Tensor, is_synthetic: Tensor) -> tuple[Tensor, Tensor]:
-        """What the loss asks for each training batch: centroids ``(C, D)`` and counts ``(C,)`` to hold it against.
+        """Return centroids ``(C, D)`` and counts ``(C,)`` for a training batch.
 
-        In mode ``"online"`` this call is also what the running means learn from.
+        In mode ``"online"`` this call also adds the batch to the running means.
+
+        Args:
+            embeddings: Pre-head embeddings, float, shape ``(N, D)``.
+            labels: Class indices, int64, shape ``(N,)``; negative for ignored rows.
+            is_synthetic: ``True`` where SMOTE made the sample, bool, shape ``(N,)``.
 
         Raises:
-            RuntimeError: If there was no :meth:`refresh` yet, except in mode ``"batch"``, which needs none.
+            RuntimeError: If :meth:`refresh` was not called yet. Mode ``"batch"`` does not need it.
         """
         embeddings = embeddings.detach()
         if self.mode == "batch":
@@ -126,27 +131,27 @@ class ClassCentroidTracker:
     @torch.no_grad()
     def refresh(
         self,
-        data: "Dataset[Any] | Iterable[Any] | None" = None,
+        data: Dataset[Any] | Iterable[Any] | None = None,
         *,
         transform: Transform | None = None,
         batch_size: int = 64,
         num_workers: int = 0,
     ) -> None:
-        """Make the centroids anew: once at the start of each epoch.
+        """Compute the centroids again. Call it once at the start of each epoch.
 
-        Under ``torch.distributed`` every rank calls it; each embeds its share (a loader should yield the rank's own
-        share), and sums and counts are added up over the ranks. Training mode, gradients and random number generators
-        are left as they were. Classes whose images are not in ``data`` become unknown.
+        Under ``torch.distributed`` every rank calls it. Each rank embeds its share (a loader should yield the rank's own
+        share), and sums and counts are added over the ranks. Training mode, gradients and random number generators are
+        left as they were. Classes without images in ``data`` become unknown.
 
         Args:
-            data: A :class:`SMOTEDataset`: the real images of its over-sampled classes are read. Any other data set of
-                ``(image, label)``, or a loader of batches: all real samples. Not read in modes ``"online"`` and
+            data: For a :class:`SMOTEDataset`, the real images of its over-sampled classes are read. For another data set of
+                ``(image, label)``, or a loader of batches, all real samples. Not read in modes ``"online"`` and
                 ``"batch"``.
-            transform: Replaces the transform of a data set: pass the one of your evaluation, without augmentation.
-            batch_size, num_workers: For a data set; a loader has its own.
+            transform: Replaces the transform of a data set. Pass the evaluation transform, without augmentation.
+            batch_size, num_workers: Options for a data set; a loader has its own.
 
         Raises:
-            TypeError, ValueError: If the images are not what the model takes, or a label is out of range.
+            TypeError, ValueError: If the model does not accept the images, or a label is out of range.
         """
         if self.mode == "batch":
             return
@@ -163,7 +168,7 @@ class ClassCentroidTracker:
             try:
                 self._embed(self._loader(data, transform, batch_size, num_workers))
             finally:
-                self._hook.clear()  # these embeddings are of no training batch
+                self._hook.clear()  # these embeddings belong to no training batch
         self._is_refreshed = True
 
     def _loader(self, data: Any, transform: Transform | None, batch_size: int, num_workers: int) -> Iterable[Any]:
@@ -171,10 +176,12 @@ class ClassCentroidTracker:
             data = data.real_subset(data.oversampled_classes, transform=transform)
         elif transform is not None:
             if not hasattr(data, "__getitem__"):
-                raise ValueError("transform= replaces that of a data set; a loader's is fixed. Pass the data set.")
+                raise ValueError(
+                    "transform= replaces the transform of a data set; a loader's is fixed. Pass the data set."
+                )
             data = _Transformed(data, transform)
         if isinstance(data, IterableDataset) or not (hasattr(data, "__getitem__") or isinstance(data, Iterable)):
-            raise TypeError(f"refresh takes a map-style data set or a loader of batches; got {type(data).__name__}.")
+            raise TypeError(f"refresh needs a map-style data set or a loader of batches; got {type(data).__name__}.")
         if not hasattr(data, "__getitem__"):
             return cast(Iterable[Any], data)
         if is_distributed():  # this rank's share; the shares may be unequal
@@ -209,19 +216,19 @@ class ClassCentroidTracker:
         self._centroids, self._counts = centroids, sums.counts
 
     def _over_all_ranks(self, sums: ClassSums | None) -> ClassSums | None:
-        """The sums of all ranks added up; ``None`` if no rank has any."""
+        """Return the sums over all ranks; ``None`` if no rank has any."""
         shapes = gather_from_ranks(None if sums is None else sums.total.shape[1:])
         shape = next((known for known in shapes if known is not None), None)
         if shape is None:
             return None
-        if sums is None:  # this rank's share was empty; it learns the shape from the others
+        if sums is None:  # this rank's share was empty; the others know the shape
             sums = ClassSums(self.num_classes, next(self.model.parameters()).new_empty(0, *shape))
         sum_over_ranks(sums.total)
         sum_over_ranks(sums.counts)
         return sums
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Centroids, counts and running sums: what a resumed run needs to go on as if it had not stopped."""
+        """Return centroids, counts and running sums, so that a resumed run equals an uninterrupted one."""
         state = {"counts": self._counts, "is_refreshed": torch.tensor(self._is_refreshed)}
         if self._centroids is not None:
             state["centroids"] = self._centroids
@@ -230,10 +237,10 @@ class ClassCentroidTracker:
         return {name: tensor.clone() for name, tensor in state.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what :meth:`state_dict` gave.
+        """Restore what :meth:`state_dict` returned.
 
         Raises:
-            ValueError: If it is of another number of classes.
+            ValueError: If the state has another number of classes.
         """
         if state["counts"].shape != (self.num_classes,):
             raise ValueError(
@@ -261,7 +268,7 @@ class ClassCentroidTracker:
 class _Transformed(Dataset[Any]):
     """A data set with another transform."""
 
-    def __init__(self, data: "Dataset[Any]", transform: Transform) -> None:
+    def __init__(self, data: Dataset[Any], transform: Transform) -> None:
         self.raw, _ = split_transform(data)
         self.transform = transform
 

@@ -392,7 +392,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         TypeError,
         "got TensorDataset",
     ),  # type: ignore[arg-type]
-    "pretraining on uint8": (uint8_pretraining, TypeError, "takes batches of float images; got torch.uint8"),
+    "pretraining on uint8": (uint8_pretraining, TypeError, "needs batches of float images; got torch.uint8"),
     "amp of True": (
         lambda: c.TripletPretrainer(network()).fit(smote(), epochs=1, amp=True),  # type: ignore[arg-type]
         ValueError,
