@@ -256,6 +256,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "bool label": (lambda: c.encode_target(True, False), TypeError, "must be a class index"),
     "int flag": (lambda: c.encode_target(torch.arange(3), torch.tensor([0, 1, 1])), TypeError, "must be bool"),
     "encoded twice": (lambda: c.encode_target(c.encode_target(1, True), True), ValueError, "encoded already"),
+    "class 0 encoded twice": (lambda: c.encode_target(c.encode_target(0, True), False), ValueError, "encoded already"),
     "synthetic but ignored": (lambda: c.encode_target(-100, True), ValueError, "only for a real sample"),
     # --- loss
     "beta of zero": (lambda: loss(beta=0.0), ValueError, "beta must be positive; got 0.0"),
