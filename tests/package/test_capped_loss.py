@@ -159,6 +159,16 @@ def test_scaled_gradient_is_that_of_cross_entropy_times_cap_over_loss(
     torch.testing.assert_close(scaled.grad, plain.grad * ratio[:, None])  # type: ignore[operator]
 
 
+def test_a_scaled_gradient_beside_rows_without_cap_is_finite(batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, cap = batch
+    cap[::2] = torch.inf  # of classes without centroid
+    scaled, stopped = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    capped_cross_entropy(scaled, target, flags, cap, gradient="scale").backward()
+    capped_cross_entropy(stopped, target, flags, cap, gradient="stop").backward()
+    assert torch.equal(scaled.grad[::2], stopped.grad[::2])  # type: ignore[index]
+    assert scaled.grad.isfinite().all()  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("cap_of", [cosine_cap, euclidean_cap])
 def test_flowing_gradient_is_that_of_the_cap_and_pushes_away_from_the_centroid(
     cap_of: Any, batch: tuple[Tensor, ...]
