@@ -21,11 +21,12 @@ from benchmarks.data.trials import draw
 from benchmarks.methods.networks import make_network
 from benchmarks.methods.registry import BASELINES, CLE_SMOTE, UPPER_BOUND, Method
 from benchmarks.report.figures import learning_curves
-from benchmarks.report.gallery import Arrays, draw_gallery, judge, task_of
+from benchmarks.report.gallery import Arrays, draw_gallery, score_synthetic_images, task_of
 from benchmarks.sweep.store import Results
 from benchmarks.sweep.workers import progress_bar
-from benchmarks.training.controlled import Settings, TrainingData
+from benchmarks.training.controlled import Settings
 from benchmarks.training.run import Record, Run
+from benchmarks.training.training_images import TrainingData
 from clesmote_losses.restore import preserved_rng
 
 # Chosen for difficulty, by what no method and the balanced set reach on seeds that the demo does not use: 3, 8 and 9
@@ -175,7 +176,7 @@ def run_demo(runs: Sequence[Run], results: Results) -> None:
                 beta, classes = run.method.beta, len(run.experiment.classes)
 
                 def look(model: Any, data: TrainingData, beta: float = beta, classes: int = classes) -> Arrays:
-                    return judge(model, data, beta, classes)
+                    return score_synthetic_images(model, data, beta, classes)
 
             results.add(*run.make(device, on_steps=bar.update, look=look))
     _show(console, runs, results)
