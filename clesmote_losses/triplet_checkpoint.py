@@ -45,6 +45,21 @@ def write_checkpoint(
     _FILE.write(path, {"state": np.frombuffer(buffer.getbuffer(), dtype=np.uint8)}, {})
 
 
+def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read all that a checkpoint holds, on the CPU.
+
+    Returns:
+        ``settings`` and ``history``, and the states ``trained``, ``optimizer`` and ``scaler``.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is no checkpoint, or was damaged or changed.
+    """
+    arrays, _ = _FILE.read(path)
+    with _FILE.checking(path):
+        return _unpack(arrays)
+
+
 def read_checkpoint(
     path: str | os.PathLike[str],
     settings: dict[str, Any],
@@ -68,9 +83,7 @@ def read_checkpoint(
         OSError: If the file cannot be read.
         ValueError: If it is no checkpoint, was damaged or changed, or is one of other settings or another model.
     """
-    arrays, _ = _FILE.read(path)
-    with _FILE.checking(path):
-        state = _unpack(arrays)
+    state = read_state(path)
     written, wanted = state["settings"], _all_settings(settings, optimizer)
     differ = [f"{n}={written.get(n)!r} (now {wanted[n]!r})" for n in wanted if wanted[n] != written.get(n)]
     if not differ and _form(state["trained"]) != _form(trained.state_dict()):
@@ -93,6 +106,15 @@ def _all_settings(settings: dict[str, Any], optimizer: torch.optim.Optimizer) ->
     return {**settings, "optimizer": type(optimizer).__name__}
 
 
+def _form(state: dict[str, Any]) -> dict[str, Any]:
+    """Shape and dtype of every tensor of a model's state."""
+    return {name: (value.shape, value.dtype) for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _group_sizes(state: dict[str, Any]) -> list[int]:
+    return [len(group["params"]) for group in state.get("param_groups", [])]
+
+
 def _unpack(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
     """Read the state from the bytes of ``torch.save``.
 
@@ -112,12 +134,3 @@ def _unpack(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
         if not isinstance(state[name], kind):
             raise ValueError(f"{name} must be a {kind.__name__}; got {type(state[name]).__name__}.")
     return state
-
-
-def _form(state: dict[str, Any]) -> dict[str, Any]:
-    """Shape and dtype of every tensor of a model's state."""
-    return {name: (value.shape, value.dtype) for name, value in state.items() if isinstance(value, Tensor)}
-
-
-def _group_sizes(state: dict[str, Any]) -> list[int]:
-    return [len(group["params"]) for group in state.get("param_groups", [])]
