@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
+from clesmote_losses.centroid_state import check_centroid_state
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
 from clesmote_losses.restore import preserved_modes, preserved_rng
 from clesmote_losses.smote.base_dataset import Transform, split_transform
@@ -236,12 +237,9 @@ class ClassCentroidTracker:
         """Restore what :meth:`state_dict` gave.
 
         Raises:
-            ValueError: If it is of another number of classes.
+            ValueError: If it is of another number of classes, or not the state of a tracker. Nothing is changed then.
         """
-        if state["counts"].shape != (self.num_classes,):
-            raise ValueError(
-                f"the state holds {len(state['counts'])} classes; this tracker has num_classes={self.num_classes}."
-            )
+        check_centroid_state(state, self.num_classes)
         device = next(self.model.parameters()).device
         state = {name: tensor.to(device, copy=True) for name, tensor in state.items()}
         self._counts, self._centroids, self._sums = state["counts"], state.get("centroids"), None
