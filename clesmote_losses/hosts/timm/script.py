@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 import yaml  # which timm needs too
-from safetensors.torch import load_file, save_file
 from torch import nn
 
-from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.capped_loss import CappedSMOTELoss
+from clesmote_losses.centroid_state import read_centroids, write_centroids
 from clesmote_losses.centroids import ClassCentroidTracker
 from clesmote_losses.distributed import from_rank_0
 from clesmote_losses.embeddings import unwrap
@@ -190,7 +189,8 @@ class Stages:
         resumed = getattr(args, "resume", None)
         if resumed and tracker is not None and tracker.mode == "online":
             file = Path(resumed).parent / _centroid_file(given["epoch"] - 1)
-            state = from_rank_0(lambda: load_file(file) if file.exists() else None)
+            with told_in_flags():
+                state = from_rank_0(lambda: read_centroids(file, args.num_classes) if file.exists() else None)
             if state is None:
                 self._log(f"{file} is missing: the first epoch has no caps")
             else:
@@ -239,8 +239,7 @@ class Stages:
 
     def _save_centroids(self, tracker: ClassCentroidTracker, folder: Path, epoch: int) -> None:
         """Write what no refresh can make again, for a resumed run, and forget that of checkpoints that timm has deleted."""
-        with atomic_write(folder / _centroid_file(epoch)) as unfinished:
-            save_file({name: tensor.cpu() for name, tensor in tracker.state_dict().items()}, unfinished)
+        write_centroids(folder / _centroid_file(epoch), tracker.state_dict())
         for earlier in range(epoch - getattr(self.args, "val_interval", 1)):  # the last one saved may be as old
             if not (folder / f"checkpoint-{earlier}.pth.tar").exists():
                 (folder / _centroid_file(earlier)).unlink(missing_ok=True)
