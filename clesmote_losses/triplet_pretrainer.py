@@ -22,6 +22,7 @@ from clesmote_losses.embeddings import Classifier, EmbeddingHook, find_classifie
 from clesmote_losses.errors import check_choice
 from clesmote_losses.restore import preserved_modes, preserved_rng
 from clesmote_losses.smote.dataset import SMOTEDataset
+from clesmote_losses.triplet_checkpoint import read_checkpoint, write_checkpoint
 from clesmote_losses.triplet_loss import triplet_margin_loss
 from clesmote_losses.triplet_sampling import Anchors, Sampling, TripletBatch, draw_batches
 
@@ -160,7 +161,7 @@ class TripletPretrainer:
         settings = self._settings(run, lr if optimizer is None else None)
         history: list[dict[str, float]] = []
         if checkpoint is not None and Path(checkpoint).exists():
-            history = _resume(checkpoint, settings, trained, stepper, scaler)
+            history = read_checkpoint(checkpoint, settings, trained, stepper, scaler)
             _log(f"{len(history)} of {epochs} epochs are done, according to {checkpoint}")
         _check_same_on_all_ranks(len(history))
         copy_from_rank_0([*trained.parameters(), *trained.buffers()])
@@ -171,7 +172,7 @@ class TripletPretrainer:
                     history.append(_summary(epoch, self._epoch(run, hook, epoch, epochs)))
                     _log(", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()))
                     if checkpoint is not None and get_rank() == 0:
-                        _write_checkpoint(checkpoint, settings, trained, stepper, scaler, history)
+                        write_checkpoint(checkpoint, settings, trained, stepper, scaler, history)
         finally:
             stepper.zero_grad(set_to_none=True)
         return history
@@ -295,43 +296,6 @@ def _summary(epoch: int, sums: Tensor) -> dict[str, float]:
 def _log(message: str) -> None:
     if get_rank() == 0:
         _logger.info("triplets: %s", message)
-
-
-def _write_checkpoint(
-    path: str | os.PathLike[str],
-    settings: dict[str, Any],
-    trained: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    history: list[dict[str, float]],
-) -> None:
-    parts = {"trained": trained.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
-    with atomic_write(path) as unfinished:
-        torch.save({**parts, "history": history, "settings": settings}, unfinished)
-
-
-def _resume(
-    path: str | os.PathLike[str],
-    settings: dict[str, Any],
-    trained: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-) -> list[dict[str, float]]:
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    written = state.get("settings", {})
-    differ = [
-        f"{n}={written.get(n)!r} (now {settings.get(n)!r})" for n in settings if settings.get(n) != written.get(n)
-    ]
-    if not differ and state["trained"].keys() != trained.state_dict().keys():
-        differ = ["another model"]
-    if differ:
-        raise ValueError(
-            f"the checkpoint {os.fspath(path)} was written with {', '.join(differ)}. Name another file, or delete this one."
-        )
-    trained.load_state_dict(state["trained"])
-    optimizer.load_state_dict(state["optimizer"])
-    scaler.load_state_dict(state["scaler"])
-    return list(state["history"])
 
 
 def _check_same_on_all_ranks(epochs_done: int) -> None:
