@@ -24,7 +24,7 @@ from clesmote_losses.smote.base_dataset import (
 from clesmote_losses.smote.blending import blend_alike, check_alike, form_of, resize, to_tensor
 from clesmote_losses.smote.feature_rows import RowReader, as_row
 from clesmote_losses.smote.image_cache import ImageCache
-from clesmote_losses.smote.plan import SMOTEPlan, sampler_options, strata_of
+from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.resampling import SmallClass
 from clesmote_losses.targets import encode_target
 
@@ -139,16 +139,7 @@ class SMOTEDataset(Dataset[Any]):
                 'redraw="epoch" needs an int random_state, e.g. sampler=SMOTE(random_state=0), or ranks differ.'
             )
         self._sampler = None if sampler is None else clone(sampler)  # the caller may go on to use it otherwise
-        self._options, self._fingerprint, self._tables, self._names = (
-            plan.options,
-            plan.fingerprint,
-            plan.tables,
-            plan.names,
-        )
-        # In shared memory, or workers that live on would not see a new draw.
-        arrays = (plan.base, plan.neighbor, plan.lam, plan.label)
-        self._recipe = tuple(torch.from_numpy(np.array(array)).share_memory_() for array in arrays)
-        self._arrays = tuple(tensor.numpy() for tensor in self._recipe)  # the same memory, read faster value by value
+        self._plan = plan.copy().share_memory_()  # or workers that live on would not see a new draw
         self._check_base_is_steady()
 
     def _make_plan(
@@ -176,28 +167,12 @@ class SMOTEDataset(Dataset[Any]):
     def _check_plan(self, plan: SMOTEPlan, small_class: SmallClass) -> None:
         plan.check_fits(self._labels, self._strata, image_names(self.base))
         if self._sampler is not None:
-            wanted = sampler_options(self._sampler, strata_of(self._labels, self._strata), small_class)
-            names = sorted(wanted.keys() | plan.options.keys())
-            pairs = [(name, plan.options.get(name), wanted.get(name)) for name in names]
-            if differ := [f"{name}={made!r} (wanted {ours!r})" for name, made, ours in pairs if made != ours]:
-                raise ValueError(
-                    f"the plan was made with other options than those of the sampler: {', '.join(differ)}. Pass one of the two, or "
-                    "make the plan anew."
-                )
+            plan.check_options(self._sampler, self._labels, self._strata, small_class)
         elif self.redraw == "epoch":
             raise ValueError('redraw="epoch" with plan= needs sampler= too: the one that made the plan.')
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_arrays"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        # a deep copy's memory is not shared, nor an unpickled one's
-        self._recipe = tuple(tensor.share_memory_() for tensor in self._recipe)
-        self._arrays = tuple(tensor.numpy() for tensor in self._recipe)
-
     def _check_base_is_steady(self) -> None:
-        for index in np.unique(self._arrays[0])[:16].tolist():  # a flip, p=0.5, passes as steady once in 2**16
+        for index in np.unique(self._plan.base)[:16].tolist():  # a flip, p=0.5, passes as steady once in 2**16
             if not torch.equal(to_tensor(self.raw_image(index)), to_tensor(self.raw_image(index))):
                 raise ValueError(
                     f"{type(self.base).__name__} gave two different images for index {index}: it augments inside __getitem__. A "
@@ -239,13 +214,12 @@ class SMOTEDataset(Dataset[Any]):
     @property
     def plan(self) -> SMOTEPlan:
         """The recipe of every synthetic sample, of the current draw."""
-        base, neighbor, lam, label = (array.copy() for array in self._arrays)  # a later draw leaves it alone
-        return SMOTEPlan(base, neighbor, lam, label, self._fingerprint, self._options, self._tables, self._names)
+        return self._plan.copy()  # a later draw leaves it alone
 
     @property
     def labels(self) -> Labels:
         """Class index of every sample, real ones first, int64, shape ``(len(self),)``."""
-        return np.concatenate([self._labels, self._arrays[3]])
+        return np.concatenate([self._labels, self._plan.label])
 
     @property
     def is_synthetic(self) -> NDArray[np.bool_]:
@@ -255,7 +229,7 @@ class SMOTEDataset(Dataset[Any]):
     @property
     def oversampled_classes(self) -> list[int]:
         """Classes that have synthetic samples, ascending."""
-        return [int(label) for label in np.unique(self._arrays[3])]
+        return [int(label) for label in np.unique(self._plan.label)]
 
     def provenance(self, index: int) -> Provenance:
         """Label, parents and lambda of sample ``index``."""
@@ -263,8 +237,9 @@ class SMOTEDataset(Dataset[Any]):
         row = index - len(self._labels)
         if row < 0:
             return Provenance(False, int(self._labels[index]), index, None, 0.0)
-        base, neighbor, lam, label = (array[row] for array in self._arrays)
-        return Provenance(True, int(label), int(base), int(neighbor), float(lam))
+        plan = self._plan
+        label, base, neighbor = (int(array[row]) for array in (plan.label, plan.base, plan.neighbor))
+        return Provenance(True, label, base, neighbor, float(plan.lam[row]))
 
     def real_subset(
         self, classes: Collection[int] | None = None, *, transform: Transform | None = None
@@ -291,12 +266,10 @@ class SMOTEDataset(Dataset[Any]):
             self.base.set_epoch(epoch)
             self._cache.clear()  # its images may be others now
         if self.redraw == "epoch":
-            plan = self.plan.redrawn(self._sampler, self._labels, self._strata, epoch=epoch)
-            for tensor, array in zip(self._recipe, (plan.base, plan.neighbor, plan.lam, plan.label), strict=True):
-                tensor.copy_(torch.from_numpy(array))
+            self._plan.copy_(self._plan.redrawn(self._sampler, self._labels, self._strata, epoch=epoch))
 
     def __len__(self) -> int:
-        return len(self._labels) + len(self._arrays[0])
+        return len(self._labels) + len(self._plan)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         return self.__getitems__([index])[0]
@@ -309,7 +282,7 @@ class SMOTEDataset(Dataset[Any]):
         items = []
         for place in places:
             is_synthetic = place >= count
-            label = int(self._arrays[3][place - count] if is_synthetic else self._labels[place])
+            label = int(self._plan.label[place - count] if is_synthetic else self._labels[place])
             image = next(blends) if is_synthetic else self._read(place)
             if self.transform is not None:
                 image = self.transform(image)
@@ -329,7 +302,7 @@ class SMOTEDataset(Dataset[Any]):
 
     def _parents(self, row: int) -> tuple[tuple[Any, Any], float]:
         """Base and neighbour of a synthetic sample, and its lambda."""
-        base, neighbor, lam = (array[row].item() for array in self._arrays[:3])
+        base, neighbor, lam = (array[row].item() for array in (self._plan.base, self._plan.neighbor, self._plan.lam))
         pair = self._cache.get(base, self.raw_image), self._cache.get(neighbor, self.raw_image)
         try:
             check_alike(*pair)
@@ -344,13 +317,13 @@ class SMOTEDataset(Dataset[Any]):
         return int(index) % length
 
     def __repr__(self) -> str:
-        synthetic = dict(zip(*np.unique(self._arrays[3], return_counts=True), strict=True))
+        synthetic = dict(zip(*np.unique(self._plan.label, return_counts=True), strict=True))
         classes, counts = np.unique(self._labels, return_counts=True)
         lines = [
             f"    class {c}: {n} real" + (f" + {synthetic[c]} synthetic" if c in synthetic else "")
             for c, n in zip(classes, counts, strict=True)
         ]
-        return "\n".join([f"SMOTEDataset of {type(self.base).__name__}, {self._options['sampler']}", *lines])
+        return "\n".join([f"SMOTEDataset of {type(self.base).__name__}, {self._plan.options['sampler']}", *lines])
 
 
 def _is_label(told: Any, label: np.int64) -> bool:
