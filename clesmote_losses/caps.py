@@ -99,3 +99,6 @@ def _inverse(distance: Tensor, counted: Tensor, beta: float) -> Tensor:
     far = counted & (distance > _SAME_POINT)  # NaN, of a class without centroid, is not
     # divided by 1 and not by 0 where it is dropped: that gradient would be NaN until it is, which anomaly detection refuses
     return (beta / distance.masked_fill(~far, 1)).masked_fill(~far, torch.inf)
+
+
+CAPS = {"cosine": cosine_cap, "euclidean": euclidean_cap}

@@ -8,6 +8,11 @@ import torch.distributed as dist
 T = TypeVar("T")
 
 
+def is_distributed() -> bool:
+    """Return whether this process is one of a group."""
+    return dist.is_available() and dist.is_initialized()
+
+
 def from_rank_0(make: Callable[[], T]) -> T:
     """What ``make()`` gives on rank 0, on every rank; its error too, so that no rank waits for one that has failed."""
     if not dist.is_initialized():

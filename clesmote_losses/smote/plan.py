@@ -170,9 +170,11 @@ class SMOTEPlan:
         if differ := [f"{name}={made!r} (wanted {value!r})" for name, made, value in pairs if made != value]:
             raise ArgumentError(
                 "plan",
-                "the plan was made with other options than those of the ",
+                f"the plan was made with other options than those of the sampler: {', '.join(differ)}. Pass only one of ",
+                Argument("plan"),
+                " and ",
                 Argument("sampler"),
-                f": {', '.join(differ)}. Pass one of the two, or make the plan anew.",
+                ", or make the plan anew.",
             )
 
     def share_memory_(self) -> "SMOTEPlan":

@@ -121,7 +121,7 @@ def check_group_sizes(options: dict[str, Any], groups: NDArray[Any]) -> None:
                 Argument("k_neighbors", str(k)),
                 " and ",
                 Argument("small_class", f'"{small_class}"'),
-                ". Ways out: fewer ",
+                ". Ways out: a smaller ",
                 Argument("k_neighbors"),
                 ", ",
                 Argument("small_class", '"shrink_k"'),

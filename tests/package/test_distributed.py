@@ -4,8 +4,8 @@ import torch
 from torch.utils.data import TensorDataset
 
 from clesmote_losses.distributed import from_rank_0
+from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.recipe import training_set
-from clesmote_losses.hosts.timm.flags import Options
 from tests.support.gloo import in_two_processes
 
 
