@@ -43,11 +43,12 @@ def test_a_centroid_of_each_stratum_equals_that_of_each_class_where_these_are_on
     for name in ("cle-smote", "cle-smote-stratum"):
         objective, _, loss = loss_of_all(replace(METHODS[name], beta=0.01), data)
         found.append(loss.item())
-        assert objective.share_capped is None  # nothing is counted before the end of an epoch
-        point = objective.end_epoch()
-        assert point["beta"] == 0.01
-        assert point["share_capped"] == objective.share_capped > 0
+        synthetic, capped = objective.take_counts()
+        assert synthetic == 9
+        assert 0 < capped <= 9
         assert objective.take_counts() == (0, 0)
+        assert objective.share_capped is None  # nothing was counted at the end of an epoch
+        assert objective.end_epoch() == {"share_capped": 0, "beta": 0.01}
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
