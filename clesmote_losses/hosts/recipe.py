@@ -115,7 +115,7 @@ def build_loss(model: nn.Module, num_classes: int, options: Options, **of_cross_
     return CappedSMOTELoss(
         float("inf") if options.cap == "none" else options.cap_beta,
         tracker=tracker,
-        distance=options.distance,  # type: ignore[arg-type]
+        distance=options.distance,
         gradient=options.cap_gradient,  # type: ignore[arg-type]
         warmup_epochs=options.cap_warmup_epochs,
         **of_cross_entropy,

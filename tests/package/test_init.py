@@ -1,5 +1,7 @@
-"""Hook, tracker and loss together in a training step: what it learns, compiles to and waits for."""
+"""The package as a whole: its public names, and hook, tracker and loss together in a training step."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,18 +12,33 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
 
+import clesmote_losses
 from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, encode_target
 from tests.support.three_classes import data, network
+
+HEAVY = ["timm", "imblearn", "sklearn", "scipy", "matplotlib", "torchvision", "PIL", "pandas"]
+
+
+def test_importing_the_package_imports_no_heavy_library() -> None:
+    code = f"import sys, clesmote_losses; print([name for name in {HEAVY} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    assert clesmote_losses.__all__ == sorted(clesmote_losses.__all__)
+    for name in clesmote_losses.__all__:
+        assert getattr(clesmote_losses, name).__doc__
 
 
 def train(model: nn.Module, train_set: Any, plug_in: bool) -> list[float]:
     torch.manual_seed(0)
     loader = DataLoader(train_set, batch_size=16, shuffle=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    criterion: nn.Module = nn.CrossEntropyLoss(label_smoothing=0.1)
+    criterion: nn.Module = nn.CrossEntropyLoss()
     if plug_in:
         tracker = ClassCentroidTracker(model, 3)
-        criterion = CappedSMOTELoss(tracker=tracker, label_smoothing=0.1)
+        criterion = CappedSMOTELoss(tracker=tracker)
     losses = []
     for _ in range(3):
         if plug_in:
@@ -50,6 +67,7 @@ def test_training_without_synthetic_samples_is_bit_identical_to_training_without
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_a_training_step_compiles_with_tracker_and_loss_in_one_graph() -> None:
     base, model = data(), network()
     model.drop_rate = 0.0
