@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import NoReturn
 
 import torch
 from rich.console import Console
@@ -21,7 +21,7 @@ from benchmarks.sweep.schedule import Schedule
 from benchmarks.sweep.store import Results, read_records
 from benchmarks.sweep.suites import SUITES, DataOptions
 from benchmarks.sweep.workers import RunsFailedError, progress_bar, work, work_in_processes
-from benchmarks.training.augmentation import Augmentation
+from benchmarks.training.augmentation import AUGMENTATIONS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--steps", type=positive, help="optimizer steps of a run, whatever the method (the suite's)")
     run.add_argument("--epochs", type=positive, help="parts of these steps, each ending with a test (the suite's)")
     run.add_argument("--batch-size", type=positive, help="(the suite's)")
-    run.add_argument("--augmentation", choices=get_args(Augmentation), help="of the training images (the suite's)")
+    run.add_argument("--augmentation", choices=list(AUGMENTATIONS), help="of the training images (the suite's)")
     run.add_argument(
         "--lr",
         type=above_zero,

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.methods.capped import losses_and_embeddings
 from benchmarks.methods.networks import CONVNET, ConvNet, embedding_layer
 from benchmarks.report.drawing import new_figure, save
 from benchmarks.report.groups import title_of
-from benchmarks.training.controlled import TrainingData, losses_and_embeddings
 from benchmarks.training.run import Record
+from benchmarks.training.training_images import TrainingData
 from clesmote_losses import ClassCentroidTracker, cosine_cap, decode_target
 
 Arrays = dict[str, NDArray[Any]]

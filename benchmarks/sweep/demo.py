@@ -24,8 +24,9 @@ from benchmarks.report.figures import learning_curves
 from benchmarks.report.gallery import Arrays, draw_gallery, judge, task_of
 from benchmarks.sweep.store import Results
 from benchmarks.sweep.workers import progress_bar
-from benchmarks.training.controlled import Settings, TrainingData
+from benchmarks.training.controlled import Settings
 from benchmarks.training.run import Record, Run
+from benchmarks.training.training_images import TrainingData
 from clesmote_losses.restore import preserved_rng
 
 # Chosen for difficulty, by what no method and the balanced set reach on seeds that the demo does not use: 3, 8 and 9

@@ -11,7 +11,6 @@ from benchmarks.sweep.schedule import Schedule
 from benchmarks.sweep.store import Results
 from benchmarks.sweep.suites import SUITES, DataOptions
 from benchmarks.training.as_published import PUBLISHED_SUITE, check_published
-from benchmarks.training.augmentation import Augmentation
 from clesmote_losses.restore import preserved_rng
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)  # the first is the one that other choices start from
@@ -31,7 +30,7 @@ class RunOptions:
     steps: int | None
     epochs: int | None
     batch_size: int | None
-    augmentation: Augmentation | None
+    augmentation: str | None
     lr: list[float] | None
     tune: bool
     validate: bool

@@ -13,7 +13,7 @@ from benchmarks.data.experiments import Experiment, imbalances, of_classes
 from benchmarks.data.image_folder import kermany_patient, load_image_folder
 from benchmarks.data.medmnist import NORMAL, load_medmnist
 from benchmarks.data.source import Source
-from benchmarks.methods.registry import ABLATION, BASELINES, CLE_SMOTE, FIVE, UPPER_BOUND, Method
+from benchmarks.methods.registry import ABLATION, BASELINES, CLE_SMOTE, MAIN_METHODS, UPPER_BOUND, Method
 from benchmarks.training.controlled import Settings
 
 # airplane stands for normal; bird is the sub-condition that is never the majority, as Lung Lesion is in the paper
@@ -147,7 +147,7 @@ _ALL = (
             options.folder, (_CIFAR10_NORMAL, *_CIFAR10_CONDITIONS), image_size=_size(options)
         ),
         _of_first(_CIFAR10_NEVER),
-        _names(*FIVE),
+        _names(*MAIN_METHODS),
         Settings(steps=1000, epochs=10),
     ),
     Suite(
@@ -157,7 +157,7 @@ _ALL = (
         _OUTLINE_17.format("Pneumothorax|Fracture|...", "Lung Lesion is in no majority"),
         _chexpert,
         _of_first(NEVER_MAJORITY, is_spared=False),
-        _names(*FIVE),
+        _names(*MAIN_METHODS),
         Settings(model="resnet50", steps=10_000, epochs=50, batch_size=64, augmentation="shift"),
         image_size=224,
     ),
@@ -175,7 +175,7 @@ _ALL = (
             patient_of=kermany_patient,
         ),
         _of_first(),
-        _names(*FIVE),
+        _names(*MAIN_METHODS),
         Settings(batch_size=64, steps=600, epochs=12, augmentation="shift"),
         image_size=64,
     ),
@@ -186,7 +186,7 @@ _ALL = (
         _OUTLINE_17.format("LABEL", "as many as the labels give"),
         _medmnist,
         _of_first(),
-        _names(*FIVE),
+        _names(*MAIN_METHODS),
         Settings(augmentation="shift"),
         image_size=None,
     ),
@@ -197,7 +197,7 @@ _ALL = (
         _OUTLINE_17.format("CLASS", "as many as the classes give"),
         _folder,
         _of_first(),
-        _names(*FIVE),
+        _names(*MAIN_METHODS),
         image_size=64,
     ),
 )

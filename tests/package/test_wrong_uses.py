@@ -169,7 +169,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "unknown redraw": (lambda: smote(redraw="batch"), ValueError, "redraw must be one of.*'batch'"),
     "unknown flag": (lambda: smote(flag="sign"), ValueError, "flag must be one of.*'sign'"),
     "redraw without a seed": (lambda: smote(sampler=SMOTE(), redraw="epoch"), ValueError, "int random_state"),
-    "redraw of a loaded plan": (lambda: smote(plan=smote().plan, redraw="epoch"), ValueError, "needs sampler= too"),
+    "redraw of a loaded plan": (lambda: smote(plan=smote().plan, redraw="epoch"), ValueError, "needs sampler too"),
     "three-item samples": (
         lambda: c.SMOTEDataset(Items([(i, 0, 0) for i in range(30)], targets=LABELS)),
         TypeError,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.methods.registry import ABLATION, BASELINES, FIVE, METHODS, MODERN, VARIANTS
+from benchmarks.methods.registry import ABLATION, BASELINES, MAIN_METHODS, METHODS, MODERN, VARIANTS
 from benchmarks.report import figures
 from benchmarks.report.groups import groups_of
 from benchmarks.report.tables import best_variant, others_of, tables_of
@@ -68,7 +68,7 @@ def seventeen():
         line(method.name, seed, suite="cifar10-17", experiment=experiment, kind=kind)
         for kind, experiments in kinds.items()
         for experiment in experiments
-        for method in FIVE
+        for method in MAIN_METHODS
         for seed in range(2)
     ]
 
@@ -109,7 +109,7 @@ def test_as_published_takes_the_epoch_that_is_best_in_the_mean_over_the_trials()
 
 
 def test_cle_smote_is_compared_with_all_others_and_variants_with_it():
-    names = [method.name for method in (*FIVE, *ABLATION, *MODERN, *VARIANTS)] + ["balanced"]
+    names = [method.name for method in (*MAIN_METHODS, *ABLATION, *MODERN, *VARIANTS)] + ["balanced"]
     records = [line(name, seed) for name in names for seed in range(3)]
     (group,) = groups_of(records)
     others = others_of(group)

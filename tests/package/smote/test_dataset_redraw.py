@@ -141,7 +141,7 @@ def test_a_plan_of_other_data_or_options_is_refused() -> None:
     for other in (SMOTE(random_state=1), SMOTE(random_state=0, k_neighbors=3), ADASYN(random_state=0)):
         with pytest.raises(ValueError, match="other options"):
             SMOTEDataset(base, plan=plan, sampler=other)
-    with pytest.raises(ValueError, match="needs sampler= too"):
+    with pytest.raises(ValueError, match="needs sampler too"):
         SMOTEDataset(base, plan=plan, redraw="epoch")
 
 
