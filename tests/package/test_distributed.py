@@ -1,4 +1,4 @@
-"""What ranks say to each other, in two real processes and in one."""
+"""Sums, copies and results across ranks, in two real processes and in one."""
 
 from pathlib import Path
 from typing import Any
