@@ -21,7 +21,7 @@ from benchmarks.data.trials import draw
 from benchmarks.methods.networks import make_network
 from benchmarks.methods.registry import BASELINES, CLE_SMOTE, UPPER_BOUND, Method
 from benchmarks.report.figures import learning_curves
-from benchmarks.report.gallery import Arrays, draw_gallery, judge, task_of
+from benchmarks.report.gallery import Arrays, draw_gallery, score_synthetic_images, task_of
 from benchmarks.sweep.store import Results
 from benchmarks.sweep.workers import progress_bar
 from benchmarks.training.controlled import Settings
@@ -176,7 +176,7 @@ def run_demo(runs: Sequence[Run], results: Results) -> None:
                 beta, classes = run.method.beta, len(run.experiment.classes)
 
                 def look(model: Any, data: TrainingData, beta: float = beta, classes: int = classes) -> Arrays:
-                    return judge(model, data, beta, classes)
+                    return score_synthetic_images(model, data, beta, classes)
 
             results.add(*run.make(device, on_steps=bar.update, look=look))
     _show(console, runs, results)

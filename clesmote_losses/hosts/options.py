@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, get_args
 
-from clesmote_losses.capped_loss import Gradient
 from clesmote_losses.caps import CAPS
 from clesmote_losses.centroids import Mode
 from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.loss_inputs import Gradient
 from clesmote_losses.smote.dataset import Redraw
 from clesmote_losses.smote.resampling import SmallClass
 from clesmote_losses.smote.samplers import SAMPLERS
