@@ -157,6 +157,7 @@ class TripletPretrainer:
             trained.append(self.loss.to(device))
         stepper = (optimizer or partial(torch.optim.AdamW, lr=lr))([p for p in trained.parameters() if p.requires_grad])
         scaler = torch.amp.GradScaler(device.type, enabled=amp == torch.float16)
+        progress = progress and get_rank() == 0
         run = _Training(dataset, trained, stepper, scaler, device, batch_size, amp, num_workers, seed, progress)
         settings = self._settings(run, lr if optimizer is None else None)
         history: list[dict[str, float]] = []
@@ -179,15 +180,9 @@ class TripletPretrainer:
 
     def _settings(self, run: _Training, lr: float | None) -> dict[str, Any]:
         """Return the settings that a resumed run must share."""
-        settings = {
-            "margin": self.margin,
-            "anchors": self.anchors,
-            "sampling": self.sampling,
-            "seed": run.seed,
-            "batch_size": run.batch_size,
-            "data": run.dataset.plan.fingerprint,
-            "files": run.dataset.plan.names,
-        }
+        plan = run.dataset.plan
+        settings: dict[str, Any] = {"margin": self.margin, "anchors": self.anchors, "sampling": self.sampling}
+        settings |= {"seed": run.seed, "batch_size": run.batch_size, "data": plan.fingerprint, "files": plan.names}
         return settings if lr is None else {**settings, "lr": lr}
 
     def _epoch(self, run: _Training, hook: EmbeddingHook, epoch: int, epochs: int) -> Tensor:
@@ -213,12 +208,7 @@ class TripletPretrainer:
                 num_workers=run.num_workers,
                 generator=torch.Generator().manual_seed(seed),
             )
-            bar = tqdm(
-                loader,
-                desc=f"Triplets, epoch {epoch + 1}/{epochs}",
-                disable=not run.progress or get_rank() > 0,
-                leave=False,
-            )
+            bar = tqdm(loader, f"Triplets, epoch {epoch + 1}/{epochs}", leave=False, disable=not run.progress)
             for (images, *_), batch in zip(bar, batches, strict=True):
                 sums += self._step(run, hook, images, batch)
         copy_from_rank_0(run.trained.buffers())  # running statistics, as DistributedDataParallel does
