@@ -33,13 +33,13 @@ def check_centroid_state(state: Mapping[str, Tensor], num_classes: int) -> None:
             f"running_counts; got {', '.join(sorted(state)) or 'nothing'}."
         )
     for name, tensor in state.items():
-        wanted = {0: torch.bool, 1: torch.int64}.get(_DIMENSIONS[name])
-        if tensor.dtype != wanted if wanted is not None else not tensor.is_floating_point():
-            raise ValueError(f"{name} must be {wanted or 'float'}; got {tensor.dtype}.")
         if tensor.ndim != _DIMENSIONS[name]:
             raise ValueError(f"{name} must have {_DIMENSIONS[name]} dimensions; got shape {tuple(tensor.shape)}.")
         if tensor.ndim > 0 and len(tensor) != num_classes:
             raise ValueError(f"the state holds {len(tensor)} classes; this tracker has num_classes={num_classes}.")
+        wanted = {0: torch.bool, 1: torch.int64}.get(_DIMENSIONS[name])
+        if tensor.dtype != wanted if wanted is not None else not tensor.is_floating_point():
+            raise ValueError(f"{name} must be {wanted or 'float'}; got {tensor.dtype}.")
         if wanted == torch.int64 and (tensor < 0).any():
             raise ValueError(f"{name} must be 0 or more; got {tensor.min()}.")
     widths = {name: state[name].shape[1] for name in ("centroids", "running_total") if name in state}
