@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
+from benchmarks.lookup import Lookup
+
 Scores = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Members = NDArray[np.bool_]
@@ -77,12 +79,15 @@ def expected_calibration_error(labels: Labels, scores: Scores) -> float:
     return float(error)
 
 
-METRICS = {
-    "auroc": Metric("AUROC", auroc),
-    "auprc": Metric("AUPRC", auprc),
-    "balanced_accuracy": Metric("Balanced accuracy", balanced_accuracy),
-    "ece": Metric("ECE", expected_calibration_error),
-}
+METRICS = Lookup(
+    "metric",
+    {
+        "auroc": Metric("AUROC", auroc),
+        "auprc": Metric("AUPRC", auprc),
+        "balanced_accuracy": Metric("Balanced accuracy", balanced_accuracy),
+        "ece": Metric("ECE", expected_calibration_error),
+    },
+)
 
 
 def condition_aurocs(labels: Labels, scores: Scores, members: Members, strata: Sequence[str]) -> dict[str, float]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
+from clesmote_losses.centroid_state import check_centroid_state
 from clesmote_losses.class_sums import ClassSums
 from clesmote_losses.distributed import gather_from_ranks, get_rank, get_world_size, is_distributed, sum_over_ranks
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
@@ -240,12 +241,9 @@ class ClassCentroidTracker:
         """Restore what :meth:`state_dict` returned.
 
         Raises:
-            ValueError: If the state has another number of classes.
+            ValueError: If the state has another number of classes, or is not the state of a tracker. Nothing is changed then.
         """
-        if state["counts"].shape != (self.num_classes,):
-            raise ValueError(
-                f"the state holds {len(state['counts'])} classes; this tracker has num_classes={self.num_classes}."
-            )
+        check_centroid_state(state, self.num_classes)
         device = next(self.model.parameters()).device
         state = {name: tensor.to(device, copy=True) for name, tensor in state.items()}
         self._counts, self._centroids, self._sums = state["counts"], state.get("centroids"), None

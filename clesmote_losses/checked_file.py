@@ -50,7 +50,7 @@ class CheckedFile:
         from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
-        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         text = {"format": self.format, "metadata": json.dumps(metadata)}
         text[_DIGEST] = _digest(whole, text)
         try:

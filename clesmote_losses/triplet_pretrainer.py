@@ -22,6 +22,7 @@ from clesmote_losses.embeddings import Classifier, EmbeddingHook, find_classifie
 from clesmote_losses.errors import check_choice
 from clesmote_losses.restore import preserved_modes, preserved_rng
 from clesmote_losses.smote.dataset import SMOTEDataset
+from clesmote_losses.triplet_checkpoint import read_checkpoint, write_checkpoint
 from clesmote_losses.triplet_loss import triplet_margin_loss
 from clesmote_losses.triplet_sampling import Anchors, Sampling, TripletBatch, draw_batches
 
@@ -156,11 +157,12 @@ class TripletPretrainer:
             trained.append(self.loss.to(device))
         stepper = (optimizer or partial(torch.optim.AdamW, lr=lr))([p for p in trained.parameters() if p.requires_grad])
         scaler = torch.amp.GradScaler(device.type, enabled=amp == torch.float16)
+        progress = progress and get_rank() == 0
         run = _Training(dataset, trained, stepper, scaler, device, batch_size, amp, num_workers, seed, progress)
         settings = self._settings(run, lr if optimizer is None else None)
         history: list[dict[str, float]] = []
         if checkpoint is not None and Path(checkpoint).exists():
-            history = _resume(checkpoint, settings, trained, stepper, scaler)
+            history = read_checkpoint(checkpoint, settings, trained, stepper, scaler)
             _log(f"{len(history)} of {epochs} epochs are done, according to {checkpoint}")
         _check_same_on_all_ranks(len(history))
         copy_from_rank_0([*trained.parameters(), *trained.buffers()])
@@ -171,22 +173,16 @@ class TripletPretrainer:
                     history.append(_summary(epoch, self._epoch(run, hook, epoch, epochs)))
                     _log(", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()))
                     if checkpoint is not None and get_rank() == 0:
-                        _write_checkpoint(checkpoint, settings, trained, stepper, scaler, history)
+                        write_checkpoint(checkpoint, settings, trained, stepper, scaler, history)
         finally:
             stepper.zero_grad(set_to_none=True)
         return history
 
     def _settings(self, run: _Training, lr: float | None) -> dict[str, Any]:
         """Return the settings that a resumed run must share."""
-        settings = {
-            "margin": self.margin,
-            "anchors": self.anchors,
-            "sampling": self.sampling,
-            "seed": run.seed,
-            "batch_size": run.batch_size,
-            "data": run.dataset.plan.fingerprint,
-            "files": run.dataset.plan.names,
-        }
+        plan = run.dataset.plan
+        settings: dict[str, Any] = {"margin": self.margin, "anchors": self.anchors, "sampling": self.sampling}
+        settings |= {"seed": run.seed, "batch_size": run.batch_size, "data": plan.fingerprint, "files": plan.names}
         return settings if lr is None else {**settings, "lr": lr}
 
     def _epoch(self, run: _Training, hook: EmbeddingHook, epoch: int, epochs: int) -> Tensor:
@@ -212,12 +208,7 @@ class TripletPretrainer:
                 num_workers=run.num_workers,
                 generator=torch.Generator().manual_seed(seed),
             )
-            bar = tqdm(
-                loader,
-                desc=f"Triplets, epoch {epoch + 1}/{epochs}",
-                disable=not run.progress or get_rank() > 0,
-                leave=False,
-            )
+            bar = tqdm(loader, f"Triplets, epoch {epoch + 1}/{epochs}", leave=False, disable=not run.progress)
             for (images, *_), batch in zip(bar, batches, strict=True):
                 sums += self._step(run, hook, images, batch)
         copy_from_rank_0(run.trained.buffers())  # running statistics, as DistributedDataParallel does
@@ -295,43 +286,6 @@ def _summary(epoch: int, sums: Tensor) -> dict[str, float]:
 def _log(message: str) -> None:
     if get_rank() == 0:
         _logger.info("triplets: %s", message)
-
-
-def _write_checkpoint(
-    path: str | os.PathLike[str],
-    settings: dict[str, Any],
-    trained: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    history: list[dict[str, float]],
-) -> None:
-    parts = {"trained": trained.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
-    with atomic_write(path) as unfinished:
-        torch.save({**parts, "history": history, "settings": settings}, unfinished)
-
-
-def _resume(
-    path: str | os.PathLike[str],
-    settings: dict[str, Any],
-    trained: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-) -> list[dict[str, float]]:
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    written = state.get("settings", {})
-    differ = [
-        f"{n}={written.get(n)!r} (now {settings.get(n)!r})" for n in settings if settings.get(n) != written.get(n)
-    ]
-    if not differ and state["trained"].keys() != trained.state_dict().keys():
-        differ = ["another model"]
-    if differ:
-        raise ValueError(
-            f"the checkpoint {os.fspath(path)} was written with {', '.join(differ)}. Name another file, or delete this one."
-        )
-    trained.load_state_dict(state["trained"])
-    optimizer.load_state_dict(state["optimizer"])
-    scaler.load_state_dict(state["scaler"])
-    return list(state["history"])
 
 
 def _check_same_on_all_ranks(epochs_done: int) -> None:

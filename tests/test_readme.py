@@ -1,4 +1,4 @@
-"""The README's example runs, word for word."""
+"""The README's example runs, word for word, and the links of the documents lead somewhere."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,17 @@ import timm
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "benchmarks/README.md",
+    "benchmarks/FINDINGS.md",
+    "benchmarks/SPEED.md",
+    "integrations/README.md",
+]
 
 
 def test_the_example_trains(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,3 +39,22 @@ def test_the_example_trains(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(printed) == 2
     assert "'synthetic': 10.0" in printed[0]
     assert not torch.equal(model.fc.weight, before)
+
+
+def test_code_comes_before_explanations() -> None:
+    assert README.splitlines().index("```python") < 40
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_to_files_and_headings(document: str) -> None:
+    text = (ROOT / document).read_text()
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("http"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (ROOT / document).parent / name if name else ROOT / document
+        assert path.exists(), f"{document} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(), flags=re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in slugs, f"{document} links to {target}"

@@ -11,9 +11,9 @@ from clesmote_losses import (
     CappedSMOTELoss,
     ClassCentroidTracker,
     capped_cross_entropy,
-    cosine_cap,
     decode_target,
 )
+from clesmote_losses.caps import CAPS
 
 _PROBED = 2000  # synthetic images that beta is chosen by
 _BATCH = 256  # images in a forward pass without gradients
@@ -88,7 +88,7 @@ class StratumCappedObjective(CappedObjective):
         labels, is_synthetic = decode_target(target)
         embeddings = self.tracker.take_embeddings().detach()
         centroids, _ = self.tracker.centroids_for(embeddings, self._strata, is_synthetic)
-        cap = cosine_cap(embeddings, self._strata, centroids, self.criterion.beta)
+        cap = CAPS[str(self.criterion.distance)](embeddings, self._strata, centroids, self.criterion.beta)
         with torch.no_grad():
             is_capped = is_synthetic & (F.cross_entropy(logits, labels, reduction="none") > cap)
             self._counts += torch.stack([is_synthetic.sum(), is_capped.sum()])

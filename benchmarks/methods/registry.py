@@ -12,7 +12,7 @@ from benchmarks.data.trials import Trial
 from benchmarks.lookup import Lookup
 from benchmarks.methods.losses import LOSSES
 from benchmarks.methods.objective import Objective, Training
-from benchmarks.methods.sampling import SAMPLINGS, Aims, Sampled
+from benchmarks.methods.sampling import Aims, Sampled, find_sampling
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Method:
     Attributes:
         name: On the command line and in the results.
         title: In tables and figures.
-        data: What is trained on; a name of :data:`~benchmarks.methods.sampling.SAMPLINGS`.
+        data: What is trained on; a name that :func:`~benchmarks.methods.sampling.find_sampling` knows.
         loss: A name of :data:`~benchmarks.methods.losses.LOSSES`.
         tau: Strength of logit adjustment.
         gamma: Exponent of the focal loss.
@@ -63,7 +63,7 @@ class Method:
 
     def sample(self, trial: Trial, aims: Aims, seed: int) -> Sampled:
         """Choose the real images to train on, and the sampler that adds synthetic ones, if any are added."""
-        return SAMPLINGS[self.data](trial, aims, seed)
+        return find_sampling(self.data)(trial, aims, seed)
 
     @property
     def is_pretrained(self) -> bool:

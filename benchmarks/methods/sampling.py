@@ -1,4 +1,7 @@
-"""The table of samplings: what a method trains on. A new sampling is one entry of :data:`SAMPLINGS`."""
+"""The table of samplings: what a method trains on.
+
+A new sampling is one entry of :data:`SAMPLINGS`; each of :data:`clesmote_losses.smote.samplers.SAMPLERS` is one by its name.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -6,27 +9,19 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE, RandomOverSampler
+from imblearn.over_sampling import RandomOverSampler
 
 from benchmarks.data.trials import LabelledImages, Trial
 from benchmarks.lookup import Lookup
+from clesmote_losses.smote.samplers import SAMPLERS, make_sampler
 
 Aims = Mapping[int, int]  # images wanted of each stratum that has fewer
 Sampled = tuple[LabelledImages, Any]  # real images, and imbalanced-learn's sampler that adds synthetic ones, or None
 
-SMOTE_KINDS: Lookup[Any] = Lookup(
-    "kind of SMOTE",
-    {
-        "smote": partial(SMOTE, k_neighbors=5),
-        "borderline": partial(BorderlineSMOTE, k_neighbors=5),
-        "adasyn": partial(ADASYN, n_neighbors=5),
-    },
-)
-
 
 def add_synthetic(kind: str, trial: Trial, aims: Aims, seed: int) -> Sampled:
-    """Add synthetic images of a kind of SMOTE to the imbalanced set."""
-    return trial.train, SMOTE_KINDS[kind](sampling_strategy=dict(aims), random_state=seed)
+    """Add synthetic images of a kind of SMOTE to the imbalanced set, each made with one of five neighbours."""
+    return trial.train, make_sampler(kind, 5, sampling_strategy=dict(aims), random_state=seed)
 
 
 def repeat_rare(trial: Trial, aims: Aims, seed: int) -> Sampled:
@@ -41,14 +36,20 @@ def repeat_rare(trial: Trial, aims: Aims, seed: int) -> Sampled:
 
 
 # Each entry takes the images of a trial, the aims of over-sampling and a seed.
-SAMPLINGS: Lookup[Callable[[Trial, Aims, int], Sampled]] = Lookup(
-    "sampling",
-    {
-        "imbalanced": lambda trial, aims, seed: (trial.train, None),
-        "oversampled": repeat_rare,
-        "balanced": lambda trial, aims, seed: (trial.balanced, None),
-        "smote": partial(add_synthetic, "smote"),
-        "borderline-smote": partial(add_synthetic, "borderline"),
-        "adasyn": partial(add_synthetic, "adasyn"),
-    },
-)
+Sampling = Callable[[Trial, Aims, int], Sampled]
+SAMPLINGS: dict[str, Sampling] = {
+    "imbalanced": lambda trial, aims, seed: (trial.train, None),
+    "oversampled": repeat_rare,
+    "balanced": lambda trial, aims, seed: (trial.balanced, None),
+    "borderline-smote": partial(add_synthetic, "borderline"),
+}
+
+
+def find_sampling(name: str) -> Sampling:
+    """Return an entry of :data:`SAMPLINGS`, or the sampling that adds synthetic images of a kind of SMOTE.
+
+    Raises:
+        ValueError: If there is neither.
+    """
+    kinds: dict[str, Sampling] = {kind: partial(add_synthetic, kind) for kind in SAMPLERS}
+    return Lookup("sampling", kinds | SAMPLINGS)[name]

@@ -16,7 +16,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from benchmarks.micro.images import ArrayImages, jpeg_folder
-from benchmarks.micro.measure import Measurement, Target, memory, take_turns
+from benchmarks.micro.measure import Benchmark, Measurement, Target, memory, take_turns
 from clesmote_losses import SMOTEDataset
 
 _BATCH = 64
@@ -108,3 +108,6 @@ def _held_by_workers(loader: DataLoader[Any]) -> float:
     """Measure the memory of all workers that live on, in MB."""
     workers = loader._iterator._workers  # type: ignore[union-attr]
     return sum(memory("VmRSS", worker.pid) for worker in workers)
+
+
+BENCHMARKS = (Benchmark("items", items), Benchmark.of_memory("epoch", epoch))

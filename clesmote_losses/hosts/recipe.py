@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import IterableDataset
 
-from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.capped_loss import CappedSMOTELoss
+from clesmote_losses.centroid_state import read_centroids, write_centroids
 from clesmote_losses.centroids import ClassCentroidTracker
 from clesmote_losses.distributed import from_rank_0
 from clesmote_losses.errors import Argument, ArgumentError
@@ -162,8 +161,7 @@ def save_centroids(tracker: ClassCentroidTracker, folder: Path, epoch: int, is_k
         epoch: Counted from 0.
         is_kept: Tells whether the checkpoint of an earlier epoch is still there.
     """
-    with atomic_write(folder / _centroid_file(epoch)) as unfinished:
-        save_file({name: tensor.cpu() for name, tensor in tracker.state_dict().items()}, unfinished)
+    write_centroids(folder / _centroid_file(epoch), tracker.state_dict())
     for earlier in range(epoch):
         if not is_kept(earlier):
             (folder / _centroid_file(earlier)).unlink(missing_ok=True)
@@ -172,7 +170,7 @@ def save_centroids(tracker: ClassCentroidTracker, folder: Path, epoch: int, is_k
 def load_centroids(tracker: ClassCentroidTracker, folder: Path, epoch: int) -> Path | None:
     """Restore the running means at the end of an epoch, on every rank; gives the file if it is missing."""
     file = folder / _centroid_file(epoch)
-    state = from_rank_0(lambda: load_file(file) if file.exists() else None)
+    state = from_rank_0(lambda: read_centroids(file, tracker.num_classes) if file.exists() else None)
     if state is None:
         return file
     tracker.load_state_dict(state)

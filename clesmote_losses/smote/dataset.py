@@ -10,18 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import Dataset, Subset
 
 from clesmote_losses.distributed import is_distributed
-from clesmote_losses.errors import Argument, ArgumentError
-from clesmote_losses.smote.base_dataset import (
-    Labels,
-    Transform,
-    check_labels,
-    find_labels,
-    image_names,
-    split_transform,
-)
+from clesmote_losses.errors import Argument, ArgumentError, check_choice
+from clesmote_losses.smote import base_dataset
+from clesmote_losses.smote.base_dataset import Labels, Transform, image_names
 from clesmote_losses.smote.blending import DecodedImage, blend_alike, check_alike
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
@@ -107,11 +101,11 @@ class SMOTEDataset(Dataset[Any]):
         device: torch.device | str | None = None,
         cache_mb: float = 256,
     ) -> None:
-        _check_base(base)
-        if redraw not in get_args(Redraw):
-            raise ValueError(f"redraw must be one of {get_args(Redraw)}; got {redraw!r}.")
-        if flag not in get_args(Flag):
-            raise ValueError(f"flag must be one of {get_args(Flag)}; got {flag!r}.")
+        if isinstance(base, SMOTEDataset):
+            raise TypeError("base is a SMOTEDataset already, and SMOTE takes real images. Pass the real data set.")
+        base_dataset.check_base(base)
+        check_choice("redraw", redraw, get_args(Redraw))
+        check_choice("flag", flag, get_args(Flag))
         if plan is not None and features is not None:
             raise ValueError("features= are for the neighbour search, and a plan= has done it: pass one of the two.")
         from sklearn.base import clone
@@ -120,17 +114,20 @@ class SMOTEDataset(Dataset[Any]):
             from imblearn.over_sampling import SMOTE
 
             sampler = SMOTE(k_neighbors=5, random_state=0)
-        self.base, base_transform = split_transform(base)
+        self.base, base_transform = base_dataset.split_transform(base)
         self.transform = base_transform if transform is None else transform
         self.flag = flag
         self.redraw = redraw
         self._strata = strata
-        self._labels: Labels = find_labels(base) if labels is None else check_labels(labels, len(base))  # type: ignore[arg-type]
+        if labels is None:
+            self._labels = base_dataset.find_labels(base)
+        else:
+            self._labels = base_dataset.check_labels(labels, len(base))  # type: ignore[arg-type]
         self._images = RealImages(
             self.base,
             self._labels,
             checks_labels=labels is None,  # those a user passes may regroup the classes
-            size=_image_size(image_size),
+            size=image_size,
             cache_mb=cache_mb,
         )
         if plan is None:
@@ -171,15 +168,8 @@ class SMOTEDataset(Dataset[Any]):
         if sampler is not None:
             plan.check_options(sampler, self._labels, self._strata, small_class)
         elif self.redraw == "epoch":
-            raise ArgumentError(
-                "redraw",
-                Argument("redraw", '"epoch"'),
-                " with ",
-                Argument("plan"),
-                " needs ",
-                Argument("sampler"),
-                " too: the one that made the plan.",
-            )
+            maker = Argument("plan"), " needs ", Argument("sampler"), " too: the one that made the plan."
+            raise ArgumentError("redraw", Argument("redraw", '"epoch"'), " with ", *maker)
 
     def raw_image(self, index: int) -> Any:
         """Read real image ``index`` as the base data set stores it (at ``image_size``, if one is set), before ``transform``.
@@ -213,13 +203,11 @@ class SMOTEDataset(Dataset[Any]):
     def provenance(self, index: int) -> Provenance:
         """Return label, parents and lambda of sample ``index``."""
         index = self._normalize_index(index)
-        row = index - len(self._labels)
+        row, p = index - len(self._labels), self._plan
         if row < 0:
             return Provenance(False, int(self._labels[index]), index, None, 0.0)
-        plan = self._plan
-        return Provenance(
-            True, int(plan.label[row]), int(plan.base[row]), int(plan.neighbor[row]), float(plan.lam[row])
-        )
+        label, base, neighbor, lam = (array[row].item() for array in (p.label, p.base, p.neighbor, p.lam))
+        return Provenance(True, label, base, neighbor, lam)
 
     def real_subset(
         self, classes: Collection[int] | None = None, *, transform: Transform | None = None
@@ -307,26 +295,3 @@ class SMOTEDataset(Dataset[Any]):
             for c, n in zip(classes, counts, strict=True)
         ]
         return "\n".join([f"SMOTEDataset of {type(self.base).__name__}, {self._plan.options['sampler']}", *lines])
-
-
-def _check_base(base: Any) -> None:
-    if isinstance(base, SMOTEDataset):
-        raise TypeError(
-            "base is a SMOTEDataset already: SMOTE of synthetic images is not SMOTE. Pass the real data set."
-        )
-    if isinstance(base, IterableDataset) or not hasattr(base, "__getitem__") or not hasattr(base, "__len__"):
-        raise TypeError(
-            f"base must be a map-style data set of (image, label) with a length; got {type(base).__name__}. The images of an "
-            "iterable data set cannot be looked up, which a blend of two needs."
-        )
-    if len(base) == 0:
-        raise ValueError(f"base is empty: {type(base).__name__} of length 0.")
-
-
-def _image_size(size: Any) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
-        raise ValueError(f"image_size must be (height, width) in pixels, or one number for both; got {size!r}.")
-    return pair

@@ -236,7 +236,10 @@ class SMOTEPlan:
         """
         plan = cls(**read_plan(path, cls))
         if labels is not None:
-            plan.check_fits(labels, strata)
+            try:
+                plan.check_fits(labels, strata)
+            except ArgumentError as error:
+                raise ArgumentError(error.argument, f"{os.fspath(path)}: ", *error.parts) from error
         return plan
 
 

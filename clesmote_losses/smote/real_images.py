@@ -31,7 +31,7 @@ class RealImages:
         cache_mb: Budget of the kept images, in megabytes of 2**20 bytes; 0 keeps nothing.
 
     Raises:
-        ValueError: If ``cache_mb`` is negative.
+        ValueError: If ``cache_mb`` is negative or ``size`` is no size.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class RealImages:
         labels: Labels,
         *,
         checks_labels: bool = True,
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int] | int | None = None,
         cache_mb: float = 0,
     ) -> None:
         if not cache_mb >= 0:
             raise ValueError(f"cache_mb must be 0 or more; got {cache_mb}.")
-        self.base, self.labels, self.size, self.cache_mb = base, labels, size, cache_mb
+        self.base, self.labels, self.size, self.cache_mb = base, labels, _image_size(size), cache_mb
         self._checks_labels = checks_labels
         self.forget()
 
@@ -163,3 +163,12 @@ def _is_label(given: Any, label: np.int64) -> bool:
     if type(given) is int:  # as most data sets give it; comparing arrays takes longer than reading a small image
         return given == int(label)
     return np.array_equal(np.ravel(given.cpu() if isinstance(given, Tensor) else given), [label])
+
+
+def _image_size(size: Any) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
+        raise ValueError(f"image_size must be (height, width) in pixels, or one number for both; got {size!r}.")
+    return pair

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""A file is replaced in one piece or not at all."""
 
 from pathlib import Path
 

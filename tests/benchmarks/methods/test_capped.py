@@ -12,6 +12,7 @@ from benchmarks.methods.objective import Batch
 from benchmarks.methods.registry import METHODS
 from benchmarks.training.training_images import TrainingData
 from clesmote_losses import ClassCentroidTracker, capped_cross_entropy, cosine_cap, encode_target
+from clesmote_losses.caps import CAPS
 from tests.support.benchmark_images import pictures, training_of
 
 LABELS = torch.tensor([0, 1, 2] * 6)
@@ -43,11 +44,12 @@ def test_a_centroid_of_each_stratum_equals_that_of_each_class_where_these_are_on
     for name in ("cle-smote", "cle-smote-stratum"):
         objective, _, loss = loss_of_all(replace(METHODS[name], beta=0.01), data)
         found.append(loss.item())
-        assert objective.share_capped is None  # nothing is counted before the end of an epoch
-        point = objective.end_epoch()
-        assert point["beta"] == 0.01
-        assert point["share_capped"] == objective.share_capped > 0
+        synthetic, capped = objective.take_counts()
+        assert synthetic == 9
+        assert 0 < capped <= 9
         assert objective.take_counts() == (0, 0)
+        assert objective.share_capped is None  # nothing was counted at the end of an epoch
+        assert objective.end_epoch() == {"share_capped": 0, "beta": 0.01}
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
@@ -104,3 +106,19 @@ def test_losses_and_embeddings_are_of_evaluation_mode(data):
 def test_a_distance_that_is_not_known_is_refused(data):
     with pytest.raises(ValueError, match="manhattan"):
         loss_of_all(replace(METHODS["cle-smote"], distance="manhattan"), data)
+
+
+@pytest.mark.parametrize("name", ["cle-smote", "cle-smote-stratum"])
+def test_a_cap_that_is_added_to_the_table_caps(data, monkeypatch, name):
+    seen = []
+
+    def manhattan_cap(embeddings, labels, centroids, beta=1.0):
+        seen.append(beta)
+        return beta / (embeddings - centroids[labels]).abs().sum(1)
+
+    monkeypatch.setitem(CAPS, "manhattan", manhattan_cap)
+    objective, _, loss = loss_of_all(replace(METHODS[name], distance="manhattan", beta=0.5), data)
+    _, _, other = loss_of_all(replace(METHODS[name], distance="cosine", beta=0.5), data)
+    assert seen == [0.5]
+    assert objective.end_epoch()["share_capped"] == 1  # the Manhattan distances are all above 1
+    assert loss < other

@@ -9,7 +9,8 @@ from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE
 from benchmarks.data.experiments import Experiment
 from benchmarks.data.trials import draw
 from benchmarks.methods.registry import METHODS
-from benchmarks.methods.sampling import SAMPLINGS
+from benchmarks.methods.sampling import find_sampling
+from clesmote_losses.smote.samplers import SAMPLERS, Sampler
 from tests.support.benchmark_images import small_source
 
 AIMS = {1: 20, 2: 20}
@@ -22,12 +23,12 @@ def trial():
 
 
 def test_the_imbalanced_set_and_the_balanced_one_are_those_of_the_trial(trial):
-    assert SAMPLINGS["imbalanced"](trial, AIMS, 0) == (trial.train, None)
-    assert SAMPLINGS["balanced"](trial, AIMS, 0) == (trial.balanced, None)
+    assert find_sampling("imbalanced")(trial, AIMS, 0) == (trial.train, None)
+    assert find_sampling("balanced")(trial, AIMS, 0) == (trial.balanced, None)
 
 
 def test_oversampling_repeats_images_of_the_rare_strata_with_all_that_belongs_to_them(trial):
-    found, sampler = SAMPLINGS["oversampled"](trial, AIMS, 3)
+    found, sampler = find_sampling("oversampled")(trial, AIMS, 3)
     assert sampler is None
     assert np.bincount(found.strata).tolist() == [40, 20, 20]
     rows = {int(index): i for i, index in enumerate(trial.train.indices)}
@@ -37,13 +38,13 @@ def test_oversampling_repeats_images_of_the_rare_strata_with_all_that_belongs_to
     assert np.array_equal(found.strata, trial.train.strata[places])
     assert np.array_equal(found.members, trial.train.members[places])
     assert np.array_equal(found.images, trial.train.images[places])
-    again, other = (SAMPLINGS["oversampled"](trial, AIMS, seed)[0].indices for seed in (3, 4))
+    again, other = (find_sampling("oversampled")(trial, AIMS, seed)[0].indices for seed in (3, 4))
     assert np.array_equal(found.indices, again)
     assert not np.array_equal(found.indices, other)
 
 
 def test_oversampling_with_no_aim_repeats_nothing(trial):
-    assert SAMPLINGS["oversampled"](trial, {}, 0) == (trial.train, None)
+    assert find_sampling("oversampled")(trial, {}, 0) == (trial.train, None)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +56,24 @@ def test_oversampling_with_no_aim_repeats_nothing(trial):
     ],
 )
 def test_a_kind_of_smote_takes_five_neighbours(trial, name, kind, option):
-    part, sampler = SAMPLINGS[name](trial, AIMS, 7)
+    part, sampler = find_sampling(name)(trial, AIMS, 7)
     assert part is trial.train
     assert type(sampler) is kind
     assert sampler.get_params()[option] == 5
     assert (sampler.sampling_strategy, sampler.random_state) == (AIMS, 7)
 
 
+def test_a_kind_of_smote_that_is_added_to_the_package_is_a_sampling(trial, monkeypatch):
+    class OwnSMOTE(SMOTE):
+        pass
+
+    monkeypatch.setitem(SAMPLERS, "own", Sampler(lambda: OwnSMOTE))
+    part, sampler = replace(METHODS["smote"], data="own").sample(trial, AIMS, 7)
+    assert part is trial.train
+    assert type(sampler) is OwnSMOTE
+    assert sampler.sampling_strategy == AIMS
+
+
 def test_a_sampling_that_is_not_known_is_refused_and_the_known_ones_are_named(trial):
-    with pytest.raises(ValueError, match="no sampling 'smoted'; there are imbalanced, oversampled"):
+    with pytest.raises(ValueError, match=r"no sampling 'smoted'; there are smote, .*, imbalanced, oversampled"):
         replace(METHODS["smote"], data="smoted").sample(trial, AIMS, 0)

@@ -63,7 +63,7 @@ def test_the_epoch_is_chosen_on_validation_images_and_never_on_test_images(trial
 
 
 def test_a_run_learns(trial):
-    _, _, result = run(trial, "oversampling", replace(SETTINGS, steps=300, epochs=5, lr=0.003))
+    _, _, result = run(trial, "oversampling", replace(SETTINGS, steps=100, epochs=5, lr=0.006))
     assert result["curve"][-1]["loss"] < 0.8 * result["curve"][0]["loss"]
     assert result["chosen"]["test"]["auroc"] > 0.8
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import timm
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from benchmarks.data.experiments import of_classes
-from benchmarks.methods.losses import LOSSES, AdjustedCrossEntropy
+from benchmarks.methods.losses import LOSSES, AdjustedCrossEntropy, use_cosine_classifier
 from benchmarks.methods.objective import Objective
 from benchmarks.methods.registry import METHODS, Method
 from benchmarks.methods.sampling import SAMPLINGS
@@ -124,10 +125,6 @@ def test_weights_are_those_of_the_chosen_epoch_and_timm_loads_them(source, tmp_p
 
 
 def test_a_cosine_classifier_is_saved_as_a_plain_one_without_bias(tmp_path):
-    from safetensors.torch import load_file
-
-    from benchmarks.methods.losses import use_cosine_classifier
-
     model = timm.create_model("test_resnet", num_classes=3)
     use_cosine_classifier(model)
     save_weights(model, tmp_path / "weights.safetensors")

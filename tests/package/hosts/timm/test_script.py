@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from clesmote_losses import ClassCentroidTracker, SMOTEPlan
+from clesmote_losses.triplet_checkpoint import read_state
 from tests.support.timm_runs import KINDS, SCRIPTS, SMOTE, losses, run, run_alone, skip_unless_timm_has
 
 PLAIN = ("--no-aug", "--smoothing", "0")
@@ -295,7 +296,7 @@ def pretrained(kind, data, folder, *arguments):
     """The weights that the pretraining left, after an epoch that changes none, and the run's checkpoint."""
     flags = [*SMOTE, "--triplet-epochs", "1", "--triplet-lr", "0.01", "--triplet-checkpoint", str(folder) + ".pt"]
     run(kind, data, folder, flags, "--lr", "0", *arguments)
-    state = torch.load(str(folder) + ".pt", weights_only=True)
+    state = read_state(str(folder) + ".pt")
     assert len(state["history"]) == 1
     weights = {name.removeprefix("0."): tensor for name, tensor in state["trained"].items()}
     return weights, torch.load(folder / "run" / "last.pth.tar", weights_only=False)
@@ -321,7 +322,7 @@ def test_pretraining_follows_prefetching_seed_augmentation_and_autocast_of_the_s
     weights = [
         pretrained("old", data, tmp_path / str(i), *extra)[0]["conv1.0.weight"] for i, extra in enumerate(arguments)
     ]
-    state = torch.load(tmp_path / "4.pt", weights_only=True)
+    state = read_state(tmp_path / "4.pt")
     assert state["settings"]["seed"] == 7
     rounding, autocast, *others = [float((other - weights[0]).norm()) for other in weights[1:]]
     assert 0 < rounding < autocast / 2 < min(others) / 2
