@@ -87,8 +87,8 @@ def test_a_rank_that_fails_is_told_and_the_next_call_works(how, message, tmp_pat
     in_two_processes(sum_of_ranks, tmp_path)
     start = time.monotonic()
     with pytest.raises(RankFailedError, match=message):
-        in_two_processes(fail, tmp_path, how, timeout=5.0)
-    assert time.monotonic() - start < 10
+        in_two_processes(fail, tmp_path, how, timeout=10.0)
+    assert time.monotonic() - start < 15
     assert [total for _, _, total in in_two_processes(sum_of_ranks, tmp_path)] == [3, 3]
 
 
@@ -96,7 +96,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from tests.support.gloo import in_two_processes
-from tests.support.test_gloo import sum_of_ranks
+from tests.test_gloo_pool import sum_of_ranks
 
 if __name__ == "__main__":
     print(*(pid for pid, *_ in in_two_processes(sum_of_ranks, Path(sys.argv[1]))), flush=True)
@@ -118,7 +118,7 @@ def is_running(pid):
 def test_the_processes_end_with_the_process_of_the_tests(end, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, str(script), str(tmp_path), end]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None

@@ -103,19 +103,24 @@ def _call(ranks: Sequence[_Rank], calls: Sequence[bytes], deadline: float) -> No
     for rank, call in zip(ranks, calls, strict=True):
         rank.connection.send_bytes(call)
     waiting = {rank.connection: number for number, rank in enumerate(ranks)}
+    failures: list[str] = []
     while waiting:
-        ready = wait(list(waiting), max(0.0, deadline - time.monotonic()))
+        # a rank that ends makes the other fail, perhaps before its own end is seen: a second shows both
+        ready = wait(list(waiting), 1.0 if failures else max(0.0, deadline - time.monotonic()))
         if not ready:
-            raise RankFailedError(f"no answer in time from rank {' and '.join(map(str, waiting.values()))}.")
+            break
         for connection in ready:
             number = waiting.pop(connection)
             try:
-                error = connection.recv()
+                if error := connection.recv():
+                    failures.append(f"on rank {number}:\n{error}")
             except (EOFError, OSError):
                 ranks[number].process.join()
-                raise RankFailedError(f"rank {number} ended with {ranks[number].process.exitcode}.") from None
-            if error:
-                raise RankFailedError(f"on rank {number}:\n{error}")
+                failures.append(f"rank {number} ended with {ranks[number].process.exitcode}.")
+    if waiting and not failures:
+        failures.append(f"no answer in time from rank {' and '.join(map(str, waiting.values()))}.")
+    if failures:
+        raise RankFailedError("\n".join(failures))
 
 
 def _serve(connection: Connection) -> None:
