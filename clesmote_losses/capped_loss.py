@@ -1,19 +1,17 @@
 """Cross-entropy in which a synthetic sample costs at most its cap: a function, and a Module that remembers its options."""
 
-from typing import Literal, Protocol, get_args
+from typing import Any, Protocol
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clesmote_losses.caps import cosine_cap, euclidean_cap
-from clesmote_losses.targets import check_class_index, decode_target
-
-Gradient = Literal["stop", "scale", "flow"]
-Distance = Literal["cosine", "euclidean"]
-Reduction = Literal["none", "mean", "sum"]
-_GRADIENTS, _REDUCTIONS = get_args(Gradient), get_args(Reduction)  # here, since torch 2.6 cannot compile get_args
+from clesmote_losses.caps import CAPS
+from clesmote_losses.distributed import sum_over_ranks
+from clesmote_losses.errors import check_choice
+from clesmote_losses.loss_inputs import Gradient as Gradient
+from clesmote_losses.loss_inputs import Reduction, as_columns, check_cap, check_options, check_rows
+from clesmote_losses.targets import decode_target
 
 
 def capped_cross_entropy(
@@ -28,13 +26,13 @@ def capped_cross_entropy(
     ignore_index: int = -100,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    r"""Cross-entropy in which a synthetic sample costs at most its cap.
+    r"""Compute cross-entropy in which a synthetic sample costs at most its cap.
 
     .. math:: \ell_i = w_{y_i} \min(\mathrm{CE}_i, \tau_i) \text{ if } s_i \text{ else } w_{y_i} \mathrm{CE}_i
 
     with cap :math:`\tau_i`, synthetic flag :math:`s_i` (the paper's Eq. 2) and class weight :math:`w` (1 if none is
-    given). Where no row is over its cap, value and gradient are those of :func:`torch.nn.functional.cross_entropy`
-    with the same options, bit for bit.
+    given). Where no row is over its cap, value and gradient equal those of :func:`torch.nn.functional.cross_entropy` with
+    the same options: bit for bit without ``weight`` and ``label_smoothing``, to rounding with them.
 
     Args:
         logits: Unnormalised scores, float, shape ``(N, C)``. Shape ``(N,)`` or ``(N, 1)`` is a single logit for
@@ -42,17 +40,17 @@ def capped_cross_entropy(
         target: Class indices, int64, shape ``(N,)``, each in ``[0, C)`` or equal to ``ignore_index``.
         is_synthetic: ``True`` where SMOTE made the sample, bool, shape ``(N,)``.
         cap: Ceiling in nats, float, shape ``(N,)``; ``inf`` leaves a sample uncapped. Rows of real samples are not read.
-        gradient: What a row over its cap passes back. ``"stop"``: nothing, so a bad interpolation stops pulling on the
-            model. ``"scale"``: the gradient of CE times cap / CE. ``"flow"``: the gradient of the cap itself, which
+        gradient: Gradient of a row over its cap. ``"stop"``: none, so a bad interpolation stops pulling on the model.
+            ``"scale"``: the gradient of CE times cap / CE. ``"flow"``: the gradient of the cap itself, which
             pushes the embedding away from its centroid (for the ablation; ``cap`` must carry a graph).
         weight: Weight of each class, float, shape ``(C,)``. The cap is multiplied by it too.
         label_smoothing: As in :class:`torch.nn.CrossEntropyLoss`, in ``[0, 1]``.
-        ignore_index: Rows with this target cost nothing and are not counted.
+        ignore_index: Rows with this target have loss 0 and are not counted.
         reduction: ``"mean"`` divides by the number of rows that are not ignored (with ``weight``: by the sum of their
             weights); capped rows count too. ``"sum"`` and ``"none"`` as in torch.
 
     Returns:
-        Loss in nats, of the dtype that torch's cross-entropy gives: a scalar, or shape ``(N,)`` if ``reduction="none"``.
+        Loss in nats, of the dtype that torch's cross-entropy returns: a scalar, or shape ``(N,)`` if ``reduction="none"``.
 
     Raises:
         TypeError: If ``logits`` is not a tensor or ``target`` not integer.
@@ -63,93 +61,75 @@ def capped_cross_entropy(
         >>> capped_cross_entropy(logits, target, torch.tensor([False, True]), torch.ones(2), reduction="none")
         tensor([3.0486, 1.0000])
     """
-    _check_options(gradient, label_smoothing, reduction)
-    logits = _columns(logits)
-    _check_rows(logits, target, is_synthetic, cap)
+    check_options(gradient, label_smoothing, reduction)
+    logits = as_columns(logits)
+    check_rows(logits, target, is_synthetic)
+    check_cap(cap, logits)
     if gradient == "flow" and logits.requires_grad and not cap.requires_grad:
-        raise ValueError(
-            'gradient="flow" passes the gradient of the cap, but cap has no graph. Make it of embeddings that have one.'
-        )
-    return _cap(logits, target, is_synthetic, cap, gradient, weight, label_smoothing, ignore_index, reduction)[0]
+        raise ValueError('gradient="flow" but cap has no graph: compute it from embeddings that require a gradient.')
+    losses = F.cross_entropy(
+        logits, target, weight, reduction="none", ignore_index=ignore_index, label_smoothing=label_smoothing
+    )
+    losses, _ = _cap_losses(losses, target, is_synthetic, cap, gradient, weight)
+    return _reduce(losses, target, weight, ignore_index, reduction)
 
 
-def _cap(
-    logits: Tensor,
-    target: Tensor,
-    is_synthetic: Tensor,
-    cap: Tensor,
-    gradient: Gradient,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
-    reduction: Reduction,
+def _cap_losses(
+    losses: Tensor, target: Tensor, is_synthetic: Tensor, cap: Tensor, gradient: Gradient, weight: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The loss, and which rows were capped: bool of shape ``(N,)``."""
-    dtype = torch.promote_types(logits.dtype, torch.float32)
-    # torch's cross-entropy is log_softmax and nll_loss: two reductions share the first. With smoothing it is more; and half
-    # precision keeps torch's own function, which autocast may cast as a whole and not in its parts.
-    log_probs = F.log_softmax(logits, dim=1) if logits.dtype == dtype and not label_smoothing else None
-
-    def cross_entropy(target: Tensor, reduction: str) -> Tensor:
-        if log_probs is not None:
-            return F.nll_loss(log_probs, target, weight, reduction=reduction, ignore_index=ignore_index)
-        return F.cross_entropy(
-            logits, target, weight, reduction=reduction, ignore_index=ignore_index, label_smoothing=label_smoothing
-        )
-
-    row_weight = (target != ignore_index).to(dtype)
-    if weight is not None:
-        row_weight = row_weight * weight.to(dtype)[target.clamp(0, logits.shape[1] - 1)]
-    ceiling = cap.to(dtype) if weight is None else cap.to(dtype) * row_weight
-    with torch.no_grad():
-        unbounded = cross_entropy(target, "none")
-        capped = is_synthetic & (unbounded > ceiling)
-    if gradient == "stop":
+    """Return the capped loss of each row, and which rows are over their cap: bool; both of shape ``(N,)``."""
+    ceiling = cap if weight is None else cap * _row_weights(weight, target)
+    capped = is_synthetic & (losses > ceiling)
+    ceiling = ceiling.to(losses.dtype)
+    if gradient != "flow":
         ceiling = ceiling.detach()
-    elif gradient == "scale":
-        ratio = torch.where(capped, ceiling / unbounded, 0.0).detach()
-        # an infinite loss has no gradient to scale
-        scaled = torch.where(unbounded.isfinite(), cross_entropy(target, "none"), 0.0) * ratio
-        ceiling = scaled + (ceiling - scaled).detach()
+    if gradient == "scale":
+        ratio = torch.where(capped, ceiling / losses.detach(), 0)
+        # adds 0 to the value; an infinite loss has no gradient to scale
+        ceiling = ceiling + (losses - losses.detach()).nan_to_num() * ratio
+    return torch.where(capped, ceiling, losses), capped
 
-    # The rows under their cap go through torch's own reduction and the capped ones are left out of it as ignored. With
-    # no capped row the rest is a multiplication by 1 and an addition of 0, so the loss is torch's, bit for bit.
-    plain = cross_entropy(target.masked_fill(capped, ignore_index), reduction)
-    ceiling = ceiling.to(plain.dtype).masked_fill(~capped, 0)
+
+def _reduce(losses: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: Reduction) -> Tensor:
+    """Reduce the losses of the rows as torch's cross-entropy does."""
     if reduction == "none":
-        return plain + ceiling, capped
+        return losses
+    is_ignored = target == ignore_index
+    if weight is None:
+        # torch's cross-entropy adds the rows in this function. Another sum would differ in the last bit.
+        column = torch.zeros_like(target).masked_fill(is_ignored, -100)
+        return F.nll_loss(-losses[:, None], column, ignore_index=-100, reduction=reduction)
     if reduction == "sum":
-        return plain + ceiling.sum(), capped
-    total = row_weight.sum()
-    uncapped = row_weight.masked_fill(capped, 0).sum()
-    # torch's mean over no row is NaN; over nothing but capped rows it is the mean of the caps, and 0 / 0 over none
-    plain = plain.masked_fill(uncapped == 0, 0)
-    return plain * (uncapped / total).to(plain.dtype) + ceiling.sum() / total.to(plain.dtype), capped
+        return losses.sum()
+    return losses.sum() / _row_weights(weight, target).masked_fill(is_ignored, 0).sum()
+
+
+def _row_weights(weight: Tensor, target: Tensor) -> Tensor:
+    # clamped, since an ignored target may be no class
+    return weight.index_select(0, target.clamp(0, len(weight) - 1))
 
 
 class Tracker(Protocol):
-    """What :class:`CappedSMOTELoss` asks of its tracker; :class:`ClassCentroidTracker` is one."""
+    """The methods that :class:`CappedSMOTELoss` needs of its tracker, such as :class:`ClassCentroidTracker`."""
 
     def take_embeddings(self) -> Tensor:
-        """Pre-head embeddings of the model's last forward, shape ``(N, D)``."""
+        """Return the pre-head embeddings of the model's last forward pass, shape ``(N, D)``."""
 
     def centroids_for(self, embeddings: Tensor, labels: Tensor, is_synthetic: Tensor) -> tuple[Tensor, Tensor]:
-        """Centroids ``(C, D)`` to hold this batch against, and how many images each is the mean of, ``(C,)``.
-
-        Rows with a negative label are ignored ones.
-        """
+        """Return centroids ``(C, D)`` and the number of images behind each, ``(C,)``; ignored rows have negative labels."""
 
 
 class CappedSMOTELoss(nn.Module):
-    r"""Stage 3 of CLE-SMOTE: :func:`capped_cross_entropy` with caps from a tracker and flags from the target.
+    r"""Compute :func:`capped_cross_entropy` with caps from a tracker and flags from the target (stage 3 of CLE-SMOTE).
 
-    Drops in for :class:`torch.nn.CrossEntropyLoss` in a loop that trains on a :class:`SMOTEDataset`. In ``eval()`` mode
-    nothing is capped and no embedding is needed: it is cross-entropy that knows encoded targets.
+    Replaces :class:`torch.nn.CrossEntropyLoss` in a loop that trains on a :class:`SMOTEDataset`. In ``eval()`` mode it
+    caps nothing and needs no embedding: it is cross-entropy on decoded targets.
 
     Args:
         beta: Noise tolerance of the cap, positive; with ``distance=None`` the cap itself, in nats.
         tracker: The :class:`ClassCentroidTracker` on the model. Needed unless ``distance=None``.
-        distance: ``"cosine"`` (:func:`cosine_cap`), ``"euclidean"`` (:func:`euclidean_cap`), or ``None`` for a constant cap.
+        distance: A name in :data:`clesmote_losses.caps.CAPS`, such as ``"cosine"`` (:func:`cosine_cap`) or ``"euclidean"``
+            (:func:`euclidean_cap`); ``None`` for a constant cap.
         gradient, weight, label_smoothing, ignore_index, reduction: As in :func:`capped_cross_entropy`.
         warmup_epochs: Number of first epochs without caps. Needs ``set_epoch(epoch)`` at the start of each epoch.
 
@@ -173,7 +153,7 @@ class CappedSMOTELoss(nn.Module):
         beta: float = 1.0,
         *,
         tracker: Tracker | None = None,
-        distance: Distance | None = "cosine",
+        distance: str | None = "cosine",
         gradient: Gradient = "stop",
         weight: Tensor | None = None,
         label_smoothing: float = 0.0,
@@ -186,48 +166,46 @@ class CappedSMOTELoss(nn.Module):
             raise ValueError(f"beta must be positive; got {beta}.")
         if weight is not None and not isinstance(weight, Tensor):
             raise TypeError(
-                f"weight must be a float tensor, one for each class; got {type(weight).__name__}: torch.tensor(weight)."
+                f"weight must be a float tensor of shape (C,); got {type(weight).__name__}: torch.tensor(weight)."
             )
-        if distance not in (*get_args(Distance), None):
-            raise ValueError(f"distance must be one of {get_args(Distance)} or None (constant cap); got {distance!r}.")
+        check_choice("distance", distance, (*CAPS, None))
         if distance is not None and tracker is None:
             raise ValueError(
-                f"distance={distance!r} needs tracker=ClassCentroidTracker(model, num_classes). For a constant cap of beta "
-                "nats pass distance=None."
+                f"distance={distance!r} needs tracker=ClassCentroidTracker(model, num_classes); distance=None caps at beta nats."
             )
         if distance is None and gradient == "flow":
             raise ValueError(
-                'gradient="flow" passes the gradient of the cap, and a constant cap (distance=None) has none.'
+                'gradient="flow" passes on the gradient of the cap; a constant cap (distance=None) has none.'
             )
         if warmup_epochs < 0:
             raise ValueError(f"warmup_epochs must be 0 or more; got {warmup_epochs}.")
-        _check_options(gradient, label_smoothing, reduction)
+        check_options(gradient, label_smoothing, reduction)
         self.beta = beta
         self.tracker = tracker
-        self.distance: Distance | None = distance
+        self.distance = distance
         self.gradient: Gradient = gradient
         self.label_smoothing = label_smoothing
         self.ignore_index = ignore_index
         self.reduction: Reduction = reduction
         self.warmup_epochs = warmup_epochs
-        self._is_capping = None if warmup_epochs else True  # None: set_epoch has to say
+        self._is_capping = None if warmup_epochs else True  # None: unknown until set_epoch
         self.register_buffer("weight", weight)
         self.register_buffer("_sums", torch.zeros(5), persistent=False)
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch begins, counted from 0; only ``warmup_epochs`` depends on it."""
+        """Set the epoch that begins, counted from 0; only ``warmup_epochs`` depends on it."""
         self._is_capping = epoch >= self.warmup_epochs
 
     def forward(
         self, logits: Tensor, target: Tensor, embeddings: Tensor | None = None, *, is_synthetic: Tensor | None = None
     ) -> Tensor:
-        """Loss of a batch.
+        """Compute the loss of a batch. Call it once after each forward pass.
 
         Args:
             logits: As in :func:`capped_cross_entropy`.
             target: Targets of a :class:`SMOTEDataset`, int64, shape ``(N,)``; plain labels if ``is_synthetic`` is given.
-            embeddings: Pre-head embeddings, float, shape ``(N, D)``; by default those of the model's last forward, which
-                the tracker holds.
+            embeddings: Pre-head embeddings, float, shape ``(N, D)``; by default those that the tracker holds, of the
+                model's last forward pass.
             is_synthetic: Bool, shape ``(N,)``; by default decoded from ``target``.
 
         Raises:
@@ -235,59 +213,50 @@ class CappedSMOTELoss(nn.Module):
                 although ``warmup_epochs`` is set.
             TypeError, ValueError: As :func:`capped_cross_entropy`.
         """
-        logits = _columns(logits)
+        logits = as_columns(logits)
         if is_synthetic is None:
             target, is_synthetic = decode_target(target)
-        _check_rows(logits, target, is_synthetic)
+        check_rows(logits, target, is_synthetic)
         if self.training and self._is_capping is None:
-            raise RuntimeError(
-                "warmup_epochs is set, so the loss must know the epoch: call criterion.set_epoch(epoch)."
-            )
-        # in warm-up too, since an online tracker learns from each batch that it is asked for
+            raise RuntimeError("warmup_epochs needs the number of the epoch: call criterion.set_epoch(epoch) first.")
+        # also during warm-up, since an online tracker learns from each of these calls
         if self.training and self.tracker is not None and self.distance is not None:
             cap, is_unknown = self._distance_cap(self.tracker, logits, target, is_synthetic, embeddings)
         else:
             cap = logits.new_full(logits.shape[:1], self.beta, dtype=torch.float32)
             is_unknown = torch.zeros_like(is_synthetic)
-        is_capping = self.training and self._is_capping
-        loss, capped = _cap(
-            logits,
-            target,
-            is_synthetic,
-            cap if is_capping else torch.full_like(cap, torch.inf),
-            self.gradient,
-            self.weight,
-            self.label_smoothing,
-            self.ignore_index,
-            self.reduction,
-        )
+        options: dict[str, Any] = {"ignore_index": self.ignore_index, "label_smoothing": self.label_smoothing}
+        losses = F.cross_entropy(logits, target, self.weight, reduction="none", **options)
+        applied = cap if self.training and self._is_capping else torch.full_like(cap, torch.inf)
+        losses, capped = _cap_losses(losses, target, is_synthetic, applied, self.gradient, self.weight)
         if self.training:
             self._count(is_synthetic, capped, cap.detach(), is_unknown)
-        return loss
+        return _reduce(losses, target, self.weight, self.ignore_index, self.reduction)
 
     def _distance_cap(
         self, tracker: Tracker, logits: Tensor, labels: Tensor, is_synthetic: Tensor, embeddings: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Caps, and which rows have none because the class has no centroid yet; both ``(N,)``."""
+        """Return caps, and which rows have none because their class has no centroid yet; both ``(N,)``."""
         if embeddings is None:
             embeddings = tracker.take_embeddings()
         if len(embeddings) != len(logits):
             raise ValueError(
-                f"embeddings of {len(embeddings)} samples do not belong to logits of {len(logits)} rows. Call "
-                "criterion(model(images), target) right after each other; evaluate another model (an EMA copy, say) with "
-                "criterion.eval() or nn.CrossEntropyLoss; use DistributedDataParallel, not DataParallel."
+                f"embeddings of {len(embeddings)} samples do not belong to logits of {len(logits)} rows. Call `criterion` once after "
+                "each forward pass of the tracked model. Evaluate another model (such as an EMA copy) with criterion.eval() or "
+                "nn.CrossEntropyLoss. Use DistributedDataParallel, not DataParallel."
             )
         if self.gradient != "flow":
             embeddings = embeddings.detach()
-        if self.ignore_index >= 0:  # a negative one is no class in any case
+        if self.ignore_index >= 0:  # a negative one is never a class
             labels = labels.masked_fill(labels == self.ignore_index, -1)
         centroids, counts = tracker.centroids_for(embeddings, labels, is_synthetic)
         if len(centroids) < logits.shape[1]:
             raise ValueError(
-                f"logits are of {logits.shape[1]} classes and the tracker was made with num_classes={len(centroids)}: make it "
-                "with as many (2 for one binary logit)."
+                f"logits have {logits.shape[1]} classes, but the tracker has num_classes={len(centroids)}. Create it with the number "
+                "of classes of the logits (2 for one binary logit)."
             )
-        cap = (cosine_cap if self.distance == "cosine" else euclidean_cap)(embeddings, labels, centroids, self.beta)
+        cap = CAPS[str(self.distance)](embeddings, labels, centroids, self.beta)
+        check_cap(cap, logits)  # the function may be a user's
         return cap, counts.index_select(0, labels.clamp(min=0)) == 0
 
     @torch.no_grad()
@@ -300,12 +269,12 @@ class CappedSMOTELoss(nn.Module):
 
     @property
     def stats(self) -> dict[str, Tensor]:
-        """What was capped in training since the last :meth:`reset_stats`, as 0-dimensional float32 tensors.
+        """Counts of capped samples in training since the last :meth:`reset_stats`, as 0-dimensional float32 tensors.
 
         ``synthetic``: synthetic samples seen. ``capped``: those over their cap. ``share_capped``: capped / synthetic.
-        ``mean_cap``: mean of the finite caps, in nats; NaN if there is none. ``without_centroid``: synthetic samples of
-        a class whose centroid is not known yet. Nothing waits for the GPU until you read a value. Counts are of this
-        process, until :meth:`all_reduce_stats`.
+        ``mean_cap``: mean of the finite caps, in nats; NaN if there is none. ``without_centroid``: synthetic samples of a
+        class whose centroid is not known yet. Counts are of this process until :meth:`all_reduce_stats`; only reading a
+        value waits for the GPU.
         """
         synthetic, capped, has_cap, cap, unknown = self._sums.clone()
         return {
@@ -321,56 +290,9 @@ class CappedSMOTELoss(nn.Module):
         self._sums.zero_()
 
     def all_reduce_stats(self) -> None:
-        """Add up the counts behind :attr:`stats` over all ranks; every rank calls it, once before :meth:`reset_stats`."""
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(self._sums)
+        """Sum the counts behind :attr:`stats` over all ranks; every rank calls it, once before :meth:`reset_stats`."""
+        sum_over_ranks(self._sums)
 
     def extra_repr(self) -> str:
         names = ("distance", "gradient", "label_smoothing", "ignore_index", "reduction", "warmup_epochs")
         return ", ".join([f"beta={self.beta}", *(f"{name}={getattr(self, name)!r}" for name in names)])
-
-
-def _columns(logits: Tensor) -> Tensor:
-    """Scores of shape ``(N, C)``. A single logit z becomes ``[0, z]``: the same loss, and each option means the same."""
-    if not isinstance(logits, Tensor):
-        raise TypeError(
-            f"logits must be a tensor of shape (N, C); got {type(logits).__name__}. A distilled model in training mode gives one "
-            "output for each head: model.set_distilled_training(False) makes it one."
-        )
-    if logits.ndim == 2 and logits.shape[1] == 1:
-        logits = logits[:, 0]
-    if logits.ndim == 1:
-        logits = torch.stack([torch.zeros_like(logits), logits], dim=1)
-    if logits.ndim != 2 or not logits.is_floating_point():
-        raise ValueError(
-            f"logits must be float of shape (N, C), (N, 1) or (N,); got {logits.dtype} of shape {tuple(logits.shape)}."
-        )
-    return logits
-
-
-def _check_rows(logits: Tensor, target: Tensor, is_synthetic: Tensor, cap: Tensor | None = None) -> None:
-    rows = logits.shape[:1]
-    check_class_index("target", target)
-    if target.shape != rows:
-        raise ValueError(
-            f"target must have shape {tuple(rows)}, one class index for each row of logits; got {tuple(target.shape)}."
-        )
-    if is_synthetic.shape != rows or is_synthetic.dtype != torch.bool:
-        raise ValueError(
-            f"is_synthetic must be bool of shape {tuple(rows)}, one flag for each row of logits; got {is_synthetic.dtype} of "
-            f"shape {tuple(is_synthetic.shape)}. decode_target(target)[1] gives it."
-        )
-    if cap is not None and (cap.shape != rows or not cap.is_floating_point()):
-        raise ValueError(
-            f"cap must be float of shape {tuple(rows)}, one ceiling for each row of logits; got {cap.dtype} of shape "
-            f"{tuple(cap.shape)}. cosine_cap(...) gives it; torch.full({tuple(rows)}, c) is a constant cap."
-        )
-
-
-def _check_options(gradient: str, label_smoothing: float, reduction: str) -> None:
-    if gradient not in _GRADIENTS:
-        raise ValueError(f"gradient must be one of {_GRADIENTS}; got {gradient!r}.")
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be in [0, 1]; got {label_smoothing}.")
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"reduction must be one of {_REDUCTIONS}; got {reduction!r}.")

@@ -1,14 +1,17 @@
-"""Class centroids: the mean embedding of the real images of each class, kept up to date at little cost."""
+"""Mean embedding of the real images of each class, updated once per epoch, during training, or per batch."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, cast, get_args
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
+from clesmote_losses.centroid_state import check_centroid_state
+from clesmote_losses.class_sums import ClassSums
+from clesmote_losses.distributed import gather_from_ranks, get_rank, get_world_size, is_distributed, sum_over_ranks
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
+from clesmote_losses.errors import check_choice
 from clesmote_losses.restore import preserved_modes, preserved_rng
 from clesmote_losses.smote.base_dataset import Transform, split_transform
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -19,21 +22,21 @@ Statistic = Literal["mean_embedding", "mean_image"]
 
 
 class ClassCentroidTracker:
-    r"""Embeddings of the model's last forward, and the centroid of each class (the paper's section 2.4).
+    r"""Track the embeddings of a model's last forward pass and the centroid of each class (the paper's section 2.4).
 
     .. math:: \mu_c = \frac{1}{|R_c|} \sum_{i \in R_c} e_i \quad \text{over the real images } R_c \text{ of class } c
 
-    It listens to the model's classifier and is no part of the model: nothing is added to its state_dict, and copies of
-    the model (EMA) are not listened to. :meth:`detach` (or leaving a ``with`` block) takes the hook away.
+    It hooks the model's classifier and is not part of the model: nothing is added to its state_dict, and copies of the
+    model (EMA) are not tracked. :meth:`detach` (or leaving a ``with`` block) removes the hook.
 
     Args:
-        model: Classification network, also one wrapped by DDP or ``torch.compile`` that has not run yet.
+        model: Classification network. It may be wrapped by DDP, or by ``torch.compile`` if it has not run yet.
         num_classes: Number of classes ``C``.
         classifier: Layer whose input is the embedding, or its name; see :class:`EmbeddingHook`.
-        mode: ``"epoch"`` (the paper): :meth:`refresh` embeds the real images anew, in evaluation mode. ``"online"``: the
-            mean over the training forwards between the last two calls of :meth:`refresh`, which costs no forward;
-            the first epoch has no centroids. ``"batch"``: the mean over all samples of the class in the batch, synthetic ones
-            too, since a batch rarely holds a real one of a rare class (the ablation).
+        mode: ``"epoch"`` (the paper): :meth:`refresh` embeds the real images again, in evaluation mode. ``"online"``: the
+            mean over the training batches between the last two calls of :meth:`refresh`, without extra forward passes;
+            the first epoch has no centroids. ``"batch"``: the mean over all samples of the class in the batch, including
+            synthetic ones, since a batch rarely holds a real sample of a rare class (the ablation).
         statistic: ``"mean_embedding"`` (the paper), or ``"mean_image"``: the embedding of the mean image of the class.
 
     Raises:
@@ -57,10 +60,8 @@ class ClassCentroidTracker:
         mode: Mode = "epoch",
         statistic: Statistic = "mean_embedding",
     ) -> None:
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode must be one of {get_args(Mode)}; got {mode!r}.")
-        if statistic not in get_args(Statistic):
-            raise ValueError(f"statistic must be one of {get_args(Statistic)}; got {statistic!r}.")
+        check_choice("mode", mode, get_args(Mode))
+        check_choice("statistic", statistic, get_args(Statistic))
         if statistic == "mean_image" and mode != "epoch":
             raise ValueError(f'statistic="mean_image" needs mode="epoch", which reads the images; got mode={mode!r}.')
         if num_classes < 1:
@@ -74,15 +75,15 @@ class ClassCentroidTracker:
         self._is_refreshed = False
         self._centroids: Tensor | None = None
         self._counts = torch.zeros(num_classes, dtype=torch.int64, device=device)
-        self._sums: _ClassSums | None = None  # of the running epoch, in mode "online"
+        self._sums: ClassSums | None = None  # of the running epoch, in mode "online"
 
     @property
     def embeddings(self) -> Tensor:
-        """Pre-head embeddings of the model's last forward, float, shape ``(N, D)``, with their autograd graph."""
+        """Pre-head embeddings of the model's last forward pass, float, shape ``(N, D)``, with their autograd graph."""
         return self._hook.embeddings
 
     def take_embeddings(self) -> Tensor:
-        """:attr:`embeddings` for the loss, once for each forward: those of an earlier one are never used again.
+        """Return :attr:`embeddings` for the loss, at most once per forward pass.
 
         Raises:
             RuntimeError: If they were taken already, or there are none.
@@ -100,23 +101,28 @@ class ClassCentroidTracker:
         return self._counts
 
     def centroids_for(self, embeddings: Tensor, labels: Tensor, is_synthetic: Tensor) -> tuple[Tensor, Tensor]:
-        """What the loss asks for each training batch: centroids ``(C, D)`` and counts ``(C,)`` to hold it against.
+        """Return centroids ``(C, D)`` and counts ``(C,)`` for a training batch.
 
-        In mode ``"online"`` this call is also what the running means learn from.
+        In mode ``"online"`` this call also adds the batch to the running means.
+
+        Args:
+            embeddings: Pre-head embeddings, float, shape ``(N, D)``.
+            labels: Class indices, int64, shape ``(N,)``; negative for ignored rows.
+            is_synthetic: ``True`` where SMOTE made the sample, bool, shape ``(N,)``.
 
         Raises:
-            RuntimeError: If there was no :meth:`refresh` yet, except in mode ``"batch"``, which needs none.
+            RuntimeError: If :meth:`refresh` was not called yet. Mode ``"batch"`` does not need it.
         """
         embeddings = embeddings.detach()
         if self.mode == "batch":
-            batch = _ClassSums(self.num_classes, embeddings)
+            batch = ClassSums(self.num_classes, embeddings)
             batch.add(embeddings, labels, labels >= 0)
             return batch.mean(), batch.counts
         if not self._is_refreshed:
             raise RuntimeError("no centroids yet: call tracker.refresh(train_set) at the start of every epoch.")
         if self.mode == "online" and self.model.training:
             if self._sums is None:
-                self._sums = _ClassSums(self.num_classes, embeddings)
+                self._sums = ClassSums(self.num_classes, embeddings)
             self._sums.add(embeddings, labels, (labels >= 0) & ~is_synthetic)
         if self._centroids is None:
             unknown = embeddings.new_full((self.num_classes, embeddings.shape[1]), torch.nan, dtype=torch.float32)
@@ -126,27 +132,27 @@ class ClassCentroidTracker:
     @torch.no_grad()
     def refresh(
         self,
-        data: "Dataset[Any] | Iterable[Any] | None" = None,
+        data: Dataset[Any] | Iterable[Any] | None = None,
         *,
         transform: Transform | None = None,
         batch_size: int = 64,
         num_workers: int = 0,
     ) -> None:
-        """Make the centroids anew: once at the start of each epoch.
+        """Compute the centroids again. Call it once at the start of each epoch.
 
-        Under ``torch.distributed`` every rank calls it; each embeds its share (a loader should yield the rank's own
-        share), and sums and counts are added up over the ranks. Training mode, gradients and random number generators
-        are left as they were. Classes whose images are not in ``data`` become unknown.
+        Under ``torch.distributed`` every rank calls it. Each rank embeds its share (a loader should yield the rank's own
+        share), and sums and counts are added over the ranks. Training mode, gradients and random number generators are
+        left as they were. Classes without images in ``data`` become unknown.
 
         Args:
-            data: A :class:`SMOTEDataset`: the real images of its over-sampled classes are read. Any other data set of
-                ``(image, label)``, or a loader of batches: all real samples. Not read in modes ``"online"`` and
+            data: For a :class:`SMOTEDataset`, the real images of its over-sampled classes are read. For another data set of
+                ``(image, label)``, or a loader of batches, all real samples. Not read in modes ``"online"`` and
                 ``"batch"``.
-            transform: Replaces the transform of a data set: pass the one of your evaluation, without augmentation.
-            batch_size, num_workers: For a data set; a loader has its own.
+            transform: Replaces the transform of a data set. Pass the evaluation transform, without augmentation.
+            batch_size, num_workers: Options for a data set; a loader has its own.
 
         Raises:
-            TypeError, ValueError: If the images are not what the model takes, or a label is out of range.
+            TypeError, ValueError: If the model does not accept the images, or a label is out of range.
         """
         if self.mode == "batch":
             return
@@ -163,7 +169,7 @@ class ClassCentroidTracker:
             try:
                 self._embed(self._loader(data, transform, batch_size, num_workers))
             finally:
-                self._hook.clear()  # these embeddings are of no training batch
+                self._hook.clear()  # these embeddings belong to no training batch
         self._is_refreshed = True
 
     def _loader(self, data: Any, transform: Transform | None, batch_size: int, num_workers: int) -> Iterable[Any]:
@@ -171,18 +177,20 @@ class ClassCentroidTracker:
             data = data.real_subset(data.oversampled_classes, transform=transform)
         elif transform is not None:
             if not hasattr(data, "__getitem__"):
-                raise ValueError("transform= replaces that of a data set; a loader's is fixed. Pass the data set.")
+                raise ValueError(
+                    "transform= replaces the transform of a data set; a loader's is fixed. Pass the data set."
+                )
             data = _Transformed(data, transform)
         if isinstance(data, IterableDataset) or not (hasattr(data, "__getitem__") or isinstance(data, Iterable)):
-            raise TypeError(f"refresh takes a map-style data set or a loader of batches; got {type(data).__name__}.")
+            raise TypeError(f"refresh needs a map-style data set or a loader of batches; got {type(data).__name__}.")
         if not hasattr(data, "__getitem__"):
             return cast(Iterable[Any], data)
-        if dist.is_initialized():  # this rank's share; the shares may be unequal
-            data = Subset(data, range(dist.get_rank(), len(data), dist.get_world_size()))
+        if is_distributed():  # this rank's share; the shares may be unequal
+            data = Subset(data, range(get_rank(), len(data), get_world_size()))
         return DataLoader(data, batch_size=batch_size, num_workers=num_workers)
 
     def _embed(self, loader: Iterable[Any]) -> None:
-        sums: _ClassSums | None = None
+        sums: ClassSums | None = None
         for batch in loader:
             images, target = batch[0], batch[1]
             labels, is_synthetic = decode_target(torch.as_tensor(target))
@@ -195,7 +203,7 @@ class ClassCentroidTracker:
                 self.model(images)
                 rows = self.embeddings
             if sums is None:
-                sums = _ClassSums(self.num_classes, rows)
+                sums = ClassSums(self.num_classes, rows)
             sums.add(rows, labels.to(rows.device), ((labels >= 0) & ~is_synthetic).to(rows.device))
         sums = self._over_all_ranks(sums)
         if sums is None:  # nothing is over-sampled: no class needs a centroid
@@ -208,23 +216,20 @@ class ClassCentroidTracker:
             centroids = torch.where((sums.counts > 0)[:, None], self.embeddings.float(), torch.nan)
         self._centroids, self._counts = centroids, sums.counts
 
-    def _over_all_ranks(self, sums: "_ClassSums | None") -> "_ClassSums | None":
-        """The sums of all ranks added up; ``None`` if no rank has any."""
-        if not dist.is_initialized():
-            return sums
-        shapes: list[torch.Size | None] = [None] * dist.get_world_size()
-        dist.all_gather_object(shapes, None if sums is None else sums.total.shape[1:])
+    def _over_all_ranks(self, sums: ClassSums | None) -> ClassSums | None:
+        """Return the sums over all ranks; ``None`` if no rank has any."""
+        shapes = gather_from_ranks(None if sums is None else sums.total.shape[1:])
         shape = next((known for known in shapes if known is not None), None)
         if shape is None:
             return None
-        if sums is None:  # this rank's share was empty; it learns the shape from the others
-            sums = _ClassSums(self.num_classes, next(self.model.parameters()).new_empty(0, *shape))
-        dist.all_reduce(sums.total)
-        dist.all_reduce(sums.counts)
+        if sums is None:  # this rank's share was empty; the others know the shape
+            sums = ClassSums(self.num_classes, next(self.model.parameters()).new_empty(0, *shape))
+        sum_over_ranks(sums.total)
+        sum_over_ranks(sums.counts)
         return sums
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Centroids, counts and running sums: what a resumed run needs to go on as if it had not stopped."""
+        """Return centroids, counts and running sums, so that a resumed run equals an uninterrupted one."""
         state = {"counts": self._counts, "is_refreshed": torch.tensor(self._is_refreshed)}
         if self._centroids is not None:
             state["centroids"] = self._centroids
@@ -233,21 +238,18 @@ class ClassCentroidTracker:
         return {name: tensor.clone() for name, tensor in state.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what :meth:`state_dict` gave.
+        """Restore what :meth:`state_dict` returned.
 
         Raises:
-            ValueError: If it is of another number of classes.
+            ValueError: If the state has another number of classes, or is not the state of a tracker. Nothing is changed then.
         """
-        if state["counts"].shape != (self.num_classes,):
-            raise ValueError(
-                f"the state holds {len(state['counts'])} classes; this tracker has num_classes={self.num_classes}."
-            )
+        check_centroid_state(state, self.num_classes)
         device = next(self.model.parameters()).device
         state = {name: tensor.to(device, copy=True) for name, tensor in state.items()}
         self._counts, self._centroids, self._sums = state["counts"], state.get("centroids"), None
         self._is_refreshed = bool(state["is_refreshed"])
         if "running_total" in state:
-            self._sums = _ClassSums(self.num_classes, state["running_total"])
+            self._sums = ClassSums(self.num_classes, state["running_total"])
             self._sums.total, self._sums.counts = state["running_total"], state["running_counts"]
 
     def detach(self) -> None:
@@ -264,7 +266,7 @@ class ClassCentroidTracker:
 class _Transformed(Dataset[Any]):
     """A data set with another transform."""
 
-    def __init__(self, data: "Dataset[Any]", transform: Transform) -> None:
+    def __init__(self, data: Dataset[Any], transform: Transform) -> None:
         self.raw, _ = split_transform(data)
         self.transform = transform
 
@@ -274,29 +276,3 @@ class _Transformed(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         image, *rest = self.raw[index]
         return self.transform(image), *rest
-
-
-class _ClassSums:
-    """Sum of rows (embeddings or images, shape ``(N, ...)``) and number of them, class by class."""
-
-    def __init__(self, num_classes: int, rows: Tensor) -> None:
-        # float64, or a mean over thousands of images loses digits; Apple's GPUs have none
-        dtype = torch.float32 if rows.device.type == "mps" else torch.float64
-        self.total = rows.new_zeros((num_classes, *rows.shape[1:]), dtype=dtype)
-        self.counts = rows.new_zeros(num_classes, dtype=torch.int64)
-
-    def add(self, rows: Tensor, labels: Tensor, counted: Tensor) -> None:
-        index = labels.clamp(min=0)
-        counted = counted & rows.flatten(1).isfinite().all(1)  # one overflow must not take the class's centroid with it
-        # masked by zeros and not by indexing, which would wait for the GPU
-        self.total.index_add_(0, index, torch.where(_as_column(counted, rows), rows, 0).to(self.total.dtype))
-        self.counts.index_add_(0, index, counted.long())
-
-    def mean(self) -> Tensor:
-        # 0 / 0 is the NaN that stands for "not known"
-        return (self.total / _as_column(self.counts, self.total)).float()
-
-
-def _as_column(values: Tensor, rows: Tensor) -> Tensor:
-    """One value for each row, in a shape that spreads over the rows."""
-    return values.reshape(-1, *[1] * (rows.ndim - 1))

@@ -9,15 +9,15 @@ from torch import Tensor
 
 
 def class_balanced_weights(counts: Sequence[int] | np.ndarray | Tensor, beta: float = 0.9999) -> Tensor:
-    r"""Weights by the effective number of samples (Cui et al. 2019, Eq. 2), normalised to sum to ``C``.
+    r"""Compute class weights from the effective number of samples (Cui et al. 2019, Eq. 2), normalised to sum to ``C``.
 
     .. math:: w_c \propto \frac{1 - \beta}{1 - \beta^{n_c}}
 
-    ``beta=0`` weights all classes alike; ``beta`` close to 1 weights by inverse frequency.
+    ``beta=0`` gives all classes the same weight; ``beta`` close to 1 weights them by inverse frequency.
 
     Args:
         counts: Number of real samples of each class, shape ``(C,)``, each at least 1.
-        beta: In ``[0, 1)``. The paper of Cui et al. tries 0.9, 0.99, 0.999 and 0.9999.
+        beta: In ``[0, 1)``. Cui et al. try 0.9, 0.99, 0.999 and 0.9999.
 
     Returns:
         Weights for ``nn.CrossEntropyLoss(weight=...)`` or ``CappedSMOTELoss(weight=...)``, float32, shape ``(C,)``.
@@ -31,7 +31,7 @@ def class_balanced_weights(counts: Sequence[int] | np.ndarray | Tensor, beta: fl
     """
     if not 0 <= beta < 1:
         raise ValueError(
-            f"beta must be in [0, 1); got {beta}. For weights by inverse frequency take a beta close to 1."
+            f"beta must be in [0, 1); got {beta}. For weights by inverse frequency, pass a beta close to 1."
         )
     n = np.asarray(counts, dtype=np.float64)
     if n.ndim != 1 or n.size == 0:

@@ -1,4 +1,4 @@
-"""Pre-head embeddings of any classification network, by a hook on its classifier: no second pass, no other model."""
+"""Pre-head embeddings of any classification network, from a hook on its classifier: no second forward pass."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _NAMES = ("fc", "classifier", "heads", "head")  # torchvision's names, and most 
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The model inside ``DistributedDataParallel``, ``DataParallel`` and ``torch.compile``, in whatever order."""
+    """Return the model inside ``DistributedDataParallel``, ``DataParallel`` and ``torch.compile``, in any order."""
     while True:
         if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
             model = model.module
@@ -24,12 +24,12 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def find_classifier(model: nn.Module) -> list[nn.Module]:
-    """The layers whose input is the embedding: one, or one for each head of a model with several.
+    """Return the layers whose input is the embedding: one for each head of the model.
 
-    timm's ``get_classifier()`` is asked first, then the attributes torchvision's models use.
+    timm's ``get_classifier()`` comes first, then the attributes that torchvision's models use.
 
     Raises:
-        ValueError: If there is none; the message names the candidates.
+        ValueError: If there is none. The message names the candidates.
 
     Example:
         >>> find_classifier(timm.create_model("test_resnet", num_classes=3))
@@ -38,16 +38,16 @@ def find_classifier(model: nn.Module) -> list[nn.Module]:
     model = unwrap(model)
     found: Any = None
     if callable(get_classifier := getattr(model, "get_classifier", None)):
-        with suppress(AttributeError):  # timm 1.0.15 looks for one that its CLIP resnets do not have
+        with suppress(AttributeError):  # timm 1.0.15 looks for an attribute that its CLIP resnets do not have
             found = get_classifier()
     if found is None:
         found = next((layer for name in _NAMES if isinstance(layer := getattr(model, name, None), nn.Module)), None)
     if found is None:
         layers = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
         raise ValueError(
-            f"{type(model).__name__} has no get_classifier() and none of the attributes {_NAMES}, so its classifier must be named: "
-            f"classifier=..., a layer or its name. Its last linear and convolution layers are {layers[-5:]}. An encoder without a "
-            "classifier needs one: put nn.Linear(features, num_classes) on it."
+            f"{type(model).__name__} has no get_classifier() and none of the attributes {_NAMES}. Pass classifier=..., a layer or its "
+            f"name. Its last linear and convolution layers are {layers[-5:]}. An encoder without a classifier needs one: add "
+            "nn.Linear(features, num_classes)."
         )
     return [_head(layer) for layer in _layers(found)]
 
@@ -65,25 +65,25 @@ def _layers(classifier: Any) -> Iterator[nn.Module]:
 
 
 def _head(classifier: nn.Module) -> nn.Module:
-    """The layer inside a classifier that the embedding enters, where the classifier does more than classify."""
+    """Return the layer that the embedding enters, inside a classifier that does more than classify."""
     if isinstance(fc := getattr(classifier, "fc", None), nn.Module):
         return fc  # timm's ClassifierHead pools, and may normalise, before its fc
     if isinstance(classifier, nn.Sequential):
         layers = [layer for layer in classifier.modules() if not isinstance(layer, nn.Sequential)]
         last = max((i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear | nn.Conv2d)), default=0)
         while last and isinstance(layers[last - 1], nn.Dropout):
-            last -= 1  # torchvision drops out inside its classifier; the embedding is what comes before
+            last -= 1  # torchvision has dropout inside its classifier; the embedding comes before it
         return layers[last] if layers else classifier
     return classifier
 
 
-def _compiled_elsewhere() -> str:
-    """What else may be the cause, where something was compiled."""
+def _hint_at_compilation() -> str:
+    """Return another possible cause of missing embeddings, if anything was compiled in this process."""
     if "torch._dynamo" not in sys.modules:
         return ""
     return (
-        " Was a model of the same kind compiled in this process without a tracker? torch runs its code here too, since it does not "
-        "look at hooks: set torch._dynamo.config.skip_nnmodule_hook_guards = False before either is compiled."
+        " Was a model of the same kind compiled in this process without a tracker? torch does not check hooks and runs that code here "
+        "too. Set torch._dynamo.config.skip_nnmodule_hook_guards = False before compiling either model."
     )
 
 
@@ -91,11 +91,11 @@ class _Inert:
     input, is_fresh = None, False
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """A copy of the model (EMA, another process) runs without being listened to."""
+        """Do nothing: a copy of the model (EMA, another process) is not tracked."""
 
 
 class _Listener:
-    """Forward pre-hook that keeps the layer's last input."""
+    """Keep the last input of a layer, as its forward pre-hook."""
 
     def __init__(self) -> None:
         self.input: Tensor | None = None
@@ -105,25 +105,25 @@ class _Listener:
         self.input, self.is_fresh = args[0], True
 
     def __reduce__(self) -> tuple[type[_Inert], tuple[()]]:
-        return _Inert, ()  # what copy.deepcopy(model) and pickle put in the place of this hook
+        return _Inert, ()  # copy.deepcopy(model) and pickle replace this hook by it
 
 
 class EmbeddingHook:
-    """Keeps the embeddings of the model's last forward until :meth:`detach`; a context manager.
+    """Keep the embeddings of the model's last forward pass until :meth:`detach`; a context manager.
 
-    The embedding is the input of the classifier, shape ``(N, D)``. A feature map (the classifier is a 1x1 convolution,
-    say) is averaged over its places; those of several heads are put side by side. Where a network drops out (timm's
-    ``drop_rate``) right before its classifier, the embeddings of a training forward are what is left.
+    The embedding is the input of the classifier, shape ``(N, D)``. A feature map (for a classifier that is a 1x1
+    convolution) is averaged over its positions. The embeddings of several heads are concatenated. If the network has
+    dropout right before its classifier (timm's ``drop_rate``), the embeddings of a training forward pass include it.
 
     Detach it before exporting or scripting the model.
 
     Args:
-        model: Network, also one wrapped by DDP or ``torch.compile`` that has not run yet.
-        classifier: The layer or layers whose input is the embedding, or the name of one; by default
-            :func:`find_classifier` looks.
+        model: Network. It may be wrapped by DDP, or by ``torch.compile`` if it has not run yet.
+        classifier: The layer or layers whose input is the embedding, or the name of one; by default those that
+            :func:`find_classifier` finds.
 
     Raises:
-        ValueError: If no classifier is found or the name is not one of the model's layers.
+        ValueError: If no classifier is found, or the model has no layer of that name.
     """
 
     def __init__(self, model: nn.Module, classifier: Classifier | None = None) -> None:
@@ -142,7 +142,7 @@ class EmbeddingHook:
             strangers = [layer for layer in layers if all(layer is not own for own in model.modules())]
             if strangers or not layers:
                 raise ValueError(
-                    f"classifier= must be part of the model, or its input is never seen; got {strangers or layers}."
+                    f"classifier= must be part of the model, since a hook must see its input; got {strangers or layers}."
                 )
         self.layers = layers
         self._listeners = [_Listener() for _ in layers]
@@ -151,23 +151,23 @@ class EmbeddingHook:
 
     @property
     def embeddings(self) -> Tensor:
-        """Embeddings of the last forward, float, shape ``(N, D)``, with their autograd graph.
+        """Embeddings of the last forward pass, float, shape ``(N, D)``, with their autograd graph.
 
         Raises:
-            RuntimeError: If there was no forward since the hook was set or cleared.
+            RuntimeError: If there was no forward pass since the hook was set or cleared.
         """
         pairs = zip(self.layers, self._listeners, strict=True)
         parts = [_flatten(layer, listener.input) for layer, listener in pairs if listener.input is not None]
         if not parts:
             raise RuntimeError(
-                "no embeddings yet: the hooked classifier has not run. Run the model first; if it did run, the hook came too late "
-                "(make the tracker before the first call of a compiled model) or the classifier was replaced since "
-                f"(reset_classifier): make the tracker anew.{_compiled_elsewhere()}"
+                "no embeddings yet: the hooked classifier has not run. Run the model first. If it did run, create the tracker before the "
+                "first call of a compiled model, and create it again if the classifier was replaced since (reset_classifier)."
+                f"{_hint_at_compilation()}"
             )
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def take(self) -> Tensor:
-        """:attr:`embeddings`, once for each forward.
+        """Return :attr:`embeddings`, at most once per forward pass.
 
         Raises:
             RuntimeError: If they were taken already, or there are none.
@@ -175,21 +175,21 @@ class EmbeddingHook:
         embeddings = self.embeddings
         if not any(listener.is_fresh for listener in self._listeners):
             raise RuntimeError(
-                "the embeddings of the model's last forward were used already, so these logits are of another model or forward. "
-                "Evaluate another model (an EMA copy, say) with criterion.eval() or nn.CrossEntropyLoss; for a second loss on the "
-                f"same forward pass embeddings=tracker.embeddings.{_compiled_elsewhere()}"
+                "the embeddings of the model's last forward pass were used already. Call `criterion` once after each forward pass. "
+                "Evaluate another model (such as an EMA copy) with criterion.eval() or nn.CrossEntropyLoss. For a second loss on the "
+                f"same forward pass, pass embeddings=tracker.embeddings.{_hint_at_compilation()}"
             )
         for listener in self._listeners:
             listener.is_fresh = False
         return embeddings
 
     def clear(self) -> None:
-        """Forget the last forward."""
+        """Forget the embeddings of the last forward pass."""
         for listener in self._listeners:
             listener.input, listener.is_fresh = None, False
 
     def detach(self) -> None:
-        """Remove the hook; the model is as before."""
+        """Remove the hook from the model."""
         for handle in self._handles:
             handle.remove()
         self.clear()
@@ -202,29 +202,29 @@ class EmbeddingHook:
 
 
 def _flatten(layer: nn.Module, embeddings: Tensor) -> Tensor:
-    """``(N, D)`` of a layer's input: the mean over places, where it has any."""
+    """Return the input of a layer as ``(N, D)``: its mean over positions, if it has any."""
     if embeddings.ndim == 2:
         return embeddings
     if embeddings.ndim < 2:
         raise ValueError(
-            f"an embedding of shape (N, D) is wanted; the input of {layer} has shape {tuple(embeddings.shape)}."
+            f"an embedding must have shape (N, D); the input of {layer} has shape {tuple(embeddings.shape)}."
         )
     channels_last = isinstance(layer, nn.Linear) or (embeddings.ndim == 3 and not isinstance(layer, nn.Conv1d))
     return embeddings.flatten(1, -2).mean(1) if channels_last else embeddings.flatten(2).mean(2)
 
 
 def model_input(images: Any, model: nn.Module) -> Tensor:
-    """A batch of images where the model's weights are, and of their dtype.
+    """Return a batch of images on the device and in the dtype of the model's weights.
 
     Raises:
-        TypeError: If it is no float tensor. uint8 images are such whose normalisation is yet to come.
+        TypeError: If it is not a float tensor. uint8 images are not normalised yet.
     """
     if not isinstance(images, Tensor) or not images.is_floating_point():
         raise TypeError(
-            "the model takes batches of float images; got "
-            f"{images.dtype if isinstance(images, Tensor) else type(images).__name__}. The data set's transform must give what the "
-            "model is trained on (timm's prefetching loader normalises after it): pass transform=, or a loader, to a refresh; set "
-            "dataset.transform for the pretraining."
+            "the model needs batches of float images; got "
+            f"{images.dtype if isinstance(images, Tensor) else type(images).__name__}. The data set's transform must return what the "
+            "model is trained on (timm's prefetching loader normalises after it). Pass transform=, or a loader, to refresh; set "
+            "dataset.transform for pretraining."
         )
     parameter = next(model.parameters())
     return images.to(parameter.device, parameter.dtype, non_blocking=True)

@@ -1,4 +1,4 @@
-"""What every training loop does at the start and at the end of an epoch."""
+"""Start and end an epoch of any training loop."""
 
 from typing import Any
 
@@ -8,13 +8,32 @@ from clesmote_losses.smote.dataset import SMOTEDataset
 
 
 def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int, **refresh: Any) -> None:
-    """Draw the epoch's samples, make its centroids and set the counts to zero; under ``torch.distributed`` on every rank.
+    """Prepare training set, loss and tracker for an epoch; under ``torch.distributed`` every rank calls it.
+
+    It draws the samples of the epoch (:meth:`SMOTEDataset.set_epoch`), puts the loss into training mode, tells it the
+    epoch, sets its counts to zero, and refreshes the centroids of its tracker. Call it before iterating over the loader.
 
     Args:
-        criterion: The loss, put in training mode; its tracker, if it has one, is refreshed.
-        train_set: What it trains on.
-        epoch: Counted from 0.
-        refresh: Options of :meth:`ClassCentroidTracker.refresh`.
+        criterion: The loss.
+        train_set: The training set.
+        epoch: Number of the epoch, counted from 0.
+        refresh: Options of :meth:`ClassCentroidTracker.refresh`, such as ``transform`` and ``batch_size``.
+
+    Raises:
+        TypeError, ValueError: As :meth:`ClassCentroidTracker.refresh`.
+
+    Example:
+        >>> train_set = SMOTEDataset(TensorDataset(torch.rand(16, 3, 32, 32), torch.tensor([0] * 10 + [1] * 6)))
+        >>> model = timm.create_model("test_resnet", num_classes=2)
+        >>> criterion = CappedSMOTELoss(tracker=ClassCentroidTracker(model, num_classes=2))
+        >>> loader = torch.utils.data.DataLoader(train_set, batch_size=10, shuffle=True)
+        >>> for epoch in range(2):
+        ...     begin_epoch(criterion, train_set, epoch)
+        ...     for images, target in loader:
+        ...         criterion(model(images), target).backward()
+        ...     stats = end_epoch(criterion)
+        >>> stats["synthetic"]
+        4.0
     """
     train_set.set_epoch(epoch)
     criterion.train()
@@ -25,10 +44,23 @@ def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int,
 
 
 def end_epoch(criterion: CappedSMOTELoss) -> dict[str, float]:
-    """The epoch's :attr:`CappedSMOTELoss.stats` over all ranks; under ``torch.distributed`` every rank calls it.
+    """Return the :attr:`CappedSMOTELoss.stats` of the epoch over all ranks; under ``torch.distributed`` every rank calls it.
 
-    A tracker in mode ``"online"`` turns its running means into centroids here, so what it holds between two epochs, which
-    is when checkpoints are written, is the same on every rank.
+    A tracker in mode ``"online"`` turns its running means into centroids here. A checkpoint written between two epochs
+    therefore holds the same centroids on every rank.
+
+    Args:
+        criterion: The loss, after the last batch of the epoch.
+
+    Returns:
+        ``synthetic``, ``capped``, ``share_capped``, ``mean_cap`` and ``without_centroid`` as floats.
+
+    Example:
+        >>> criterion = CappedSMOTELoss(beta=1.0, distance=None)
+        >>> target = encode_target(torch.tensor([0, 0]), torch.tensor([False, True]))
+        >>> loss = criterion(torch.tensor([[0.0, 3.0], [0.0, 3.0]]), target)
+        >>> end_epoch(criterion)["share_capped"]
+        1.0
     """
     criterion.all_reduce_stats()
     if isinstance(criterion.tracker, ClassCentroidTracker) and criterion.tracker.mode == "online":

@@ -1,15 +1,15 @@
-"""Errors that name the arguments to change, so that a host can say them in the words of its own command line."""
+"""Errors that name the argument to change, so that a host can write them in the words of its own command line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 
 class Argument(NamedTuple):
-    """An argument of the library that a message names.
+    """An argument of the library, as a message names it.
 
     Attributes:
-        name: Of the argument, such as ``"small_class"``.
-        value: To pass, as it is written in Python; empty where the message names no value.
+        name: Name of the argument, such as ``"small_class"``.
+        value: Value to pass, as written in Python; empty if the message names none.
     """
 
     name: str
@@ -17,11 +17,11 @@ class Argument(NamedTuple):
 
 
 class ArgumentError(ValueError):
-    """A ``ValueError`` that knows which argument is to be changed.
+    """A ``ValueError`` that knows which argument to change.
 
     Args:
         argument: Name of the argument.
-        parts: Of the message, in order: text, and the arguments that it names.
+        parts: Parts of the message, in order: text, and the arguments that it names.
 
     Example:
         >>> error = ArgumentError("k_neighbors", "too few images: pass ", Argument("small_class", '"duplicate"'), ".")
@@ -32,12 +32,26 @@ class ArgumentError(ValueError):
     """
 
     def __init__(self, argument: str, *parts: str | Argument) -> None:
-        super().__init__(argument, *parts)  # all of them, or the error could not be pickled
+        super().__init__(argument, *parts)  # all of them, so that the error can be pickled
         self.argument, self.parts = argument, parts
 
     def message(self, write: Callable[[Argument], str]) -> str:
-        """Give the message, with each argument that it names as ``write`` writes it."""
+        """Return the message; ``write`` turns each argument that it names into text."""
         return "".join(part if isinstance(part, str) else write(part) for part in self.parts)
 
     def __str__(self) -> str:
         return self.message(lambda argument: f"{argument.name}={argument.value}" if argument.value else argument.name)
+
+
+def check_choice(argument: str, value: object, known: Iterable[object]) -> None:
+    """Raise an :class:`ArgumentError` that lists the known values, unless ``value`` is one of them.
+
+    Example:
+        >>> check_choice("reduction", "avg", ("none", "mean", "sum"))
+        Traceback (most recent call last):
+            ...
+        clesmote_losses.errors.ArgumentError: reduction must be one of ('none', 'mean', 'sum'); got 'avg'.
+    """
+    known = tuple(known)
+    if value not in known:
+        raise ArgumentError(argument, Argument(argument), f" must be one of {known}; got {value!r}.")

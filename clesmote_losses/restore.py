@@ -1,4 +1,4 @@
-"""Training modes and random number generators left as they were found."""
+"""Restore training modes and random number generators."""
 
 import random
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from torch import nn
 
 @contextmanager
 def preserved_rng(seed: int | None = None) -> Iterator[None]:
-    """Run the body, then put the global generators of Python, numpy and torch (CPU and the current GPU) back.
+    """Run the body, then restore the global generators of Python, numpy and torch (CPU and the current GPU).
 
     Args:
-        seed: Seeds them all for the body; by default they go on from where they are.
+        seed: Seed of all generators for the body; by default they continue from their current state.
     """
     python_state, numpy_state = random.getstate(), np.random.get_state()
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
@@ -32,7 +32,7 @@ def preserved_rng(seed: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def preserved_modes(module: nn.Module) -> Iterator[None]:
-    """Run the body, then put ``training`` of every part back: some may be frozen in evaluation mode."""
+    """Run the body, then restore ``training`` of every submodule; some may be frozen in evaluation mode."""
     was_training = {part: part.training for part in module.modules()}
     try:
         yield

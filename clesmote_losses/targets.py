@@ -1,7 +1,7 @@
-"""The synthetic flag rides in the target, because most loaders and loops hand on two items: image and target.
+"""Store the synthetic flag in the target, because most loaders and loops pass on two items: image and target.
 
-A synthetic sample's target is ``label + 2**30``. That is never a valid class, so a loss that does not decode it fails
-loudly; it needs no ``num_classes``; and negative targets such as ``ignore_index=-100`` stay as they are.
+The target of a synthetic sample is ``label + 2**30``. This is never a valid class, so a loss that does not decode it
+raises an error. It needs no ``num_classes``, and negative targets such as ``ignore_index=-100`` stay as they are.
 """
 
 from typing import Any, overload
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_SYNTHETIC = 1 << 30  # nobody outside this file knows the bit
+_SYNTHETIC = 1 << 30  # no other file knows this number
 
 
 @overload
@@ -20,7 +20,7 @@ def encode_target(label: int, is_synthetic: bool) -> int: ...
 @overload
 def encode_target(label: np.ndarray[Any, Any], is_synthetic: np.ndarray[Any, Any] | bool) -> np.ndarray[Any, Any]: ...
 def encode_target(label: Any, is_synthetic: Any) -> Any:
-    """Write the synthetic flag into the target.
+    """Store the synthetic flag in the target.
 
     Args:
         label: Class index in ``[0, 2**30)``, or a negative value that the loss ignores: an int, or an integer array or
@@ -28,10 +28,10 @@ def encode_target(label: Any, is_synthetic: Any) -> Any:
         is_synthetic: ``True`` where SMOTE made the sample: a bool, or bools of the shape of ``label``.
 
     Returns:
-        Of the kind of ``label``: an int, or an int64 array or tensor of the same shape.
+        Target of the kind of ``label``: an int, or an int64 array or tensor of the same shape.
 
     Raises:
-        TypeError: If ``label`` is not integer or ``is_synthetic`` not bool.
+        TypeError: If ``label`` is not integer or ``is_synthetic`` is not bool.
         ValueError: If a label is ``2**30`` or more, or a synthetic sample has a negative label.
 
     Example:
@@ -43,7 +43,7 @@ def encode_target(label: Any, is_synthetic: Any) -> Any:
     check_class_index("label", label)
     flag_dtype = getattr(is_synthetic, "dtype", type(is_synthetic))
     if flag_dtype not in (bool, torch.bool, np.dtype(bool)):
-        raise TypeError(f"is_synthetic must be bool; got {flag_dtype}. decode_target(target)[1] gives it.")
+        raise TypeError(f"is_synthetic must be bool; got {flag_dtype}. decode_target(target)[1] returns it.")
     if isinstance(label, Tensor):
         label = label.to(torch.int64)
     elif isinstance(label, np.ndarray):
@@ -68,10 +68,11 @@ def decode_target(target: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], n
 def decode_target(target: Any) -> Any:
     """Split a target into class index and synthetic flag; the inverse of :func:`encode_target`.
 
-    Reads no value, so a CUDA tensor is decoded without waiting for the GPU.
+    Decode the target before using it anywhere else (metrics, other losses). No value is read, so decoding a CUDA tensor
+    does not wait for the GPU.
 
     Args:
-        target: What :func:`encode_target` returned, or a plain label: an int, or an integer array or tensor of any shape.
+        target: Result of :func:`encode_target`, or a plain label: an int, or an integer array or tensor of any shape.
 
     Returns:
         ``(label, is_synthetic)``: class index (int, or int64 of the shape of ``target``), and bool of the same shape.
@@ -85,7 +86,7 @@ def decode_target(target: Any) -> Any:
     """
     check_class_index("target", target)
     if isinstance(target, Tensor):
-        target = target.long()  # a narrow integer cannot hold the flag, and wraps around where it is taken off
+        target = target.long()  # a narrow integer cannot hold the flag: the subtraction would wrap around
     elif isinstance(target, np.ndarray | np.generic):
         target = target.astype(np.int64)
     is_synthetic = target >= _SYNTHETIC
@@ -104,5 +105,5 @@ def check_class_index(name: str, value: object) -> None:
         kind = getattr(value, "dtype", type(value).__name__)
         raise TypeError(
             f"{name} must be a class index: int, or an integer array or tensor; got {kind}. "
-            "Soft targets (mixup, cutmix, one-hot) cannot carry the synthetic flag: switch them off."
+            "Soft targets (mixup, cutmix, one-hot) cannot hold the synthetic flag: switch them off."
         )

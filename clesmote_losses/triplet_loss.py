@@ -5,19 +5,19 @@ from torch import Tensor
 
 
 def triplet_margin_loss(anchors: Tensor, positives: Tensor, negatives: Tensor, margin: float = 0.0) -> Tensor:
-    r"""Triplet loss on Euclidean distances (the paper's Eq. 1, which has no margin).
+    r"""Compute the triplet loss on Euclidean distances (the paper's Eq. 1, which has no margin).
 
     .. math:: L = \frac{1}{N} \sum_i \max(0, \|a_i - p_i\| - \|a_i - n_i\| + m)
 
-    :class:`torch.nn.TripletMarginLoss` adds ``eps`` inside each distance; this one does not, and its gradient at
-    distance 0 is 0.
+    :class:`torch.nn.TripletMarginLoss` adds ``eps`` inside each distance; this function does not, and its gradient
+    at distance 0 is 0.
 
     Args:
         anchors, positives, negatives: Embeddings, float, shape ``(N, D)``; used in float32.
         margin: Margin ``m``, 0 or more, in the unit of the embedding.
 
     Returns:
-        Scalar; 0 for ``N = 0``.
+        Loss, float32, a scalar; 0 for ``N = 0``.
 
     Raises:
         ValueError: If the shapes differ or ``margin`` is negative.

@@ -1,18 +1,20 @@
-"""Which images a pretraining step reads, and which of them are its anchors, positives and negatives."""
+"""Draw the images that a pretraining step reads, and its anchors, positives and negatives among them."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clesmote_losses.errors import check_choice
+
 Anchors = Literal["all", "real"]
 Sampling = Literal["dataset", "batch"]
 Indices = NDArray[np.int64]
-_REAL_OF_EACH_CLASS = 2  # in a batch: one may be the anchor itself
+_REAL_OF_EACH_CLASS = 2  # in a batch, since one may be the anchor itself
 
 
 class TripletBatch(NamedTuple):
-    """Samples to read, and positions among them of the parts of each triplet, each int64 of shape ``(N,)``."""
+    """Samples to read, and the positions of anchors, positives and negatives among them, each int64, shape ``(N,)``."""
 
     indices: Indices
     anchors: Indices
@@ -31,21 +33,23 @@ def draw_batches(
     rank: int = 0,
     world_size: int = 1,
 ) -> list[TripletBatch]:
-    """One epoch of triplets: each sample is an anchor once, positives and negatives are real samples drawn at random.
+    """Draw the triplets of one epoch: each sample is an anchor once, positives and negatives are random real samples.
 
     Args:
         labels: Class index of every sample, int64, shape ``(N,)``.
         is_synthetic: Bool, shape ``(N,)``.
         anchors: ``"all"`` samples, or the ``"real"`` ones.
-        sampling: ``"dataset"``: positives and negatives from the whole set. ``"batch"``: from the real samples of the batch, to
-            which real ones are added where a class of an anchor has fewer than two.
+        sampling: ``"dataset"``: positives and negatives come from the whole set. ``"batch"``: they come from the real samples
+            of the batch, and real samples are added for an anchor's class that has fewer than two.
         batch_size: Anchors in a batch.
-        seed: Of the epoch.
-        rank, world_size: The share of the anchors to take; shares are of equal size.
+        seed: Seed of the epoch.
+        rank, world_size: Share of the anchors to take; all shares have the same size.
 
     Raises:
-        ValueError: If the real samples are of one class only, so that nothing is negative.
+        ValueError: If an option is unknown, or the real samples are of only one class, so that there is no negative.
     """
+    check_choice("anchors", anchors, get_args(Anchors))
+    check_choice("sampling", sampling, get_args(Sampling))
     real = np.flatnonzero(~is_synthetic)
     if len(np.unique(labels[real])) < 2:
         raise ValueError(
@@ -64,9 +68,9 @@ def _from_dataset(anchors: Indices, labels: Indices, real: Indices, rng: np.rand
     by_class = real[np.argsort(labels[real], kind="stable")]
     start = np.searchsorted(labels[by_class], labels[anchors], side="left")
     stop = np.searchsorted(labels[by_class], labels[anchors], side="right")
-    own = np.full(len(labels), len(by_class))  # place of a real anchor among the real samples
+    own = np.full(len(labels), len(by_class))  # position of a real anchor among the real samples
     own[by_class] = np.arange(len(by_class))
-    # an anchor is not its own positive, unless its class has no other real sample
+    # an anchor is its own positive only if its class has no other real sample
     has_twin = (own[anchors] < len(by_class)) & (stop - start > 1)
     positive = start + rng.integers(0, stop - start - has_twin)
     positive += has_twin & (positive >= own[anchors])
@@ -86,7 +90,7 @@ def _from_batch(
         others = np.setdiff1d(np.flatnonzero((labels == label) & ~is_synthetic), present)
         wanted = min(max(0, _REAL_OF_EACH_CLASS - len(present)), len(others))
         added.append(rng.choice(others, wanted, replace=False))
-    if len(added) == 1:  # nothing in the batch is negative
+    if len(added) == 1:  # the batch has no negative
         added.append(rng.choice(np.flatnonzero((labels != labels[anchors[0]]) & ~is_synthetic), 1))
     indices = np.concatenate([anchors, *added])
     n = np.arange(len(anchors))
@@ -100,6 +104,6 @@ def _from_batch(
 
 
 def _pick(allowed: NDArray[np.bool_], rng: np.random.Generator) -> Indices:
-    """One allowed column for each row, each as likely."""
+    """Draw one allowed column for each row, uniformly."""
     column: Indices = np.where(allowed, rng.random(allowed.shape), -1.0).argmax(1)
     return column

@@ -1,7 +1,10 @@
-"""The losses of the baselines that no kept library has, and the choice of a loss for a method.
+"""The table of losses, and the losses of the baselines that no kept library has.
 
-Every loss is called as ``loss(logits, target)`` with the target of a :class:`clesmote_losses.SMOTEDataset`.
+A new loss is one entry of :data:`LOSSES`.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,16 +14,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torchvision.ops import sigmoid_focal_loss
 
-from benchmarks.methods.registry import Method
-from clesmote_losses import (
-    CappedSMOTELoss,
-    ClassCentroidTracker,
-    capped_cross_entropy,
-    class_balanced_weights,
-    cosine_cap,
-    decode_target,
-)
-from clesmote_losses.capped_loss import Gradient
+from benchmarks.lookup import Lookup
+from benchmarks.methods.capped import build_capped
+from benchmarks.methods.objective import Batch, Objective, Training
+from clesmote_losses import class_balanced_weights, decode_target
 from clesmote_losses.embeddings import find_classifier
 
 Counts = NDArray[np.int64]
@@ -28,7 +25,7 @@ _LDAM_MARGIN, _LDAM_SCALE = 0.5, 30.0  # largest margin and scale of Cao et al.
 _DEFERRED = 0.8  # share of the training after which LDAM-DRW weights the classes: epoch 160 of 200 there
 
 
-class AdjustedCrossEntropy(nn.Module):
+class AdjustedCrossEntropy(Objective):
     r"""Cross-entropy of logits that are raised by how frequent their class is.
 
     .. math:: \mathrm{CE}(z + \tau \log \pi, y)
@@ -52,21 +49,21 @@ class AdjustedCrossEntropy(nn.Module):
         self.register_buffer("weight", weight)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean loss of a batch."""
+        """Compute the mean loss of a batch."""
         labels, _ = decode_target(target)
         loss = F.cross_entropy(logits + self.shift, labels, reduction="none")
         # Divided by the number of images (Cui et al. 2019). torch's weighted mean divides by the weights of the batch, which
-        # takes the weight away again wherever a batch is of one class.
+        # removes the weight again wherever a batch is of one class.
         return loss.mean() if self.weight is None else (loss * self.weight[labels]).mean()
 
 
-class FocalLoss(nn.Module):
-    r"""torchvision's focal loss (Lin et al. 2017) without class weights, of the softmax probability of the true class.
+class FocalLoss(Objective):
+    r"""torchvision's focal loss (Lin et al. 2017) of the softmax probability of the true class, without class weights.
 
     .. math:: -(1 - p_y)^\gamma \log p_y
 
     Args:
-        gamma: How much less an image counts that is classified well.
+        gamma: How strongly the loss of well classified images is reduced.
     """
 
     def __init__(self, gamma: float = 2.0) -> None:
@@ -74,7 +71,7 @@ class FocalLoss(nn.Module):
         self.gamma = gamma
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean loss of a batch."""
+        """Compute the mean loss of a batch."""
         labels, _ = decode_target(target)
         is_class = F.one_hot(labels, logits.shape[1]).bool()
         others = logits.masked_fill(is_class, -torch.inf).logsumexp(1)
@@ -83,12 +80,12 @@ class FocalLoss(nn.Module):
         return loss
 
 
-class LDAMLoss(nn.Module):
-    r"""Label-distribution-aware margins, and weights in the last part of the training (LDAM-DRW, Cao et al. 2019).
+class LDAMLoss(Objective):
+    r"""Label-distribution-aware margins, and class weights in the last part of the training (LDAM-DRW, Cao et al. 2019).
 
     .. math:: \mathrm{CE}(s (\cos\theta - \Delta_y), y), \quad \Delta_y \propto n_y^{-1/4}
 
-    Its logits are cosines times the scale ``s``: :func:`use_cosine_classifier` makes a network give them.
+    Its logits are cosines times the scale ``s``; :func:`use_cosine_classifier` changes a network to give them.
 
     Args:
         counts: Training images of each class, shape ``(C,)``.
@@ -104,12 +101,13 @@ class LDAMLoss(nn.Module):
         self.register_buffer("weight", class_balanced_weights(counts))
         self.is_weighted = False
 
-    def set_progress(self, done: float) -> None:
-        """Say which share of the training is done: towards its end, classes are weighted."""
-        self.is_weighted = done >= _DEFERRED
+    def begin_step(self, training: Training, batch: Batch) -> Batch:
+        """Weight the classes towards the end of the training."""
+        self.is_weighted = training.step / training.steps >= _DEFERRED
+        return batch
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean loss of a batch."""
+        """Compute the mean loss of a batch."""
         labels, _ = decode_target(target)
         margin = F.one_hot(labels, logits.shape[1]) * (self.margin[labels] * _LDAM_SCALE)[:, None]
         return F.cross_entropy(logits - margin, labels, self.weight if self.is_weighted else None)
@@ -121,7 +119,11 @@ class _ScaledUnitRows(nn.Module):
 
 
 def use_cosine_classifier(model: nn.Module) -> None:
-    """Make a network's logits the cosines of embedding and class weight, times the scale of :class:`LDAMLoss`."""
+    """Change a network so that its logits are the cosines of embedding and class weight, times the scale of LDAM.
+
+    Raises:
+        ValueError: If the classifier is not linear.
+    """
     for layer in find_classifier(model):
         if not isinstance(layer, nn.Linear):
             raise ValueError(f"LDAM-DRW needs a linear classifier; this network has {type(layer).__name__}.")
@@ -130,71 +132,25 @@ def use_cosine_classifier(model: nn.Module) -> None:
         layer.register_forward_pre_hook(lambda _, inputs: (F.normalize(inputs[0], dim=1), *inputs[1:]))
 
 
-class StratumCappedLoss(nn.Module):
-    """CLE-SMOTE's loss with a centroid for each stratum and not for each class.
-
-    Args:
-        beta: Noise tolerance of the cap.
-        tracker: On the model, with as many classes as there are strata.
-        gradient: As in :class:`clesmote_losses.CappedSMOTELoss`.
-    """
-
-    def __init__(self, beta: float, tracker: ClassCentroidTracker, gradient: Gradient) -> None:
-        super().__init__()
-        self.beta, self.tracker, self.gradient = beta, tracker, gradient
-        self.strata = torch.empty(0, dtype=torch.int64)  # of the batch to come
-        self.counts = torch.zeros(2)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean loss of a batch whose strata were assigned to ``strata``."""
-        labels, is_synthetic = decode_target(target)
-        embeddings = self.tracker.take_embeddings().detach()
-        centroids, _ = self.tracker.centroids_for(embeddings, self.strata, is_synthetic)
-        cap = cosine_cap(embeddings, self.strata, centroids, self.beta)
-        with torch.no_grad():
-            capped = is_synthetic & (F.cross_entropy(logits, labels, reduction="none") > cap)
-            self.counts = self.counts.to(cap.device) + torch.stack([is_synthetic.sum(), capped.sum()])
-        return capped_cross_entropy(logits, labels, is_synthetic, cap, gradient=self.gradient)
-
-    @property
-    def stats(self) -> dict[str, Tensor]:
-        """As :attr:`clesmote_losses.CappedSMOTELoss.stats`, ``synthetic`` and ``capped``."""
-        return {"synthetic": self.counts[0], "capped": self.counts[1]}
-
-    def reset_stats(self) -> None:
-        """Count from zero."""
-        self.counts = torch.zeros_like(self.counts)
+def _build_ldam(method: Any, training: Training) -> Objective:
+    use_cosine_classifier(training.model)
+    return LDAMLoss(training.counts)
 
 
-def make_loss(method: Method, counts: Counts, tracker: ClassCentroidTracker | None) -> nn.Module:
-    """The loss that a method trains with.
+def _build_class_balanced(method: Any, training: Training) -> Objective:
+    return AdjustedCrossEntropy(training.counts, weight=class_balanced_weights(training.counts))
 
-    Args:
-        method: The method.
-        counts: Training images of each class, shape ``(C,)``.
-        tracker: On the model, for a capped loss that needs one.
-    """
-    match method.loss:
-        case "cross_entropy":
-            return AdjustedCrossEntropy(counts)
-        case "class_balanced":
-            return AdjustedCrossEntropy(counts, weight=class_balanced_weights(counts))
-        case "balanced_softmax":
-            return AdjustedCrossEntropy(counts, tau=1.0)
-        case "logit_adjusted":
-            return AdjustedCrossEntropy(counts, tau=method.tau)
-        case "focal":
-            return FocalLoss(method.gamma)
-        case "ldam_drw":
-            return LDAMLoss(counts)
-        case "capped":
-            if method.centroid == "stratum":
-                assert tracker is not None
-                return StratumCappedLoss(method.beta, tracker, method.gradient)
-            return CappedSMOTELoss(
-                method.beta,
-                tracker=tracker,
-                distance=method.distance,
-                gradient=method.gradient,
-                warmup_epochs=method.warmup_epochs,
-            )
+
+# Each entry takes the method, whose attributes are the options of the loss, and the run, whose network it may change.
+LOSSES: Lookup[Callable[[Any, Training], Objective]] = Lookup(
+    "loss",
+    {
+        "cross_entropy": lambda method, training: AdjustedCrossEntropy(training.counts),
+        "class_balanced": _build_class_balanced,
+        "balanced_softmax": lambda method, training: AdjustedCrossEntropy(training.counts, tau=1.0),
+        "logit_adjusted": lambda method, training: AdjustedCrossEntropy(training.counts, tau=method.tau),
+        "focal": lambda method, training: FocalLoss(method.gamma),
+        "ldam_drw": _build_ldam,
+        "capped": build_capped,
+    },
+)

@@ -9,7 +9,7 @@ CONVNET = "convnet"
 
 
 class ConvNet(nn.Module):
-    """The network of about 16,000 parameters that the paper's ablation was run with.
+    """The network of the paper's ablation, with about 16,000 parameters.
 
     Its embedding is the input of ``act``: the 50 values before ReLU and dropout.
 
@@ -38,10 +38,10 @@ class ConvNet(nn.Module):
 
 
 def make_network(name: str, *, num_classes: int, image_size: int, in_chans: int = 3) -> nn.Module:
-    """The untrained network.
+    """Make an untrained network, in training mode.
 
     Raises:
-        ValueError: If it is not known, or does not take the images.
+        ValueError: If there is no such network, or it does not take images of this size.
     """
     if name == CONVNET:
         if image_size < 16:
@@ -64,5 +64,5 @@ def make_network(name: str, *, num_classes: int, image_size: int, in_chans: int 
 
 
 def embedding_layer(name: str) -> str | None:
-    """The layer whose input is the embedding, where it is not the classifier."""
+    """Return the layer whose input is the embedding, where that is not the classifier."""
     return "act" if name == CONVNET else None

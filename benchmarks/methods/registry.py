@@ -1,13 +1,18 @@
-"""What is done against the imbalance: each method is a declaration, and a new one is a few lines in ``METHODS``."""
+"""The methods: each is a declaration of a line or two in :data:`METHODS`.
+
+A method with an idea of its own names a new entry of a table (``LOSSES``, ``SAMPLINGS``, ``PRETRAININGS``), or is a subclass
+of :class:`Method` that overrides a hook. Options of its own are attributes of the subclass.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-Data = Literal["imbalanced", "oversampled", "smote", "borderline-smote", "adasyn", "balanced"]
-Loss = Literal["cross_entropy", "class_balanced", "focal", "balanced_softmax", "logit_adjusted", "ldam_drw", "capped"]
-Pretraining = Literal["none", "triplets", "batch_triplets", "supcon"]
-SYNTHETIC: tuple[Data, ...] = ("smote", "borderline-smote", "adasyn")
+from benchmarks.data.trials import Trial
+from benchmarks.lookup import Lookup
+from benchmarks.methods.losses import LOSSES
+from benchmarks.methods.objective import Objective, Training
+from benchmarks.methods.sampling import Aims, Sampled, find_sampling
 
 
 @dataclass(frozen=True)
@@ -17,20 +22,19 @@ class Method:
     Attributes:
         name: On the command line and in the results.
         title: In tables and figures.
-        data: What is sampled: the imbalanced set as it is, with the images of rare strata repeated, with synthetic
-            images, or real images of every stratum in equal number.
-        loss: See :mod:`benchmarks.methods.losses`.
-        tau: Of logit adjustment.
-        gamma: Of the focal loss.
+        data: What is trained on; a name that :func:`~benchmarks.methods.sampling.find_sampling` knows.
+        loss: A name of :data:`~benchmarks.methods.losses.LOSSES`.
+        tau: Strength of logit adjustment.
+        gamma: Exponent of the focal loss.
         beta: Noise tolerance of the cap; with ``distance=None`` the cap itself, in nats.
-        target_share: Choose beta anew at each refresh, so that this share of the synthetic images is over the cap.
-        distance, gradient, warmup_epochs: Of :class:`clesmote_losses.CappedSMOTELoss`.
+        target_share: Choose beta anew at each epoch, so that this share of the synthetic images is over the cap.
+        distance, gradient, warmup_epochs: Options of :class:`clesmote_losses.CappedSMOTELoss`.
         centroid: Mode of :class:`clesmote_losses.ClassCentroidTracker`; ``"stratum"``: as ``"epoch"``, of each stratum.
-        redraw: New synthetic images at each refresh.
-        pretraining: What stage 2 is; its steps are taken out of the budget.
+        redraw: Draw new synthetic images at each epoch.
+        pretraining: Stage 2, whose steps are part of the budget; a name of ``training.pretraining.PRETRAININGS``.
         pretraining_lr: Learning rate of AdamW in stage 2.
-        margin, anchors: Of :class:`clesmote_losses.TripletPretrainer`.
-        augmentation: ``"strong"`` in place of that of the settings.
+        margin, anchors: Options of :class:`clesmote_losses.TripletPretrainer`.
+        augmentation: Replaces that of the settings.
         search: Values tried on the validation set, attribute by attribute, each with the best of those before; ``lr`` is
             tried for every method, so it is not listed.
         tuned_as: A method whose choices this one takes over, before its own search.
@@ -38,30 +42,46 @@ class Method:
 
     name: str
     title: str
-    data: Data = "imbalanced"
-    loss: Loss = "cross_entropy"
+    data: str = "imbalanced"
+    loss: str = "cross_entropy"
     tau: float = 1.0
     gamma: float = 2.0
     beta: float = 1.0
     target_share: float | None = None
-    distance: Literal["cosine", "euclidean"] | None = "cosine"
-    gradient: Literal["stop", "scale", "flow"] = "stop"
+    distance: str | None = "cosine"
+    gradient: str = "stop"
     warmup_epochs: int = 0
-    centroid: Literal["epoch", "online", "batch", "stratum"] = "epoch"
+    centroid: str = "epoch"
     redraw: bool = False
-    pretraining: Pretraining = "none"
+    pretraining: str = "none"
     pretraining_lr: float = 1e-4
     margin: float = 0.0
     anchors: Literal["all", "real"] = "all"
-    augmentation: Literal["strong"] | None = None
+    augmentation: str | None = None
     search: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     tuned_as: str | None = None
 
+    def sample(self, trial: Trial, aims: Aims, seed: int) -> Sampled:
+        """Choose the real images to train on, and the sampler that adds synthetic ones, if any are added."""
+        return find_sampling(self.data)(trial, aims, seed)
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether there is a stage 2."""
+        return self.pretraining != "none"
+
+    def build_loss(self, training: Training) -> Objective:
+        """Build the loss of a run, and change the network where the loss needs it."""
+        return LOSSES[self.loss](self, training)
+
     def chosen(self) -> dict[str, Any]:
-        """The attributes that matter to a run, as plain values: those that are not as in every method."""
-        plain = Method("", "")
-        values = {name: value for name, value in vars(self).items() if name not in ("title", "search", "tuned_as")}
-        return {name: value for name, value in values.items() if value != getattr(plain, name)}
+        """Return the attributes that matter to a run, as plain values: those that differ from their default."""
+        hidden = ("title", "search", "tuned_as")
+        return {
+            option.name: value
+            for option in fields(self)
+            if option.name not in hidden and (value := getattr(self, option.name)) != option.default
+        }
 
 
 _BETAS = (1.0, 0.3, 0.1)  # the paper's, and two that bind where a network has learnt its training images
@@ -92,14 +112,14 @@ CLE_SMOTE = _cle_smote("cle-smote", "CLE-SMOTE")
 UPPER_BOUND = Method("balanced", "No class imbalance", data="balanced")
 # the paper's Appendix A, its Table 4
 ABLATION = (
-    # the paper's caps of 5 for two classes and 1 for three were found on test data
+    # the paper chose its caps, 5 for two classes and 1 for three, on test data
     _capped("constant-cap", "Constant cap", distance=None, search={"beta": (1.0, 5.0, 0.3)}),
     _capped("class-cosine-cap", "Class-average cosine cap"),
     _capped("batch-cosine-cap", "Batch-average cosine cap", centroid="batch"),
     _capped("euclidean-cap", "Euclidean cap", distance="euclidean", beta=10.0, search={"beta": (10.0, 1.0, 100.0)}),
     _cle_smote("cle-smote-v1", "CLE-SMOTE v1", anchors="real"),
 )
-# what a user would pick instead today
+# what users take instead today
 MODERN = (
     Method("logit-adjustment", "Logit adjustment", loss="logit_adjusted", search={"tau": (1.0, 0.5, 2.0)}),
     Method("balanced-softmax", "Balanced softmax", loss="balanced_softmax"),
@@ -109,7 +129,7 @@ MODERN = (
     Method("adasyn", "ADASYN", data="adasyn"),
     Method("strong-augmentation", "Oversampling, strong augmentation", data="oversampled", augmentation="strong"),
 )
-# Optional parts of CLE-SMOTE, each changed alone, to learn what carries it; what they share is chosen once, for CLE-SMOTE.
+# optional parts of CLE-SMOTE, each changed alone to learn what it adds; what they share is chosen once, for CLE-SMOTE
 VARIANTS = (
     _variant("cle-smote-scale", "CLE-SMOTE, gradient scaled", gradient="scale"),
     _variant("cle-smote-flow", "CLE-SMOTE, gradient through the cap", gradient="flow"),
@@ -124,5 +144,8 @@ VARIANTS = (
     _variant("smote-triplets", "SMOTE and triplets, no cap", loss="cross_entropy"),
     Method("smote-redraw", "SMOTE, fresh draws", data="smote", redraw=True, tuned_as="smote"),
 )
-FIVE = (*BASELINES, CLE_SMOTE)
-METHODS = {method.name: method for method in (*BASELINES, *ABLATION, CLE_SMOTE, UPPER_BOUND, *MODERN, *VARIANTS)}
+MAIN_METHODS = (*BASELINES, CLE_SMOTE)
+METHODS = Lookup(
+    "method",
+    {method.name: method for method in (*BASELINES, *ABLATION, CLE_SMOTE, UPPER_BOUND, *MODERN, *VARIANTS)},
+)

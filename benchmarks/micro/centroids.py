@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from benchmarks.micro.images import ArrayImages
-from benchmarks.micro.measure import Measurement, Target, take_turns
+from benchmarks.micro.measure import Benchmark, Measurement, Target, take_turns
 from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, decode_target
 
 _MAJORITY, _MINORITY = 19_624, 980  # the paper's interclass experiment
@@ -69,3 +69,6 @@ def refresh(
         {"online": running, "epoch": values["epoch"]},
         Target(0.005, "epoch"),
     )
+
+
+BENCHMARKS = (Benchmark("refresh", refresh),)

@@ -1,65 +1,40 @@
 """``python -m benchmarks micro``: runs rows, prints what they measured, and keeps it with a table and a chart."""
 
-import inspect
+import pkgutil
 import platform
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from benchmarks.micro.centroids import refresh
-from benchmarks.micro.gpu import gpu
-from benchmarks.micro.growth import growth
-from benchmarks.micro.items import epoch, items
-from benchmarks.micro.loss import loss
-from benchmarks.micro.measure import Measurement
+import benchmarks.micro
+from benchmarks.micro.measure import Benchmark
 from benchmarks.micro.other_processes import OtherProcesses
-from benchmarks.micro.plans import large_plan, neighbors, plan, plan_from_files
 from benchmarks.micro.report import write_report
 from benchmarks.micro.rows import Row, read_rows
-from benchmarks.micro.startup import startup
-from benchmarks.micro.steps import compiled_step, step
-from benchmarks.micro.triplets import triplets
 from benchmarks.training.environment import environment
 
-ROWS: dict[str, Callable[[], Iterator[Measurement]]] = {
-    "plan-32": partial(plan, 20_000, 1_000, 32, repeats=2),
-    "plan-64": partial(plan, 20_000, 1_000, 64, repeats=1),
-    "plan-224": partial(plan, 2_000, 200, 224, repeats=1),  # once each: the peer takes half a minute
-    "plan-from-files": plan_from_files,
-    "large-plan": large_plan,
-    "neighbors": neighbors,
-    "items": items,
-    "epoch": epoch,
-    "loss": loss,
-    "step": step,
-    "compiled-step": compiled_step,
-    "refresh": refresh,
-    "triplets": triplets,
-    "growth": growth,
-    "startup": startup,
-    "gpu": gpu,
-}
-
-
-_READ_MEMORY = ("plan-32", "plan-64", "plan-224", "epoch", "growth")
 # what rows are measured beside, or read images with
 _PEERS = ("torchvision", "pillow", "faiss-cpu", "pytorch-metric-learning")
 
 
+def _find() -> dict[str, Benchmark]:
+    """Collect the rows that the files of this folder declare."""
+    names = (module.name for module in pkgutil.iter_modules(benchmarks.micro.__path__, "benchmarks.micro."))
+    modules = (import_module(name) for name in names if name != __name__)
+    return {row.name: row for module in modules for row in getattr(module, "BENCHMARKS", ())}
+
+
+ROWS = _find()
+
+
 def described_rows() -> str:
-    """A line for each row: its name and what it measures."""
-    return "\n".join(f"  {name:16} {_summary(row)}" for name, row in ROWS.items())
-
-
-def _summary(row: Callable[..., object]) -> str:
-    """First line of what a row's function says of itself."""
-    return (inspect.getdoc(row.func if isinstance(row, partial) else row) or "").partition("\n")[0]
+    """Give a line for each row: its name and what it measures."""
+    return "\n".join(f"  {name:16} {row.summary}" for name, row in ROWS.items())
 
 
 def checked_rows(names: Sequence[str], folder: Path) -> list[str]:
@@ -75,8 +50,8 @@ def checked_rows(names: Sequence[str], folder: Path) -> list[str]:
     if unknown := [name for name in names if name not in ROWS]:
         raise ValueError(f"no row {unknown[0]!r}; there are {', '.join(ROWS)}.")
     for name in names:
-        if lack := _lack(name):
-            raise ValueError(f"the row {name} needs {lack}.")
+        if not ROWS[name].is_possible():
+            raise ValueError(f"the row {name} needs {ROWS[name].needs}.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # better now than after the measuring
@@ -84,16 +59,7 @@ def checked_rows(names: Sequence[str], folder: Path) -> list[str]:
     except OSError as error:
         raise ValueError(f"--out {folder} cannot be written to: {error.strerror}.") from error
     read_rows(folder)
-    return list(dict.fromkeys(names)) or [name for name in ROWS if not _lack(name)]
-
-
-def _lack(name: str) -> str:
-    """What this machine lacks for a row."""
-    if name == "gpu" and not torch.cuda.is_available():
-        return "a GPU that torch can use, and there is none"
-    if name in _READ_MEMORY and sys.platform != "linux":
-        return "Linux, where /proc tells the memory of a process"
-    return ""
+    return list(dict.fromkeys(names)) or [name for name, row in ROWS.items() if row.is_possible()]
 
 
 def run_micro(names: Sequence[str], folder: Path, console: Console, *, check: float | None = None) -> None:
@@ -119,15 +85,15 @@ def run_micro(names: Sequence[str], folder: Path, console: Console, *, check: fl
         if written:
             written += write_report(read_rows(folder), folder)
             console.print(f"Written: {', '.join(map(str, written))}")
-    for told in missed:
-        console.print(f"More than {check:g} times its target: {told}", style="bold")
+    for result in missed:
+        console.print(f"More than {check:g} times its target: {result}", style="bold")
     if missed:
         raise SystemExit(1)
 
 
 def _measured(name: str, console: Console) -> Row:
     start, other_processes, found = time.perf_counter(), OtherProcesses(), []
-    for measurement in ROWS[name]():
+    for measurement in ROWS[name].measure():
         console.print(f"{name}: {measurement.text}")
         found.append(measurement)
     row = Row(

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import torch
 
 from benchmarks.micro.loss import loss
-from benchmarks.micro.measure import Measurement, Target, take_turns
+from benchmarks.micro.measure import Benchmark, Measurement, Target, take_turns
 from benchmarks.micro.steps import Setting, step, training_step
 from clesmote_losses.capped_loss import Gradient
 from clesmote_losses.centroids import Mode
@@ -58,3 +58,6 @@ def _does_wait(work: Callable[[], Any]) -> float:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     return 0.0
+
+
+BENCHMARKS = (Benchmark("gpu", gpu, torch.cuda.is_available, "a GPU that torch can use, and there is none"),)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from imblearn.over_sampling import SMOTE
 
-from benchmarks.micro.measure import Measurement, Work, in_own_process, take_turns
+from benchmarks.micro.measure import Benchmark, Measurement, Work, in_own_process, take_turns
 from benchmarks.micro.steps import Setting, training_step
 from clesmote_losses import ClassCentroidTracker, SMOTEPlan
 
@@ -58,3 +58,6 @@ def _refresh_of(classes: int) -> Work:
     labels = torch.arange(2_000) % classes
     batches = list(zip(rows.split(64), labels.split(64), strict=True))
     return lambda: tracker.refresh(iter(batches))
+
+
+BENCHMARKS = (Benchmark.of_memory("growth", growth),)

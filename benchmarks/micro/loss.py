@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.micro.measure import Measurement, Target, Work, take_turns
+from benchmarks.micro.measure import Benchmark, Measurement, Target, Work, take_turns
 from clesmote_losses import CappedSMOTELoss, encode_target
 
 _SHAPES = (
@@ -79,3 +79,6 @@ def contestants(samples: int, classes: int, width: int, device: str = "cpu") -> 
         ),
         "CrossEntropyLoss": lambda: backward(plain(logits, labels)),
     }
+
+
+BENCHMARKS = (Benchmark("loss", loss),)

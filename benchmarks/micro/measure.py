@@ -1,13 +1,14 @@
 """Measuring beside a peer: contestants take turns, so that what slows the machine slows all of them."""
 
+import inspect
 import math
 import sys
 import time
 import timeit
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,35 @@ from scipy.stats import quantile_test
 
 Work = Callable[[], object]
 Outcome = Literal["missed", "undecided", "met"]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A row of the micro-benchmarks; a part file lists its own in ``BENCHMARKS``.
+
+    Attributes:
+        name: On the command line.
+        measure: Measures, and yields what it found. The first line of its docstring says what.
+        is_possible: Tells whether this machine can run it.
+        needs: What a machine lacks that cannot.
+    """
+
+    name: str
+    measure: "Callable[[], Iterator[Measurement]]"
+    is_possible: Callable[[], bool] = lambda: True
+    needs: str = ""
+
+    @classmethod
+    def of_memory(cls, name: str, measure: "Callable[[], Iterator[Measurement]]") -> "Benchmark":
+        """Make a row that reads the memory of processes."""
+        needs = "Linux, where /proc tells the memory of a process"
+        return cls(name, measure, lambda: sys.platform == "linux", needs)
+
+    @property
+    def summary(self) -> str:
+        """What it measures, in a line."""
+        function = self.measure.func if isinstance(self.measure, partial) else self.measure
+        return (inspect.getdoc(function) or "").partition("\n")[0]
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.micro.measure import Measurement, Outcome, spread
 from benchmarks.micro.rows import Row
 from benchmarks.report.drawing import new_figure, save
-from benchmarks.report.table import Table
-from clesmote_losses.atomic_write import written_whole
+from benchmarks.report.tables import Table
+from clesmote_losses.atomic_write import atomic_write
 
 _ORDER = ("missed", "undecided", "met", None)  # of the table, by outcome
 # Okabe and Ito's vermilion, orange and blue, and hatches for print in grey
@@ -26,8 +27,8 @@ def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
     text = "\n".join(
         ["# Micro-benchmarks", "", *_header(rows), "", table_of(rows).markdown(), "![targets](micro.png)", ""]
     )
-    for path, content in zip(files[:2], (text, numbers_of(rows).csv()), strict=True):
-        with written_whole(path) as unfinished:
+    for path, content in zip(files[:2], (text, numbers_of(rows).to_csv(index=False, lineterminator="\n")), strict=True):
+        with atomic_write(path) as unfinished:
             unfinished.write_text(content, encoding="utf-8")
     draw(rows, files[2])
     return files
@@ -59,41 +60,50 @@ def table_of(rows: Sequence[Row]) -> Table:
     return Table(
         "micro",
         "Medians (± half the range between quartiles); missed targets first",
-        ("Row", "Case", "Measured", "Turns", "Ours", "Peers", "Result"),
-        tuple(_cells(name, measurement) for name, measurement in _by_outcome(rows)),
+        pd.DataFrame(_cells(name, measurement) for name, measurement in _by_outcome(rows)),
         "Result: the median, turn by turn, of ours over the peer that the target names; without one, ours. Undecided: the target lies in "
         "the 95 % confidence interval of the median, or, of fewer than six turns, in their range; a single turn has none.",
     )
 
 
-def _cells(name: str, measurement: Measurement) -> tuple[str, ...]:
-    cells = [f"{who}: {spread(values, measurement.unit)}" for who, values in measurement.values.items()]
-    return (
-        name,
-        measurement.case,
-        measurement.quantity,
-        str(len(measurement.values[measurement.ours])),
-        cells[0],
-        "; ".join(cells[1:]),
-        measurement.verdict,
-    )
+def _cells(name: str, measurement: Measurement) -> dict[str, str]:
+    ours, *peers = (f"{who}: {spread(values, measurement.unit)}" for who, values in measurement.values.items())
+    return {
+        "Row": name,
+        "Case": measurement.case,
+        "Measured": measurement.quantity,
+        "Turns": str(len(measurement.values[measurement.ours])),
+        "Ours": ours,
+        "Peers": "; ".join(peers),
+        "Result": measurement.verdict,
+    }
 
 
-def numbers_of(rows: Sequence[Row]) -> Table:
-    """To be computed with: a line for each contestant, and the result on the line of ours."""
+def numbers_of(rows: Sequence[Row]) -> pd.DataFrame:
+    """Make a table to compute with: a line for each contestant, and the result on the line of ours."""
     lines = []
     for name, measurement in _by_outcome(rows):
         for who, values in measurement.values.items():
-            quartiles = [f"{value:.5g}" for value in np.quantile(values, (0.25, 0.5, 0.75))]
-            aim = [""] * 4
-            if (target := measurement.target) and who == measurement.ours:
-                aim = [f"{measurement.result:.5g}", f"{target.at_most:.5g}", target.against, str(measurement.outcome)]
-            known = (name, measurement.case, measurement.quantity, measurement.unit, who, str(len(values)))
-            lines.append((*known, *quartiles, *aim))
-    headings = (
-        "row,case,quantity,unit,contestant,turns,lower quartile,median,upper quartile,result,target,against,outcome"
-    )
-    return Table("micro", "", tuple(headings.split(",")), tuple(lines))
+            low, middle, high = (f"{value:.5g}" for value in np.quantile(values, (0.25, 0.5, 0.75)))
+            target = measurement.target if who == measurement.ours else None
+            lines.append(
+                {
+                    "row": name,
+                    "case": measurement.case,
+                    "quantity": measurement.quantity,
+                    "unit": measurement.unit,
+                    "contestant": who,
+                    "turns": len(values),
+                    "lower quartile": low,
+                    "median": middle,
+                    "upper quartile": high,
+                    "result": f"{measurement.result:.5g}" if target else "",
+                    "target": f"{target.at_most:.5g}" if target else "",
+                    "against": target.against if target else "",
+                    "outcome": measurement.outcome if target else "",
+                }
+            )
+    return pd.DataFrame(lines)
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:

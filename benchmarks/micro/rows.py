@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.micro.measure import Measurement
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.atomic_write import atomic_write
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Row:
             "measurements": [measurement.to_json() for measurement in self.measurements],
         }
         path = folder / f"{self.name}.json"
-        with written_whole(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
         return path
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from benchmarks.micro.measure import Measurement, Target
+from benchmarks.micro.measure import Benchmark, Measurement, Target
 
 _IMPORT = "import time, torch; start = time.perf_counter(); import clesmote_losses; print(time.perf_counter() - start)"
 # an installed package is compiled once, not at each import
@@ -43,3 +43,6 @@ def _seconds(*arguments: str) -> float:
 
 def _run(*arguments: str) -> bytes:
     return subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=_ENVIRONMENT).stdout
+
+
+BENCHMARKS = (Benchmark("startup", startup),)

@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from benchmarks.micro.measure import Measurement, Target, Work, take_turns
+from benchmarks.micro.measure import Benchmark, Measurement, Target, Work, take_turns
 from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, encode_target
 from clesmote_losses.capped_loss import Gradient
 from clesmote_losses.centroids import Mode
@@ -158,3 +158,6 @@ def training_step(
         return loss
 
     return counted, lambda: counts[0]
+
+
+BENCHMARKS = (Benchmark("step", step), Benchmark("compiled-step", compiled_step))

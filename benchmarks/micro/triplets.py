@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.micro.images import ArrayImages
-from benchmarks.micro.measure import Measurement, Target, Work, take_turns
+from benchmarks.micro.measure import Benchmark, Measurement, Target, Work, take_turns
 from clesmote_losses import SMOTEDataset, TripletPretrainer, decode_target
 
 _BATCH = 64
@@ -105,3 +105,6 @@ def _metric_learning(train_set: SMOTEDataset, model: str) -> Work:
             optimizer.zero_grad()
 
     return epoch
+
+
+BENCHMARKS = (Benchmark("triplets", triplets),)

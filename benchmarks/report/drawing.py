@@ -1,16 +1,16 @@
-"""Figures drawn into memory, and written as equal files where pictures are equal."""
+"""Draw figures in memory and write equal pictures as equal files."""
 
 from pathlib import Path
 from typing import Any
 
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.atomic_write import atomic_write
 
 _DPI = 110
 
 
 def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
-    """A figure and its axes, shape ``(rows, columns)``."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # draws into memory: no screen is asked for
+    """Make a figure of a size in inches, and its axes, shape ``(rows, columns)``."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # draws in memory, without a screen
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
@@ -19,6 +19,6 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **o
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a PNG without the version of matplotlib in it, so that equal pictures are equal files."""
-    with written_whole(path) as unfinished:
+    """Write a PNG file without the version of matplotlib, so that equal pictures are equal files."""
+    with atomic_write(path) as unfinished:
         figure.savefig(unfinished, format="png", metadata={"Software": None})

@@ -1,40 +1,48 @@
-"""Run lines, sorted: which belong together, and the values that tables and figures show of them."""
+"""Sort the lines of runs into groups that may be compared. Each group is a data frame of its trials."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.data.experiments import KIND_TITLES
 from benchmarks.methods.registry import METHODS
-from benchmarks.report.statistics import Pair
 from benchmarks.training.run import Record
+
+# chosen for each method; as_published has other values for two classes than for three
+_METHOD_SETTINGS = ("lr", "beta", "pretraining_lr", "constant_cap")
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Trials that may be compared: of one suite, on the same data, under the same settings but for the learning rate.
+    """Trials that may be compared: one suite, the same data and the same settings except the learning rate.
 
     Attributes:
-        trials: Their records.
-        tuning: Those of the runs that hyperparameters were chosen by.
-        superseded: Number of trials for which another one of the same method, experiment and seed counts.
+        trials: One row for each trial, sorted by experiment, method and seed. Columns: ``experiment``, ``kind`` and
+            ``method`` (categories in the order of a report), ``seed``, and ``record``, the line itself.
+        tuning: The runs that hyperparameters were chosen by, with the same columns.
+        superseded: Number of trials left out because a later one has the same method, experiment and seed.
     """
 
-    trials: tuple[Record, ...]
-    tuning: tuple[Record, ...]
+    trials: pd.DataFrame
+    tuning: pd.DataFrame
     superseded: int = 0
 
     @property
+    def first(self) -> Record:
+        """The first trial, for what all trials have in common."""
+        record: Record = self.trials["record"].iloc[0]
+        return record
+
+    @property
     def settings(self) -> dict[str, Any]:
-        """Of the first trial."""
-        return dict(self.trials[0]["config"]["settings"])
+        return dict(self.first["config"]["settings"])
 
     @property
     def suite(self) -> str:
-        return str(self.trials[0]["config"]["suite"])
+        return str(self.first["config"]["suite"])
 
     @property
     def preset(self) -> str:
@@ -42,145 +50,121 @@ class Group:
 
     @property
     def methods(self) -> list[str]:
-        """In the order of their declaration."""
-        present = {method_of(record) for record in self.trials}
-        return [name for name in METHODS if name in present] + sorted(present - METHODS.keys())
+        """In the order of the registry; methods that it lacks come last, by name."""
+        return list(self.trials["method"].cat.categories)
 
     @property
     def experiments(self) -> list[str]:
-        """By kind, in the paper's order; else in the order in which they were made."""
-        kinds = {experiment_of(record): kind_of(record) for record in self.trials}
-        paper = list(KIND_TITLES)
-        return sorted(
-            kinds,
-            key=lambda name: (paper.index(kinds[name]), name) if kinds[name] in paper else (len(paper), ""),
-        )
+        """By kind, in the paper's order; other kinds in the order of their runs."""
+        return list(self.trials["experiment"].cat.categories)
 
     @property
     def kinds(self) -> dict[str, list[str]]:
         """The experiments of each kind."""
-        kind = {experiment_of(record): kind_of(record) for record in self.trials}
-        found: dict[str, list[str]] = {}
-        for name in self.experiments:
-            found.setdefault(kind[name], []).append(name)
-        return found
+        kind = dict(zip(self.trials["experiment"], self.trials["kind"], strict=True))
+        return {name: [e for e in self.experiments if kind[e] == name] for name in self.trials["kind"].cat.categories}
 
     @property
     def tests(self) -> list[str]:
         """Names of the test sets."""
-        return [name for name in self.trials[0]["chosen"] if name != "validation"]
-
-    @property
-    def seeds(self) -> list[int]:
-        return sorted({int(record["config"]["seed"]) for record in self.trials})
+        return [name for name in self.first["chosen"] if name != "validation"]
 
     @property
     def has_validation(self) -> bool:
-        return "validation" in self.trials[0]["chosen"]
+        return "validation" in self.first["chosen"]
 
-    def of(self, method: str, experiment: str | None = None) -> list[Record]:
-        """Trials of a method (on an experiment), by seed."""
-        chosen = [
-            record
-            for record in self.trials
-            if method_of(record) == method
-            and (experiment is None or record["config"]["experiment"]["name"] == experiment)
-        ]
-        return sorted(chosen, key=lambda record: (self.experiments.index(experiment_of(record)), seed_of(record)))
+    def results(self, test: str) -> pd.DataFrame:
+        """Return the trials with their AUROC on one set of images.
 
-    def epoch(self, record: Record, test: str) -> int:
-        """The epoch that counts, from 1: chosen on validation images; the last one if there are none.
+        Args:
+            test: Name of the test set, or ``"validation"``.
 
-        Of the preset ``as_published`` it is the one that is best on the test images, in the mean over the trials of a method.
+        Returns:
+            ``trials`` with three more columns: ``curve``, a list of the AUROC at each epoch; ``epoch``, the one that counts,
+            from 1; ``auroc``, the AUROC there. The epoch is the one that validation images chose, or the last one. With the
+            preset ``as_published`` it is the best one on the test images in the mean over the trials of a method.
         """
-        if self.preset != "as_published":
-            return int(record["chosen_epoch"])
-        return self._published_epochs(test)[method_of(record), experiment_of(record)]
-
-    @cache  # noqa: B019 -- a group lives as long as a report
-    def _published_epochs(self, test: str) -> dict[tuple[str, str], int]:
-        found = {}
-        for experiment in self.experiments:
-            for method in self.methods:
-                curves = [[point["auroc"][test] for point in run["curve"]] for run in self.of(method, experiment)]
-                if curves:
-                    found[method, experiment] = int(np.mean(curves, axis=0).argmax()) + 1
-        return found
-
-    def auroc(self, record: Record, test: str) -> float:
-        """AUROC of the epoch that counts."""
-        return float(record["curve"][self.epoch(record, test) - 1]["auroc"][test])
-
-    def values(self, test: str) -> dict[str, dict[Pair, float]]:
-        """By method, the AUROC of each experiment and seed."""
-        found: dict[str, dict[Pair, float]] = {}
-        for record in self.trials:
-            found.setdefault(method_of(record), {})[experiment_of(record), seed_of(record)] = self.auroc(record, test)
-        return found
+        curves = [[point["auroc"][test] for point in record["curve"]] for record in self.trials["record"]]
+        found = self.trials.assign(curve=curves)
+        if self.preset == "as_published":
+            of_method = found.groupby(["experiment", "method"], observed=True)["curve"]
+            epochs = of_method.transform(lambda curves: int(np.mean(list(curves), axis=0).argmax()) + 1)
+        else:
+            epochs = found["record"].map(lambda record: record["chosen_epoch"])
+        aurocs = [curve[int(epoch) - 1] for curve, epoch in zip(curves, epochs, strict=True)]
+        return found.assign(epoch=epochs, auroc=aurocs)
 
 
 def groups_of(records: Sequence[Record]) -> list[Group]:
     """Sort records into groups, in the order in which each began.
 
-    Trials whose learning rate was chosen from others, or set, are a group of their own. Of several trials of a method,
-    experiment and seed in a group the last one counts.
+    Trials whose learning rate was chosen from other values, or was set, are a group of their own. The last of several
+    trials of one method, experiment and seed in a group counts.
     """
-    sorted_in: dict[str, tuple[dict[Any, list[Record]], list[Record]]] = {}
-    for record in records:
-        config = record["config"]
-        settings = {name: value for name, value in config["settings"].items() if name not in _OF_ONE_METHOD}
-        key = repr((config["suite"], config["experiment"]["digest"], sorted(settings.items())))
-        trials, tuning = sorted_in.setdefault(key, ({}, []))
-        if record["role"] == "tuning":
-            tuning.append(record)
-        else:
-            trials.setdefault(_rates(record), []).append(record)
-    return [
-        _group(of_rates, tuning, rates) for trials, tuning in sorted_in.values() for rates, of_rates in trials.items()
-    ]
+    if not records:
+        return []
+    groups = []
+    for _, same in pd.DataFrame(map(_row, records)).groupby("protocol", sort=False):
+        is_tuning = same["role"] == "tuning"
+        for _, trials in same[~is_tuning].groupby("rates", sort=False):
+            rates = _learning_rates(trials["record"].iloc[0])
+            if rates is None:
+                tuning = same[is_tuning]
+            else:  # none, if the rate was set
+                used = rates if isinstance(rates, tuple) else ()
+                is_used = np.array([record["config"]["settings"]["lr"] in used for record in same["record"]])
+                tuning = same[is_tuning & is_used]
+            latest = trials.drop_duplicates(["method", "experiment", "seed"], keep="last")
+            groups.append(Group(_sorted(latest), _sorted(tuning), len(trials) - len(latest)))
+    return groups
 
 
-def _rates(record: Record) -> Any:
-    """The learning rates that a trial's was chosen from; the one that was set; ``None`` where methods have their own."""
+def _row(record: Record) -> dict[str, Any]:
+    config = record["config"]
+    experiment = config["experiment"]
+    shared = sorted((name, value) for name, value in config["settings"].items() if name not in _METHOD_SETTINGS)
+    return {
+        "protocol": repr((config["suite"], experiment["digest"], shared)),
+        "rates": repr(_learning_rates(record)),
+        "role": record["role"],
+        "experiment": str(experiment["name"]),
+        "kind": str(experiment["kind"]),
+        "method": str(config["method"]["name"]),
+        "seed": int(config["seed"]),
+        "record": record,
+    }
+
+
+def _learning_rates(record: Record) -> Any:
+    """Return the rates that a trial's was chosen from, the rate that was set, or ``None`` where methods have their own."""
     config = record["config"]
     if config["settings"]["preset"] == "as_published":
         return None
     return tuple(config["learning_rates"]) if config.get("learning_rates") else config["settings"]["lr"]
 
 
-def _group(trials: Sequence[Record], tuning: Sequence[Record], rates: Any) -> Group:
-    counting = {(method_of(record), experiment_of(record), seed_of(record)): record for record in trials}
-    if rates is None:
-        used = tuning
-    else:  # none, if the rate was set
-        used = [record for record in tuning if isinstance(rates, tuple) and record["config"]["settings"]["lr"] in rates]
-    return Group(tuple(counting.values()), tuple(used), len(trials) - len(counting))
+def _sorted(runs: pd.DataFrame) -> pd.DataFrame:
+    paper = list(KIND_TITLES)
+    kinds = dict(zip(runs["experiment"], runs["kind"], strict=True))
+    experiments = sorted(
+        dict.fromkeys(runs["experiment"]),
+        key=lambda name: (paper.index(kinds[name]), name) if kinds[name] in paper else (len(paper), ""),
+    )
+    known = set(runs["method"])
+    ordered = runs.assign(
+        experiment=_categories(runs["experiment"], experiments),
+        kind=_categories(runs["kind"], dict.fromkeys(kinds[name] for name in experiments)),
+        method=_categories(
+            runs["method"], [name for name in METHODS if name in known] + sorted(known - METHODS.keys())
+        ),
+    )
+    return ordered.sort_values(["experiment", "method", "seed"], kind="stable", ignore_index=True)
 
 
-# they are chosen, or as_published has others for two and for three classes
-_OF_ONE_METHOD = ("lr", "beta", "pretraining_lr", "constant_cap")
-
-
-def method_of(record: Record) -> str:
-    """Name of the method."""
-    return str(record["config"]["method"]["name"])
-
-
-def experiment_of(record: Record) -> str:
-    """Name of the experiment."""
-    return str(record["config"]["experiment"]["name"])
-
-
-def kind_of(record: Record) -> str:
-    """Kind of the experiment."""
-    return str(record["config"]["experiment"]["kind"])
-
-
-def seed_of(record: Record) -> int:
-    """The seed."""
-    return int(record["config"]["seed"])
+def _categories(names: pd.Series, order: Iterable[str]) -> pd.Categorical:
+    return pd.Categorical(names, categories=list(order), ordered=True)
 
 
 def title_of(method: str) -> str:
-    """For tables and figures."""
+    """Return the title of a method for tables and figures: its name where the registry lacks it."""
     return METHODS[method].title if method in METHODS else method

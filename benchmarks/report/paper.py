@@ -1,4 +1,4 @@
-"""The numbers that the paper prints, to stand beside ours."""
+"""The numbers that the paper prints, for comparison with ours."""
 
 # Tables 3 and 4: mean and variance of the AUROC of five trials on CIFAR-10, of two and of three classes
 TABLES_3_AND_4: dict[str, dict[str, tuple[float, float]]] = {
@@ -38,7 +38,7 @@ CHEXPERT = {
 
 
 def printed(suite: str, experiment: str, method: str) -> str:
-    """What the paper prints for a row; empty if it has none."""
+    """Return what the paper prints for a row; empty if it has no such row."""
     if suite == "cifar10-ablation" and (found := TABLES_3_AND_4.get(experiment, {}).get(method)):
         return f"{found[0]:.3f} ({found[1]:.2e})"
     if suite == "chexpert":

@@ -1,18 +1,17 @@
 """Is one method better than another? Paired differences over trials and experiments, with intervals and corrected tests."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
-Pair = tuple[str, int]  # experiment and seed
 _TIE = 0.001  # AUROC: the third digit
 _MANY = 5  # experiments, to test over them
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % confidence interval of a mean, by Student's t; NaN for fewer than two values."""
+    """Compute the 95 % confidence interval of a mean by Student's t; NaN for fewer than two values."""
     if len(values) < 2:
         return float("nan"), float("nan")
     if np.ptp(values) == 0:
@@ -21,67 +20,42 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One method less another, over the runs that both have.
-
-    Attributes:
-        baseline: The other method.
-        mean, low, high: Of the differences, with a 95 % confidence interval.
-        p: Of a paired t-test that the mean is 0, corrected by Holm for the number of comparisons.
-        wins, ties, losses: Pairs of the same experiment and seed; below 0.001 it is a tie.
-    """
-
-    baseline: str
-    mean: float
-    low: float
-    high: float
-    p: float
-    wins: int
-    ties: int
-    losses: int
+def pairs(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the AUROC with a row for each experiment and seed and a column for each method; NaN where there is no run."""
+    return results.astype({"experiment": str, "method": str}).pivot(
+        index=["experiment", "seed"], columns="method", values="auroc"
+    )
 
 
-def differences(values: Mapping[str, Mapping[Pair, float]], method: str, baselines: Sequence[str]) -> list[Difference]:
-    """Compare a method with each baseline, pair by pair of the same experiment and seed.
+def differences(results: pd.DataFrame, method: str, baselines: Sequence[str]) -> pd.DataFrame:
+    """Compare a method with each baseline, in pairs of the same experiment and seed.
 
-    Interval and test are over the pairs of one experiment. With five experiments or more they are over the experiments, each
-    the mean of its trials, since trials of one experiment are more alike than experiments are.
+    Interval and test are over the pairs. With five experiments or more they are over the experiments, each the mean of its
+    trials, since trials of one experiment are more alike than experiments are.
 
     Args:
-        values: By method, the result of each experiment and seed.
-        method: The one that is compared.
-        baselines: Those it is compared with; those without two pairs are left out.
+        results: One row for each trial, with the columns ``experiment``, ``method``, ``seed`` and ``auroc``.
+        method: The method that is compared.
+        baselines: The methods it is compared with. Those without two pairs are left out.
+
+    Returns:
+        One row for each baseline. Columns: ``baseline``; ``mean``, ``low`` and ``high`` of the differences, with their 95 %
+        confidence interval; ``p`` of a paired t-test, corrected by Holm for the number of baselines; ``wins``, ``ties`` and
+        ``losses``, the number of pairs, where a difference below 0.001 is a tie.
     """
-    found = []
+    from statsmodels.stats.multitest import multipletests  # two seconds to import: only a report needs it
+
+    aurocs = pairs(results).reindex(columns=[method, *baselines])
+    rows = []
     for baseline in baselines:
-        pairs = sorted(values.get(method, {}).keys() & values.get(baseline, {}).keys())
-        if len(pairs) < 2:
+        gaps = (aurocs[method] - aurocs[baseline]).dropna()
+        if len(gaps) < 2:
             continue
-        gaps = np.array([values[method][pair] - values[baseline][pair] for pair in pairs])
-        units = gaps
-        if len(experiments := sorted({name for name, _ in pairs})) >= _MANY:
-            of = np.array([experiments.index(name) for name, _ in pairs])
-            units = np.array([gaps[of == i].mean() for i in range(len(experiments))])
+        of_experiments = gaps.groupby(level="experiment").mean()
+        units = (of_experiments if len(of_experiments) >= _MANY else gaps).to_numpy()
         # equal in every pair: no evidence of anything
         p = 1.0 if np.ptp(units) == 0 else float(stats.ttest_1samp(units, 0).pvalue)
-        low, high = mean_interval(units.tolist())
-        ties, wins = int((abs(gaps) < _TIE).sum()), int((gaps >= _TIE).sum())
-        found.append(Difference(baseline, float(units.mean()), low, high, p, wins, ties, len(gaps) - wins - ties))
-    corrected = holm([difference.p for difference in found])
-    return [replace(difference, p=p) for difference, p in zip(found, corrected, strict=True)]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction for several comparisons.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p_values, kind="stable")
-    factors = np.arange(len(p_values), 0, -1)
-    raised = np.minimum(np.maximum.accumulate(np.asarray(p_values)[order] * factors), 1)
-    corrected = np.empty(len(p_values))
-    corrected[order] = raised
-    return [float(p) for p in corrected]
+        ties, wins = int((gaps.abs() < _TIE).sum()), int((gaps >= _TIE).sum())
+        rows.append((baseline, units.mean(), *mean_interval(units), p, wins, ties, len(gaps) - wins - ties))
+    found = pd.DataFrame(rows, columns=["baseline", "mean", "low", "high", "p", "wins", "ties", "losses"])
+    return found.assign(p=multipletests(found["p"], method="holm")[1]) if rows else found

@@ -1,299 +1,271 @@
-"""The tables that are made of a group of runs."""
+"""The tables of a group of runs, as text in data frames of pandas."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.data.experiments import KIND_TITLES
-from benchmarks.methods.registry import METHODS, UPPER_BOUND
-from benchmarks.report.groups import Group, kind_of, method_of, title_of
+from benchmarks.methods.registry import CLE_SMOTE, METHODS, UPPER_BOUND
+from benchmarks.metrics import METRICS
+from benchmarks.report.groups import Group, title_of
 from benchmarks.report.paper import printed
-from benchmarks.report.statistics import Difference, Pair, differences, mean_interval
-from benchmarks.report.table import Table
+from benchmarks.report.statistics import differences, mean_interval, pairs
 from benchmarks.training.as_published import published_search
 from benchmarks.training.run import Record
 
-COMPARED = "cle-smote"
+_PAPER = "Paper: AUROC (variance)"
+_PAIRS = (
+    "Pairs are of the same experiment and seed; below 0.001 it is a tie. Trials of an experiment share test images and tuned "
+    "hyperparameters: interval and p speak for new trials of these experiments, not for other data. With five experiments or more "
+    "they are over the experiments."
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a report.
+
+    Attributes:
+        name: End of the name of its CSV file.
+        title: Above it.
+        cells: Its text.
+        note: Below it.
+    """
+
+    name: str
+    title: str
+    cells: pd.DataFrame
+    note: str = ""
+
+    def markdown(self) -> str:
+        """Write it as Markdown, the first column to the left and the others to the right."""
+        columns = ["left", *["right"] * (self.cells.shape[1] - 1)]
+        table = self.cells.to_markdown(index=False, disable_numparse=True, colalign=columns)
+        return "\n".join([f"**{self.title}**", "", table, "", *([self.note, ""] if self.note else [])])
+
+    def csv(self) -> str:
+        """Write it as comma-separated values."""
+        return str(self.cells.to_csv(index=False, lineterminator="\n"))
 
 
 def tables_of(group: Group) -> list[Table]:
-    """All tables of a group."""
-    found = [table for test in group.tests for table in _of_test(group, test)]
-    if group.tuning:
-        found.append(_choices(group))
-    return found
+    """Make all tables of a group."""
+    found = [table for test in group.tests for table in _tables_of_test(group, test)]
+    return found if group.tuning.empty else [*found, _choices(group)]
 
 
-def _of_test(group: Group, test: str) -> list[Table]:
-    tables = [_auroc(group, test), _metrics(group, test)]
+def _tables_of_test(group: Group, test: str) -> list[Table]:
+    tables = [_auroc(group, test)]
     if len(group.kinds) > 1 and len(group.experiments) > len(group.kinds):
-        tables.insert(1, _kinds(group, test))
-    if any("conditions" in record["chosen"][test] for record in group.trials):
+        tables.append(_kinds(group, test))
+    tables.append(_metrics(group, test))
+    if any("conditions" in record["chosen"][test] for record in group.trials["record"]):
         tables.append(_conditions(group, test))
-    if COMPARED in group.methods:
-        tables.append(_comparison(group, test, COMPARED, others_of(group)))
+    if CLE_SMOTE.name in group.methods:
+        tables.append(_comparison(group, test, CLE_SMOTE.name, baselines_of(group)))
         best = best_variant(group) if group.has_validation else None
-        if best is not None and best != COMPARED:
-            tables.append(_comparison(group, test, best, [*others_of(group), COMPARED]))
-        if variants := [name for name in group.methods if is_ours(name) and name != COMPARED]:
+        if best not in (None, CLE_SMOTE.name):
+            tables.append(_comparison(group, test, best, [*baselines_of(group), CLE_SMOTE.name]))
+        if variants := [name for name in group.methods if is_cle_smote(name) and name != CLE_SMOTE.name]:
             tables.append(_variants(group, test, variants))
     if group.preset == "as_published":
         tables.append(_epochs(group, test))
     return tables
 
 
+def is_cle_smote(name: str) -> bool:
+    """Tell whether a method is CLE-SMOTE or a variant of it."""
+    return name == CLE_SMOTE.name or (name in METHODS and METHODS[name].tuned_as == CLE_SMOTE.name)
+
+
+def baselines_of(group: Group) -> list[str]:
+    """List what CLE-SMOTE is compared with: all methods except its variants and the upper bound."""
+    return [name for name in group.methods if not is_cle_smote(name) and name != UPPER_BOUND.name]
+
+
 def best_variant(group: Group) -> str | None:
-    """CLE-SMOTE or the variant of it that does best on the validation images, over the pairs that all of them have."""
-    values = group.values("validation")
-    ours = [name for name in group.methods if is_ours(name)]
-    pairs = set.intersection(*(set(values[name]) for name in ours)) if ours else set()
-    if not pairs:
-        return None
-    return max(ours, key=lambda name: sum(values[name][pair] for pair in pairs))
-
-
-def is_ours(name: str) -> bool:
-    """Whether a method is CLE-SMOTE or a variant of it."""
-    return name == COMPARED or (name in METHODS and METHODS[name].tuned_as == COMPARED)
-
-
-def others_of(group: Group) -> list[str]:
-    """What CLE-SMOTE is compared with: all methods but its variants and the upper bound."""
-    return [name for name in group.methods if not is_ours(name) and name != UPPER_BOUND.name]
+    """Find the variant of CLE-SMOTE, itself among them, that is best on validation images, over the pairs that all have."""
+    aurocs = pairs(group.results("validation"))[[name for name in group.methods if is_cle_smote(name)]].dropna()
+    return None if aurocs.empty else str(aurocs.sum().idxmax())
 
 
 def _auroc(group: Group, test: str) -> Table:
-    """One row for each experiment and method, the paper's number beside ours."""
-    rows: list[tuple[str, ...]] = []
-    for experiment in group.experiments:
-        for method in group.methods:
-            runs = group.of(method, experiment)
-            if not runs:
-                continue
-            values = [group.auroc(record, test) for record in runs]
-            rows.append(
-                (
-                    experiment,
-                    title_of(method),
-                    *_mean_variance_interval(values),
-                    printed(group.suite, experiment, method),
-                )
-            )
-    headings: tuple[str, ...] = (
-        "Experiment",
-        "Method",
-        "AUROC",
-        "Variance",
-        "95 % interval",
-        "Trials",
-        "Paper: AUROC (variance)",
+    """Make one row for each experiment and method, with the paper's number beside ours."""
+    results = group.results(test).groupby(["experiment", "method"], observed=True)["auroc"]
+    cells = pd.DataFrame(
+        {"Experiment": experiment, "Method": title_of(method)}
+        | _mean_variance_interval(values, "Trials")
+        | {_PAPER: printed(group.suite, experiment, method)}
+        for (experiment, method), values in results
     )
-    if not any(row[-1] for row in rows):
-        headings, rows = headings[:-1], [row[:-1] for row in rows]
-    which = "of the epoch that is best on the validation images" if group.has_validation else "of the last epoch"
+    if (cells[_PAPER] == "").all():
+        cells = cells.drop(columns=_PAPER)
+    which = _which_epoch(group)
     if group.preset == "as_published":
         which = "of the epoch that is best on these same images, in the mean over the trials"
-    return Table(f"auroc-{test}", f"AUROC on the images of {test!r}, {which}", headings, tuple(rows))
+    return Table(f"auroc-{test}", f"AUROC on the images of {test!r}, {which}", cells)
+
+
+def _which_epoch(group: Group) -> str:
+    return "of the epoch that is best on the validation images" if group.has_validation else "of the last epoch"
 
 
 def _kinds(group: Group, test: str) -> Table:
-    """Mean over the experiments of each kind."""
-    rows = []
-    for kind, experiments in group.kinds.items():
-        for method in group.methods:
-            values = [group.auroc(record, test) for name in experiments for record in group.of(method, name)]
-            if values:
-                rows.append((KIND_TITLES.get(kind, kind), title_of(method), *_mean_variance_interval(values)))
-    return Table(
-        f"kinds-{test}",
-        f"AUROC on the images of {test!r} over the experiments of a kind",
-        ("Kind of imbalance", "Method", "AUROC", "Variance", "95 % interval", "Runs"),
-        tuple(rows),
+    """Average over the experiments of each kind."""
+    results = group.results(test).groupby(["kind", "method"], observed=True)["auroc"]
+    cells = pd.DataFrame(
+        {"Kind of imbalance": KIND_TITLES.get(kind, kind), "Method": title_of(method)}
+        | _mean_variance_interval(values, "Runs")
+        for (kind, method), values in results
     )
+    return Table(f"kinds-{test}", f"AUROC on the images of {test!r} over the experiments of a kind", cells)
 
 
 def _metrics(group: Group, test: str) -> Table:
-    """The other metrics, means over experiments and trials."""
+    """Average every metric over experiments and trials.
+
+    A metric that a line of the method lacks is blank: the line is older than the metric.
+    """
     rows = []
-    for method in group.methods:
-        runs = group.of(method)
-        found = [record["chosen"][test] for record in runs]
-        shares = [record["share_capped"] for record in runs if record["share_capped"] is not None]
+    for method, records in group.trials.groupby("method", observed=True)["record"]:
+        shares = [record["share_capped"] for record in records if record["share_capped"] is not None]
         rows.append(
-            (
-                title_of(method),
-                *(_mean_deviation([values[name] for values in found]) for name in _METRICS),
-                _mean_deviation([record["last"][test]["auroc"] for record in runs]),
-                f"{np.mean(shares):.1%}" if shares else "",
-                f"{np.mean([record['steps'] for record in runs]):.0f}",
-                f"{np.mean([sum(record['seconds'].values()) for record in runs]):.1f}",
-            )
+            {"Method": title_of(method)}
+            | {
+                metric.title: _mean_deviation(r["chosen"][test].get(name) for r in records)
+                for name, metric in METRICS.items()
+            }
+            | {
+                "AUROC, last epoch": _mean_deviation(record["last"][test]["auroc"] for record in records),
+                "Capped": f"{np.mean(shares):.1%}" if shares else "",
+                "Steps": f"{np.mean([record['steps'] for record in records]):.0f}",
+                "Seconds a run": f"{np.mean([sum(record['seconds'].values()) for record in records]):.1f}",
+            }
         )
-    which = "of the epoch that is best on the validation images" if group.has_validation else "of the last epoch"
-    headings = ("Method", *_METRICS.values(), "AUROC, last epoch", "Capped", "Steps", "Seconds a run")
-    return Table(
-        f"metrics-{test}",
-        f"Metrics on the images of {test!r}, {which}: mean (standard deviation) over experiments and trials",
-        headings,
-        tuple(rows),
-        "Capped: share of the synthetic images seen in training that were over their cap.",
-    )
-
-
-_METRICS = {"auroc": "AUROC", "auprc": "AUPRC", "balanced_accuracy": "Balanced accuracy", "ece": "ECE"}
+    which = _which_epoch(group)
+    title = f"Metrics on the images of {test!r}, {which}: mean (standard deviation) over experiments and trials"
+    note = "Capped: share of the synthetic images seen in training that were over their cap."
+    return Table(f"metrics-{test}", title, pd.DataFrame(rows), note)
 
 
 def _conditions(group: Group, test: str) -> Table:
-    """AUROC of normal against each sub-condition, for those of the majority and of the minority."""
+    """Average the AUROC of normal against each sub-condition, for those of the majority and of the minority."""
     rows = []
-    for kind, experiments in group.kinds.items():
-        for method in group.methods:
-            runs = [record for name in experiments for record in group.of(method, name)]
-            if not runs:
-                continue
-            major, minor, worst = zip(*(_by_frequency(record, test) for record in runs), strict=True)
-            cells = (f"{np.mean(part):.4f}" if None not in part else "" for part in (major, minor, worst))
-            rows.append((KIND_TITLES.get(kind, kind), title_of(method), *cells))
+    for (kind, method), records in group.trials.groupby(["kind", "method"], observed=True)["record"]:
+        means = pd.DataFrame([_by_frequency(record, test) for record in records]).mean(skipna=False)
+        cells = means.map("{:.4f}".format, na_action="ignore").fillna("")
+        rows.append({"Kind of imbalance": KIND_TITLES.get(kind, kind), "Method": title_of(method), **cells})
     return Table(
         f"conditions-{test}",
         f"AUROC of normal against one sub-condition alone, images of {test!r}",
-        ("Kind of imbalance", "Method", "Majority sub-conditions", "Minority sub-conditions", "Worst sub-condition"),
-        tuple(rows),
+        pd.DataFrame(rows),
         "Means over the sub-conditions, experiments and trials. Where all are as frequent they count as minority.",
     )
 
 
-def _by_frequency(record: Record, test: str) -> tuple[float | None, float | None, float | None]:
-    """Mean over the majority sub-conditions, over the minority ones, and the least."""
-    found = record["chosen"][test].get("conditions", {})
-    counts = record["config"]["experiment"]["counts"]
-    least = min((counts[name] for name in found), default=0)
-    major = [value for name, value in found.items() if counts[name] > 2 * least]
-    minor = [value for name, value in found.items() if counts[name] <= 2 * least]
-    return (
-        float(np.mean(major)) if major else None,
-        float(np.mean(minor)) if minor else None,
-        min(found.values(), default=None),
-    )
+def _by_frequency(record: Record, test: str) -> dict[str, float]:
+    """Average over the frequent and over the rare sub-conditions of a run, and take the lowest; NaN where there is none."""
+    found = pd.Series(record["chosen"][test].get("conditions", {}), dtype=float)
+    counts = pd.Series(record["config"]["experiment"]["counts"]).reindex(found.index)
+    is_frequent = counts > 2 * counts.min()
+    return {
+        "Majority sub-conditions": found[is_frequent].mean(),
+        "Minority sub-conditions": found[~is_frequent].mean(),
+        "Worst sub-condition": found.min(),
+    }
 
 
 def _comparison(group: Group, test: str, method: str, others: Sequence[str]) -> Table:
-    """Paired differences of a method to others."""
-    which = " (the variant that is best on the validation images)" if method != COMPARED else ""
-    return _paired(
-        f"comparison-{method}-{test}",
-        f"{title_of(method)}{which} less each other method, AUROC on the images of {test!r}",
-        "Other method",
-        differences(group.values(test), method, others),
-    )
+    """Compare a method with others in pairs."""
+    which = " (the variant that is best on the validation images)" if method != CLE_SMOTE.name else ""
+    title = f"Difference of {title_of(method)}{which} to each other method, AUROC on the images of {test!r}"
+    found = differences(group.results(test), method, others)
+    return Table(f"comparison-{method}-{test}", title, _difference_cells(found, "Other method"), _PAIRS)
 
 
 def _variants(group: Group, test: str, variants: Sequence[str]) -> Table:
-    """Paired differences of each variant to CLE-SMOTE."""
-    # turned round: CLE-SMOTE less each variant is corrected for their number, and the sign changed
-    values = {name: _minus(group.values(test)[name]) for name in (COMPARED, *variants)}
-    return _paired(
-        f"variants-{test}",
-        f"Each variant less CLE-SMOTE, AUROC on the images of {test!r}",
-        "Variant",
-        differences(values, COMPARED, variants),
-    )
+    """Compare each variant with CLE-SMOTE in pairs."""
+    results = group.results(test)
+    # CLE-SMOTE is compared with its variants, so that p is corrected for their number; the sign is turned round
+    found = differences(results.assign(auroc=-results["auroc"]), CLE_SMOTE.name, variants)
+    title = f"Difference of each variant to CLE-SMOTE, AUROC on the images of {test!r}"
+    return Table(f"variants-{test}", title, _difference_cells(found, "Variant"), _PAIRS)
 
 
-def _paired(name: str, title: str, heading: str, found: Sequence[Difference]) -> Table:
-    return Table(
-        name,
-        title,
-        (heading, "Difference", "95 % interval", "p (paired t, Holm)", "Wins / ties / losses"),
-        tuple(
-            (
-                title_of(row.baseline),
-                f"{row.mean:+.4f}",
-                f"{row.low:+.4f} ... {row.high:+.4f}",
-                f"{row.p:.2g}",
-                f"{row.wins} / {row.ties} / {row.losses}",
-            )
-            for row in found
-        ),
-        "Pairs are of the same experiment and seed; below 0.001 it is a tie. Trials of an experiment share test images and tuned "
-        "hyperparameters: interval and p speak for new trials of these experiments, not for other data. With five experiments or more "
-        "they are over the experiments.",
-    )
-
-
-def _minus(values: Mapping[Pair, float]) -> dict[Pair, float]:
-    return {pair: -value for pair, value in values.items()}
+def _difference_cells(found: pd.DataFrame, heading: str) -> pd.DataFrame:
+    columns = [heading, "Difference", "95 % interval", "p (paired t, Holm)", "Wins / ties / losses"]
+    rows = [
+        (
+            title_of(row["baseline"]),
+            f"{row['mean']:+.4f}",
+            f"{row['low']:+.4f} ... {row['high']:+.4f}",
+            f"{row['p']:.2g}",
+            f"{row['wins']} / {row['ties']} / {row['losses']}",
+        )
+        for row in found.to_dict("records")
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _epochs(group: Group, test: str) -> Table:
-    """What choosing the epoch on test images, as the notebooks did, adds."""
+    """Show what choosing the epoch on test images adds, as the notebooks did."""
     rows = []
-    for experiment in group.experiments:
-        for method in group.methods:
-            runs = group.of(method, experiment)
-            if not runs:
-                continue
-            curves = np.array([[point["auroc"][test] for point in record["curve"]] for record in runs])
-            epoch = group.epoch(runs[0], test)
-            rows.append(
-                (
-                    experiment,
-                    title_of(method),
-                    f"{curves[:, -1].mean():.4f}",
-                    f"{curves[:, epoch - 1].mean():.4f} ({epoch})",
-                    f"{curves.max(1).mean():.4f}",
-                    ", ".join(f"{value:.3f}" for value in curves[:, -1]),
-                    f"{curves[:, -10:].std(1, ddof=1).mean():.4f}",
-                    printed(group.suite, experiment, method),
-                )
-            )
+    for (experiment, method), runs in group.results(test).groupby(["experiment", "method"], observed=True):
+        curves, epoch = np.array(runs["curve"].tolist()), runs["epoch"].iloc[0]
+        rows.append(
+            {
+                "Experiment": experiment,
+                "Method": title_of(method),
+                "Last epoch": f"{curves[:, -1].mean():.4f}",
+                "Best epoch of the mean (which)": f"{curves[:, epoch - 1].mean():.4f} ({epoch})",
+                "Best epoch of each trial": f"{curves.max(1).mean():.4f}",
+                "Trials, last epoch": ", ".join(f"{value:.3f}" for value in curves[:, -1]),
+                "Deviation, last 10 epochs": f"{curves[:, -10:].std(1, ddof=1).mean():.4f}",
+                _PAPER: printed(group.suite, experiment, method),
+            }
+        )
     return Table(
         f"epochs-{test}",
         f"AUROC on the images of {test!r} by what is taken for the result",
-        (
-            "Experiment",
-            "Method",
-            "Last epoch",
-            "Best epoch of the mean (which)",
-            "Best epoch of each trial",
-            "Trials, last epoch",
-            "Deviation, last 10 epochs",
-            "Paper: AUROC (variance)",
-        ),
-        tuple(rows),
+        pd.DataFrame(rows),
         "Best epochs are chosen on what they are measured on. Deviation: standard deviation over the last ten epochs of a run, mean over "
         "the trials.",
     )
 
 
 def _choices(group: Group) -> Table:
-    """What the tuning runs chose."""
-    rows: dict[tuple[str, str], tuple[str, ...]] = {}
-    tuned: dict[tuple[str, str], list[Record]] = {}
-    for record in group.tuning:
-        tuned.setdefault((kind_of(record), method_of(record)), []).append(record)
-    order = {name: i for i, name in enumerate(METHODS)}
-    for record in sorted(group.trials, key=lambda record: order.get(method_of(record), len(order))):
-        key = kind_of(record), method_of(record)
-        if key in tuned and key not in rows:
-            chosen = _choice_of(record)
-            part = "validation" if group.has_validation else group.tests[0]
-            same = [run for run in tuned[key] if _choice_of(run) == chosen]
-            best = max((run["chosen"][part]["auroc"] for run in same), default=float("nan"))
-            text = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
-            rows[key] = (KIND_TITLES.get(key[0], key[0]), title_of(key[1]), text, str(len(tuned[key])), f"{best:.4f}")
+    """Show what the tuning runs chose."""
+    part = "validation" if group.has_validation else group.tests[0]
+    tuned = dict(list(group.tuning.groupby(["kind", "method"], observed=True)["record"]))
+    rows = []
+    for (kind, method), records in group.trials.groupby(["kind", "method"], observed=True)["record"]:
+        if (kind, method) not in tuned:
+            continue
+        runs, chosen = tuned[kind, method], _choice_of(records.iloc[0])
+        same = [run["chosen"][part]["auroc"] for run in runs if _choice_of(run) == chosen]
+        rows.append(
+            {
+                "Kind": KIND_TITLES.get(kind, kind),
+                "Method": title_of(method),
+                "Chosen": ", ".join(f"{name} {value:g}" for name, value in chosen.items()),
+                "Tuning runs": str(len(runs)),
+                "Its AUROC": f"{max(same, default=float('nan')):.4f}",
+            }
+        )
     which = "validation images" if group.has_validation else "test images, as the notebooks did"
-    return Table(
-        "choices",
-        f"Hyperparameters, chosen on the {which}",
-        ("Kind", "Method", "Chosen", "Tuning runs", "Its AUROC"),
-        tuple(rows[key] for key in sorted(rows, key=lambda key: list(group.kinds).index(key[0]))),
-    )
+    headings = ["Kind", "Method", "Chosen", "Tuning runs", "Its AUROC"]
+    return Table("choices", f"Hyperparameters, chosen on the {which}", pd.DataFrame(rows, columns=headings))
 
 
-def _choice_of(record: Record) -> dict[str, float]:
-    """The values of a run that were searched for."""
-    config, method = record["config"], METHODS[method_of(record)]
+def _choice_of(record: Record) -> dict[str, Any]:
+    """Return the values of a run that were searched for; the learning rate alone where the registry lacks the method."""
+    config = record["config"]
+    method = METHODS.get(config["method"]["name"])
+    if method is None:
+        return {"lr": config["settings"]["lr"]}
     if config["settings"]["preset"] == "as_published":
         names = [name for name, _ in published_search(method)]
     else:
@@ -303,16 +275,20 @@ def _choice_of(record: Record) -> dict[str, float]:
     return {name: values[name] for name in names}
 
 
-def _mean_deviation(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.4f}" + (f" ({np.std(values, ddof=1):.4f})" if len(values) > 1 else "")
+def _mean_deviation(values: Any) -> str:
+    """Write mean and standard deviation; blank where a value is missing."""
+    found = pd.Series(list(values), dtype=float)
+    if found.isna().any():
+        return ""
+    return f"{found.mean():.4f}" + (f" ({found.std():.4f})" if len(found) > 1 else "")
 
 
-def _mean_variance_interval(values: Sequence[float]) -> tuple[str, str, str, str]:
-    low, high = mean_interval(values)
+def _mean_variance_interval(values: pd.Series, count: str) -> dict[str, str]:
+    low, high = mean_interval(values.to_list())
     several = len(values) > 1
-    return (
-        f"{np.mean(values):.4f}",
-        f"{np.var(values, ddof=1):.2e}" if several else "",
-        f"{low:.4f} ... {high:.4f}" if several else "",
-        str(len(values)),
-    )
+    return {
+        "AUROC": f"{values.mean():.4f}",
+        "Variance": f"{values.var():.2e}" if several else "",
+        "95 % interval": f"{low:.4f} ... {high:.4f}" if several else "",
+        count: str(len(values)),
+    }

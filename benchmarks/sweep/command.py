@@ -20,7 +20,7 @@ from benchmarks.sweep.schedule import Schedule
 from benchmarks.sweep.store import Results, open_results
 from benchmarks.sweep.workers import progress_bar, work, work_in_processes
 from benchmarks.training.as_published import check_published
-from benchmarks.training.augmentation import Augmentation
+from benchmarks.training.augmentation import AUGMENTATIONS
 from benchmarks.training.controlled import Settings
 from clesmote_losses.restore import preserved_rng
 
@@ -56,7 +56,9 @@ class RunCommand(Command):
         default=None, metadata=option("parts of these steps, each ending with a test (the suite's)")
     )
     batch_size: PositiveInt | None = field(default=None, metadata=option("(the suite's)"))
-    augmentation: Augmentation | None = field(default=None, metadata=option("of the training images (the suite's)"))
+    augmentation: str | None = field(
+        default=None, metadata=option("of the training images (the suite's)", choices=AUGMENTATIONS)
+    )
     lr: tuple[AboveZero, ...] | None = field(
         default=None, metadata=option(f"learning rates to choose from ({' '.join(map(str, LEARNING_RATES))})")
     )
@@ -115,8 +117,6 @@ class RunCommand(Command):
     def _methods(self, suite: Suite) -> list[Method]:
         if self.methods is None:
             return list(suite.methods)
-        if unknown := [name for name in self.methods if name not in METHODS]:
-            raise ValueError(f"no method {unknown[0]!r}; there are {', '.join(METHODS)}.")
         return [METHODS[name] for name in dict.fromkeys(self.methods)]
 
     def _settings(self, suite: Suite) -> Settings:

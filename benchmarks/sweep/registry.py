@@ -7,15 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.command_line import Option, options_of
+from benchmarks.lookup import Lookup
 from benchmarks.sweep import suites
 from benchmarks.sweep.declaration import Suite
 
 
-def find_suites() -> dict[str, Suite]:
+def find_suites() -> Lookup[Suite]:
     """Import each module of the package ``suites`` and return what it declares, in the order of lists."""
     names = [f"{suites.__name__}.{module.name}" for module in pkgutil.iter_modules(suites.__path__)]
-    found = [importlib.import_module(name).SUITE for name in names]
-    return {suite.name: suite for suite in sorted(found, key=lambda suite: (suite.order, suite.name))}
+    found: list[Suite] = [importlib.import_module(name).SUITE for name in names]
+    found.sort(key=lambda suite: (suite.order, suite.name))
+    return Lookup("suite", {suite.name: suite for suite in found})
 
 
 SUITES = find_suites()

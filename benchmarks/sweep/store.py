@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from benchmarks.training.run import Record
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.atomic_write import atomic_write
 
 _LINES = "runs.jsonl"
 
@@ -112,7 +112,7 @@ class Results:
         """Keep a run. Arrays are written first, so a line stands for both."""
         if arrays is not None:
             record = {**record, "has_arrays": True}
-            with written_whole(self._archive(record["id"])) as unfinished, unfinished.open("wb") as file:
+            with atomic_write(self._archive(record["id"])) as unfinished, unfinished.open("wb") as file:
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         line = (json.dumps(record, allow_nan=False) + "\n").encode()
         # other processes write to the file too

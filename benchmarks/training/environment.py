@@ -1,4 +1,4 @@
-"""What a result may depend on besides its configuration."""
+"""Software and hardware that a result may depend on."""
 
 import os
 from importlib.metadata import PackageNotFoundError, version
@@ -7,7 +7,7 @@ import torch
 
 
 def environment(device: torch.device, *others: str) -> dict[str, str | int]:
-    """Versions of what a result may depend on, and of other packages."""
+    """Return the versions of packages, of ``others`` too, the device and the number of threads."""
     found: dict[str, str | int] = {}
     for name in ("clesmote-losses", "torch", "timm", "imbalanced-learn", "scikit-learn", "numpy", *others):
         try:

@@ -1,4 +1,4 @@
-"""What a network scores on validation and test images during a run, and which epoch counts."""
+"""Scores of a network on validation and test images during a run, and the choice of the epoch."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,29 +14,29 @@ from benchmarks.metrics import Scores, all_metrics, auroc
 
 ToInput = Callable[[Tensor], Tensor]
 _SHARE = 0.3  # of a GPU's free memory that a set of images may take
-_BATCH, _PIXELS = 500, 2**21  # images without gradients at once: 500, or as many as have so many pixels
+_BATCH, _PIXELS = 500, 2**21  # most images, and most pixels, in a forward pass without gradients
 
 
 def on_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 images of shape ``(N, C, H, W)``, in the order N, H, W, C in memory; on the device if they fit, else beside it."""
+    """Return the images in shape ``(N, C, H, W)`` (in memory N, H, W, C), on the device if they fit, else in pinned memory."""
     if device.type == "cuda" and images.nbytes > _SHARE * torch.cuda.mem_get_info(device)[0]:
         return torch.from_numpy(images).pin_memory().permute(0, 3, 1, 2)
     return torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
 
 
 def take(images: Tensor, chosen: Tensor) -> Tensor:
-    """Some of the images, where their indices are."""
+    """Return the images with these indices, on the device of the indices."""
     return images[chosen.to(images.device)].to(chosen.device)
 
 
 def to_input(images: Tensor) -> Tensor:
-    """What a network takes: float32 in ``[-1, 1]``."""
+    """Make the network's input of uint8 images: float32 in ``[-1, 1]``."""
     return images.float().div_(127.5).sub_(1)
 
 
 @torch.inference_mode()
 def predict(model: nn.Module, images: Tensor, to_input: ToInput) -> Scores:
-    """Probability of each class, float64, shape ``(N, C)``. The model is left in evaluation mode.
+    """Compute the probability of each class, float64, shape ``(N, C)``. The model is left in evaluation mode.
 
     A single logit is the score of class 1 against 0.
     """
@@ -53,16 +53,16 @@ def predict(model: nn.Module, images: Tensor, to_input: ToInput) -> Scores:
 
 
 class Curve:
-    """Scores at the end of each epoch, and the metrics of the epoch that did best on the validation images.
+    """Scores at the end of each epoch, and the metrics of the epoch with the best AUROC on the validation images.
 
-    Without validation images the last epoch counts. Test images are scored at every epoch, for the curve; they choose nothing.
+    Without validation images the last epoch counts. Test images are scored at every epoch for the curve only.
 
     Args:
-        validation: Images that choose.
-        tests: Images that are reported, by name.
+        validation: Images that the epoch is chosen by.
+        tests: Test images by name.
         strata: Names of the strata.
         device: Where the network is.
-        to_input: What the network takes of uint8 images.
+        to_input: Makes the network's input of uint8 images.
     """
 
     def __init__(
@@ -87,22 +87,22 @@ class Curve:
 
         Args:
             model: The network; it is left in evaluation mode.
-            **point: What else the curve keeps of this epoch.
+            **point: Further values of this epoch for the curve.
 
         Returns:
             Whether this is the best epoch so far.
         """
         started = time.perf_counter()
         scores = {name: predict(model, images, self._to_input) for name, images in self._images.items()}
-        for name, of_part in scores.items():
-            if not np.isfinite(of_part).all():  # a network that diverged tells nothing apart
+        for name, values in scores.items():
+            if not np.isfinite(values).all():  # a network that diverged scores like chance
                 self.diverged = True
-                scores[name] = np.full_like(of_part, 1 / of_part.shape[1])
-        values = {name: auroc(part.labels, scores[name]) for name, part in self._parts.items()}
-        self.points.append({"epoch": len(self.points) + 1, **point, "auroc": values})
+                scores[name] = np.full_like(values, 1 / values.shape[1])
+        aurocs = {name: auroc(part.labels, scores[name]) for name, part in self._parts.items()}
+        self.points.append({"epoch": len(self.points) + 1, **point, "auroc": aurocs})
         self._last = scores
         is_best = self._chosen is None or (
-            "validation" not in values or values["validation"] > self.points[self._chosen[0]]["auroc"]["validation"]
+            "validation" not in aurocs or aurocs["validation"] > self.points[self._chosen[0]]["auroc"]["validation"]
         )
         if is_best:
             self._chosen = len(self.points) - 1, scores
@@ -110,7 +110,7 @@ class Curve:
         return is_best
 
     def result(self) -> dict[str, Any]:
-        """Metrics of the chosen epoch and of the last one, by name of the images, and the curve."""
+        """Return the metrics of the chosen epoch and of the last one for each set of images, and the curve."""
         assert self._chosen is not None
         epoch, scores = self._chosen
         return {

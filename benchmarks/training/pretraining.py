@@ -1,90 +1,109 @@
 """Stage 2 on images that are on the device already.
 
-The draws and the loss are those of :class:`clesmote_losses.TripletPretrainer`; reading image by image, as its data loader has
-to, would take longer than the steps of a small network.
+The draws and the loss are those of :class:`clesmote_losses.TripletPretrainer`; reading image by image, as its data loader
+has to, would take longer than the steps of a small network. A new kind of stage 2 is one entry of :data:`PRETRAININGS`.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks.lookup import Lookup
+from benchmarks.methods.objective import Training
 from benchmarks.methods.registry import Method
+from benchmarks.training.evaluation import take
+from clesmote_losses import decode_target
 from clesmote_losses.embeddings import EmbeddingHook
 from clesmote_losses.triplet_loss import triplet_margin_loss
-from clesmote_losses.triplet_sampling import draw_batches
+from clesmote_losses.triplet_sampling import Sampling, TripletBatch, draw_batches
+
+
+class Pretraining(NamedTuple):
+    """A kind of stage 2.
+
+    Attributes:
+        sampling: Where :func:`draw_batches` takes positives and negatives from.
+        loss: Takes the embeddings ``(N, D)`` and labels ``(N,)`` of a batch, the batch, and the margin.
+    """
+
+    sampling: Sampling
+    loss: Callable[[Tensor, Tensor, TripletBatch, float], Tensor]
+
+
+def _triplet_loss(embeddings: Tensor, labels: Tensor, batch: TripletBatch, margin: float) -> Tensor:
+    parts = (batch.anchors, batch.positives, batch.negatives)
+    anchors, positives, negatives = (embeddings[torch.from_numpy(part).to(embeddings.device)] for part in parts)
+    return triplet_margin_loss(anchors, positives, negatives, margin)
+
+
+def _supervised_contrastive_loss(embeddings: Tensor, labels: Tensor, batch: TripletBatch, margin: float) -> Tensor:
+    from pytorch_metric_learning.losses import SupConLoss
+
+    loss: Tensor = SupConLoss()(embeddings, labels)
+    return loss
+
+
+PRETRAININGS = Lookup(
+    "pretraining",
+    {
+        "triplets": Pretraining("dataset", _triplet_loss),
+        "batch_triplets": Pretraining("batch", _triplet_loss),
+        "supcon": Pretraining("batch", _supervised_contrastive_loss),
+    },
+)
 
 
 def pretrain(
-    model: nn.Module,
-    inputs_of: Callable[[Tensor], Tensor],
-    labels: NDArray[np.int64],
-    is_synthetic: NDArray[np.bool_],
+    training: Training,
     method: Method,
     optimizer: torch.optim.Optimizer,
+    augment: Callable[[Tensor], Tensor],
     *,
     steps: int,
     batch_size: int,
     margin: float,
-    layer: str | None,
-    seed: int,
-    on_steps: Callable[[int], object],
+    num_classes: int | None = None,
 ) -> list[float]:
     """Train the embedding, pass after pass over the anchors.
 
     Args:
-        model: The network.
-        inputs_of: Gives its input for indices of images.
-        labels: Class indices, shape ``(N,)``.
-        is_synthetic: Bool, shape ``(N,)``.
-        method: Says which anchors and what kind of pretraining.
-        optimizer: Of the model's parameters.
-        steps: Optimizer steps.
+        training: The run, at its start.
+        method: Names the kind of pretraining and the anchors.
+        optimizer: Updates the network.
+        augment: Makes the network's input of a batch of images.
+        steps: Optimizer steps; 0 for a method without stage 2.
         batch_size: Anchors in a step.
-        margin: Of the triplets.
-        layer: Whose input is the embedding, where it is not the classifier.
-        seed: Of the draws.
-        on_steps: Called after each step.
+        margin: Margin of the triplets.
+        num_classes: Number of classes to tell apart; further classes count as the last of them. By default all.
 
     Returns:
         Mean loss of each pass.
     """
-    criterion = None
-    if method.pretraining == "supcon":
-        from pytorch_metric_learning.losses import SupConLoss
-
-        criterion = SupConLoss()
-    device = next(model.parameters()).device
     history: list[float] = []
-    done = 0
-    model.train()
-    with EmbeddingHook(model, layer) as hook:
-        while done < steps:
+    if not steps:
+        return history
+    kind, data, device = PRETRAININGS[method.pretraining], training.data, training.data.target.device
+    labels, is_synthetic = (part.cpu().numpy() for part in decode_target(data.target))
+    labels = labels if num_classes is None else np.minimum(labels, num_classes - 1)
+    training.model.train()
+    with EmbeddingHook(training.model, training.embedding_layer) as hook:
+        while training.step < steps:
             batches = draw_batches(
                 labels,
                 is_synthetic,
                 anchors=method.anchors,
-                sampling="dataset" if method.pretraining == "triplets" else "batch",
+                sampling=kind.sampling,
                 batch_size=batch_size,
-                seed=[seed, len(history)],
+                seed=[training.seed, len(history)],
             )
             losses = []
-            for batch in batches[: steps - done]:
-                model(inputs_of(torch.from_numpy(batch.indices).to(device)))
-                embeddings = hook.embeddings.float()
-                if criterion is None:
-                    parts = (batch.anchors, batch.positives, batch.negatives)
-                    anchors, positives, negatives = (embeddings[torch.from_numpy(part).to(device)] for part in parts)
-                    loss = triplet_margin_loss(anchors, positives, negatives, margin)
-                else:
-                    loss = criterion(embeddings, torch.from_numpy(labels[batch.indices]).to(device))
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                losses.append(loss.detach())
-                on_steps(1)
-            done += len(losses)
+            for batch in batches[: steps - training.step]:
+                training.model(augment(take(data.images, torch.from_numpy(batch.indices).to(device))))
+                batch_labels = torch.from_numpy(labels[batch.indices]).to(device)
+                loss = kind.loss(hook.embeddings.float(), batch_labels, batch, margin)
+                losses.append(training.update(loss, optimizer))
             history.append(torch.stack(losses).mean().item())
     return history

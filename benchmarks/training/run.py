@@ -1,4 +1,4 @@
-"""One run: a network trained on one experiment by one method with one seed, and the JSON line that comes of it."""
+"""A run: one network trained on one experiment by one method with one seed, and the JSON line of its result."""
 
 import hashlib
 import json
@@ -18,15 +18,16 @@ from benchmarks.data.experiments import Experiment
 from benchmarks.data.source import Source
 from benchmarks.data.trials import Trial, described, draw
 from benchmarks.methods.registry import Method
-from benchmarks.training.as_published import PublishedSettings, run_published, total_steps
-from benchmarks.training.controlled import Settings, TrainingData, run_correct
+from benchmarks.training.as_published import PublishedSettings
+from benchmarks.training.controlled import Settings
 from benchmarks.training.environment import environment
-from clesmote_losses.atomic_write import written_whole
+from benchmarks.training.training_images import TrainingData
+from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.restore import preserved_rng
 
 Arrays = dict[str, NDArray[Any]]
 Record = dict[str, Any]  # a line
-_DIGITS = 6  # of the numbers in a line
+_DIGITS = 6  # decimals of the numbers in a line
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Run:
         experiment: What is drawn from it.
         method: What is done against the imbalance.
         settings: What all methods have in common; their type is the preset.
-        seed: Of everything random.
-        role: ``"trial"``, or ``"tuning"``: it serves to choose hyperparameters.
-        learning_rates: Of a trial, those it was chosen from; ``None`` if nothing was chosen.
+        seed: Seed of everything random.
+        role: ``"trial"``, or ``"tuning"`` for a run that hyperparameters are chosen by.
+        learning_rates: Those that the learning rate of a trial was chosen from; ``None`` if nothing was chosen.
     """
 
     suite: str
@@ -54,12 +55,12 @@ class Run:
     learning_rates: tuple[float, ...] | None = None
 
     def draw(self) -> Trial:
-        """Its images."""
-        return draw(self.source, self.experiment, self.seed, validate=getattr(self.settings, "validate", False))
+        """Draw the images of the run."""
+        return draw(self.source, self.experiment, self.seed, validate=self.settings.validate)
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """All that the result depends on, but for versions of the software, as plain values."""
+        """All that the result depends on except versions of software, as plain values."""
         config = {
             "suite": self.suite,
             "experiment": described(self.source, self.experiment, self.draw()),
@@ -73,18 +74,16 @@ class Run:
 
     @cached_property
     def id(self) -> str:
-        """Name of the run. A tuning run with the seed of a trial would be the same run."""
+        """Name of the run; it does not depend on the role."""
         return run_id(self.config)
 
     @property
     def steps(self) -> int:
-        """Optimizer steps."""
-        if isinstance(self.settings, Settings):
-            return self.settings.steps
-        return total_steps(self.draw(), self.method, self.settings)
+        """Number of optimizer steps."""
+        return self.settings.total_steps(self.draw(), self.experiment, self.method)
 
     def with_choice(self, choice: dict[str, Any]) -> "Run":
-        """The run with chosen values: those that the settings have, and else of the method."""
+        """Return the run with other values of the settings, or of the method where the settings have no such field."""
         own = {field.name for field in fields(self.settings)}
         of_settings = {name: value for name, value in choice.items() if name in own}
         of_method = {name: value for name, value in choice.items() if name not in own}
@@ -98,49 +97,34 @@ class Run:
         weights: Path | None = None,
         look: Callable[[nn.Module, TrainingData], Arrays] | None = None,
     ) -> tuple[Record, Arrays | None]:
-        """Train and test. The global random number generators are left as they were.
+        """Train and test. The global random number generators keep their state.
 
         Args:
             device: Where it runs.
             on_steps: Called with the number of optimizer steps made since the last call.
-            weights: Keep the network of the chosen epoch in this ``.safetensors`` file.
-            look: What to keep of the trained network beside the line.
+            weights: Save the network of the chosen epoch to this ``.safetensors`` file.
+            look: Returns the arrays to keep beside the line, of the trained network and its training set.
 
         Returns:
-            The line, and what ``look`` gave.
+            The line, and what ``look`` returned.
         """
 
         def save(model: nn.Module) -> None:
             if weights is not None:
                 save_weights(model, weights)
 
-        arrays = None
-        # cuDNN's fastest algorithms give other sums each time
+        # cuDNN's fastest algorithms are not deterministic
         with preserved_rng(seed=self.seed), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-            if isinstance(self.settings, Settings):
-                model, data, result = run_correct(
-                    self.draw(),
-                    self.experiment,
-                    self.method,
-                    self.settings,
-                    self.seed,
-                    device=device,
-                    on_steps=on_steps,
-                    on_best=save,
-                )
-                if look is not None:
-                    arrays = look(model, data)
-            else:
-                model, result = run_published(
-                    self.draw(),
-                    self.method,
-                    self.settings,
-                    self.seed,
-                    strata=list(self.experiment.counts),
-                    device=device,
-                    on_steps=on_steps,
-                )
-                save(model)
+            model, data, result = self.settings.train(
+                self.draw(),
+                self.experiment,
+                self.method,
+                self.seed,
+                device=device,
+                on_steps=on_steps,
+                on_best=save,
+            )
+            arrays = None if look is None else look(model, data)
         line = {"id": self.id, "role": self.role, "config": self.config, **result, "environment": environment(device)}
         if self.source.flow:
             line["selection"] = dict(self.source.flow)
@@ -148,7 +132,7 @@ class Run:
 
 
 def run_id(config: dict[str, Any]) -> str:
-    """Name of the run of a configuration: equal configurations are the same run."""
+    """Return the name of the run of a configuration: equal configurations are the same run."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
     return f"{config['method']['name']}-seed{config['seed']}-{digest[:10]}"
 
@@ -156,8 +140,8 @@ def run_id(config: dict[str, Any]) -> str:
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write weights that timm's ``checkpoint_path=`` loads.
 
-    The cosine classifier of LDAM-DRW is written as a plain one without bias: it gives the same classes, since the length of the
-    embedding scales all logits of an image alike.
+    A cosine classifier is written as a plain one without bias. It predicts the same classes, since the length of the embedding
+    scales all logits of an image alike.
     """
     from safetensors.torch import save_file
 
@@ -167,7 +151,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
             del state[f"{name}.parametrizations.weight.original"]
             state |= {f"{name}.weight": layer.weight, f"{name}.bias": torch.zeros(len(layer.weight))}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    with written_whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         save_file(state, unfinished, {"format": "pt"})
 
 

@@ -1,21 +1,29 @@
-"""The training set of ``train.py``, wrapped as its flags say."""
+"""What every host does with the options of the method: training set, pretraining, loss with its tracker, files of a run."""
 
-import csv
 import logging
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 from torch.utils.data import IterableDataset
 
+from clesmote_losses.capped_loss import CappedSMOTELoss
+from clesmote_losses.centroid_state import read_centroids, write_centroids
+from clesmote_losses.centroids import ClassCentroidTracker
 from clesmote_losses.distributed import from_rank_0
-from clesmote_losses.hosts.timm.flags import Options
-from clesmote_losses.smote.base_dataset import find_labels, image_path
+from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.hosts.options import Options
+from clesmote_losses.hosts.strata_file import read_strata
+from clesmote_losses.smote.base_dataset import Transform, find_labels
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.plan import SMOTEPlan
+from clesmote_losses.smote.samplers import SAMPLERS
+from clesmote_losses.triplet_pretrainer import TripletPretrainer
 
+PLAN_FILE = "smote-plan.safetensors"  # in the folder of a run
 _WORDS = ("minority", "not minority", "not majority", "all", "auto")  # of imbalanced-learn's sampling_strategy
 _logger = logging.getLogger(__name__)
 
@@ -23,12 +31,12 @@ _logger = logging.getLogger(__name__)
 def training_set(
     base: Any, options: Options, *, num_classes: int | None = None, resumed_plan: Path | None = None
 ) -> SMOTEDataset:
-    """``base`` with the synthetic samples that the options ask for.
+    """Wrap a data set, with the synthetic samples that the options ask for.
 
-    Under ``torch.distributed`` rank 0 reads the images and makes the plan, and the others get it from there.
+    Under ``torch.distributed`` rank 0 reads the images and makes the plan, and sends it to the others.
 
     Args:
-        base: What timm's ``create_dataset`` gave.
+        base: Map-style data set of ``(image, label)``.
         options: Of the method.
         num_classes: Of the model; ``None`` if it is not known yet.
         resumed_plan: Plan of the run that is resumed, if there is one.
@@ -40,9 +48,12 @@ def training_set(
         raise TypeError(f"{type(base).__name__} is read as a stream; a blend needs two images by index. Use a folder.")
     labels = find_labels(base)
     if num_classes is not None and labels.max(initial=0) >= num_classes:
-        raise ValueError(
+        raise ArgumentError(
+            "num_classes",
             f"the training set has classes up to {labels.max()}{_class_names(base)}, and the model num_classes={num_classes}. Is a "
-            "folder misspelt, or --num-classes too small?"
+            "folder misspelt, or ",
+            Argument("num_classes"),
+            " too small?",
         )
     strata = None if options.smote_strata is None else read_strata(options.smote_strata, base)
     common: dict[str, Any] = {
@@ -57,13 +68,14 @@ def training_set(
     def make() -> SMOTEPlan:
         file = next((Path(f) for f in (options.smote_plan, resumed_plan) if f is not None and Path(f).exists()), None)
         if file is not None:
-            unread = "; --smote-features is not read" if options.smote_features is not None else ""
+            unread = "; the features are not read" if options.smote_features is not None else ""
             _logger.info("CLE-SMOTE: the plan is that of %s%s", file, unread)
             return SMOTEPlan.load(file)
+        given = Argument("smote_plan", str(options.smote_plan))
         if common["sampler"] is None:
-            raise ValueError(f"--smote-plan {options.smote_plan} does not exist yet: add --smote to make it.")
+            raise ArgumentError("smote_plan", given, " does not exist yet: add ", Argument("smote"), " to make it.")
         if options.smote_plan is not None and not Path(options.smote_plan).parent.is_dir():
-            raise ValueError(f"--smote-plan {options.smote_plan}: make its folder first.")  # before the search
+            raise ArgumentError("smote_plan", given, ": make its folder first.")  # before the search
         features = None if options.smote_features is None else np.load(options.smote_features, mmap_mode="c")
         plan = SMOTEDataset(base, **common, features=features).plan
         if options.smote_plan is not None:
@@ -74,7 +86,7 @@ def training_set(
 
 
 def description(train_set: SMOTEDataset) -> str:
-    """How many real and synthetic samples there are of every class."""
+    """Say how many real and synthetic samples there are of every class."""
     names = {index: name for name, index in _class_to_index(train_set.base).items()}
     real, synthetic = (
         np.bincount(train_set.labels[train_set.is_synthetic == flag], minlength=train_set.labels.max() + 1)
@@ -87,66 +99,130 @@ def description(train_set: SMOTEDataset) -> str:
     return f"{real.sum()} real + {synthetic.sum()} synthetic samples: {', '.join(each)}"
 
 
-def read_strata(path: str, base: Any) -> NDArray[Any]:
-    """One group for each sample of ``base``: from ``.npy`` as they lie, from CSV by file name.
+def build_loss(model: nn.Module, num_classes: int, options: Options, **of_cross_entropy: Any) -> CappedSMOTELoss:
+    """Make the loss, on the device of the model, with a tracker on the model where its cap needs one.
 
-    A name of the CSV is as much of the path's end as it takes: ``person1.jpeg`` or ``virus/person1.jpeg``.
-
-    Raises:
-        ValueError: If a sample has no group or two.
+    Args:
+        model: Network to train, not wrapped.
+        num_classes: Number of classes.
+        options: Of the method.
+        of_cross_entropy: Options of the host's own loss: ``weight``, ``label_smoothing``, ``ignore_index``.
     """
-    if path.endswith(".npy"):
-        try:
-            given: NDArray[Any] = np.load(path)
-        except ValueError as error:
-            raise ValueError(
-                f"{path} cannot be read ({error}). Save groups as numbers or strings: array.astype(str)."
-            ) from error
-        return given
-    with open(path, newline="", encoding="utf-8-sig") as file:  # Excel puts a mark before the first column
-        rows = list(csv.DictReader(file))
-    if not rows or not {"filename", "stratum"} <= rows[0].keys():
-        columns = ", ".join(map(str, rows[0])) if rows else "no rows"
-        raise ValueError(
-            f"{path} must be a comma-separated file with the columns filename and stratum, or .npy; found {columns}."
+    tracker = None
+    if options.distance is not None:
+        tracker = ClassCentroidTracker(model, num_classes, mode=options.centroids)  # type: ignore[arg-type]
+    return CappedSMOTELoss(
+        float("inf") if options.cap == "none" else options.cap_beta,
+        tracker=tracker,
+        distance=options.distance,
+        gradient=options.cap_gradient,  # type: ignore[arg-type]
+        warmup_epochs=options.cap_warmup_epochs,
+        **of_cross_entropy,
+    ).to(next(model.parameters()).device)
+
+
+def pretrain(
+    model: nn.Module, train_set: SMOTEDataset, options: Options, *, transform: Transform | None, **fit: Any
+) -> None:
+    """Run the triplet pretraining that the options ask for.
+
+    Args:
+        model: Network to train, not wrapped.
+        train_set: What it trains on.
+        options: Of the method.
+        transform: Takes the place of the transform of the data set meanwhile: it gives images as the model takes them.
+        fit: Options of :meth:`TripletPretrainer.fit` that the host knows: ``batch_size``, ``amp``, ``num_workers``, ``seed``.
+    """
+    own, train_set.transform = train_set.transform, transform
+    try:
+        TripletPretrainer(model, margin=options.triplet_margin, sampling=options.triplet_sampling).fit(  # type: ignore[arg-type]
+            train_set,
+            epochs=options.triplet_epochs,
+            lr=options.triplet_lr,
+            checkpoint=options.triplet_checkpoint,
+            **fit,
         )
-    groups: dict[str, str] = {}
-    for row in rows:
-        name = (row["filename"] or "").replace(os.sep, "/").removeprefix("./")
-        if groups.setdefault(name, row["stratum"]) != row["stratum"]:
-            raise ValueError(f"{path} puts {name} into two strata, {groups[name]!r} and {row['stratum']!r}.")
-    strata = []
-    for index in range(len(base)):
-        parts = (image_path(base, index) or "").replace(os.sep, "/").split("/")
-        ends = ("/".join(parts[-n:]) for n in range(1, len(parts) + 1))
-        found = next((end for end in ends if end in groups), None)
-        if found is None:
-            raise ValueError(f"{path} has no stratum for image {index} ({'/'.join(parts)}).")
-        strata.append(groups[found])
-    return np.array(strata)
+    finally:
+        train_set.transform = own
+
+
+def tracker_of(criterion: CappedSMOTELoss | None) -> ClassCentroidTracker | None:
+    """Return the tracker of a loss, if it has one."""
+    tracker = None if criterion is None else criterion.tracker
+    return tracker if isinstance(tracker, ClassCentroidTracker) else None
+
+
+def save_centroids(tracker: ClassCentroidTracker, folder: Path, epoch: int, is_kept: Callable[[int], bool]) -> None:
+    """Write the running means of an epoch, which no refresh can make again, and delete those of epochs that are not kept.
+
+    Args:
+        tracker: In mode ``"online"``.
+        folder: Of the run.
+        epoch: Counted from 0.
+        is_kept: Tells whether the checkpoint of an earlier epoch is still there.
+    """
+    write_centroids(folder / _centroid_file(epoch), tracker.state_dict())
+    for earlier in range(epoch):
+        if not is_kept(earlier):
+            (folder / _centroid_file(earlier)).unlink(missing_ok=True)
+
+
+def load_centroids(tracker: ClassCentroidTracker, folder: Path, epoch: int) -> Path | None:
+    """Restore the running means at the end of an epoch, on every rank; gives the file if it is missing."""
+    file = folder / _centroid_file(epoch)
+    state = from_rank_0(lambda: read_centroids(file, tracker.num_classes) if file.exists() else None)
+    if state is None:
+        return file
+    tracker.load_state_dict(state)
+    return None
+
+
+def _centroid_file(epoch: int) -> str:
+    return f"centroids-{epoch}.safetensors"
+
+
+def statistics(stats: dict[str, float], options: Options) -> dict[str, float]:
+    """Keep what the loss counted in an epoch and the options make meaningful."""
+    return {"synthetic": stats["synthetic"]} if options.cap == "none" else stats
+
+
+def describe_statistics(stats: dict[str, float]) -> str:
+    """Say in a line what the loss counted in an epoch."""
+    text = f"{stats['synthetic']:.0f} synthetic samples"
+    if "share_capped" in stats:
+        text += f", {stats['share_capped']:.1%} capped, mean cap {stats['mean_cap']:.3g} nats"
+        text += f", {stats['without_centroid']:.0f} without a centroid"
+    return text
+
+
+def refresh_options(train_set: SMOTEDataset, *, batch_size: int, num_workers: int, world_size: int) -> dict[str, int]:
+    """Choose the loader of a refresh: workers only where there are more batches than workers, since they start slowly."""
+    is_read = np.isin(train_set.labels, train_set.oversampled_classes) & ~train_set.is_synthetic
+    batches = is_read.sum() // (batch_size * world_size)
+    return {"batch_size": batch_size, "num_workers": num_workers if batches > num_workers else 0}
 
 
 def _sampler(options: Options, base: Any, groups: NDArray[Any]) -> Any:
-    """imbalanced-learn's sampler; ``None`` if the plan file is all there is."""
+    """Make imbalanced-learn's sampler; ``None`` if the plan file is all there is."""
     if options.smote is None:
         return None
-    from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE
-
-    common = {"sampling_strategy": _strategy(options.smote_strategy, base, groups), "random_state": options.smote_seed}
-    if options.smote == "adasyn":
-        return ADASYN(n_neighbors=options.smote_k, **common)
-    return {"smote": SMOTE, "borderline": BorderlineSMOTE}[options.smote](k_neighbors=options.smote_k, **common)
+    strategy = _strategy(options.smote_strategy, base, groups)
+    return SAMPLERS[options.smote].make(options.smote_k, sampling_strategy=strategy, random_state=options.smote_seed)
 
 
 def _strategy(text: str, base: Any, groups: NDArray[Any]) -> Any:
-    """What ``sampling_strategy`` of imbalanced-learn takes: a ratio, a word, or a dict of counts."""
+    """Read a ``sampling_strategy`` of imbalanced-learn: a ratio, a word, or a dict of counts."""
     try:
         return float(text)
     except ValueError:
         pass
+
+    def wrong(message: str) -> ArgumentError:
+        return ArgumentError("smote_strategy", Argument("smote_strategy"), message)
+
     if "=" not in text:
         if text not in _WORDS:
-            raise ValueError(f"--smote-strategy must be one of {_WORDS}, a ratio or CLASS=COUNT; got {text!r}.")
+            raise wrong(f" must be one of {_WORDS}, a ratio or CLASS=COUNT; got {text!r}.")
         return text
     sizes = dict(zip(*(part.tolist() for part in np.unique(groups, return_counts=True)), strict=True))
     names = {str(group): group for group in sizes}
@@ -156,9 +232,9 @@ def _strategy(text: str, base: Any, groups: NDArray[Any]) -> Any:
     for pair in text.split(","):
         name, _, count = pair.rpartition("=")
         if name not in names or not count.isdigit():
-            raise ValueError(f"--smote-strategy {pair!r} must be CLASS=COUNT with CLASS one of {', '.join(names)}.")
+            raise wrong(f" {pair!r} must be CLASS=COUNT with CLASS one of {', '.join(names)}.")
         if int(count) < sizes.get(names[name], 0):
-            raise ValueError(f"--smote-strategy {pair!r}: {name} has {sizes[names[name]]} images already.")
+            raise wrong(f" {pair!r}: {name} has {sizes[names[name]]} images already.")
         strategy[names[name]] = int(count)
     return strategy
 
@@ -180,5 +256,7 @@ def _image_size(text: str | None) -> tuple[int, int] | None:
         return None
     numbers = str(text).lower().split("x")  # a recorded one may have come back from YAML as a number
     if len(numbers) > 2 or not all(number.isdigit() and int(number) for number in numbers):
-        raise ValueError(f"--smote-image-size must be N or HxW in pixels; got {text!r}.")
+        raise ArgumentError(
+            "smote_image_size", Argument("smote_image_size"), f" must be N or HxW in pixels; got {text!r}."
+        )
     return int(numbers[0]), int(numbers[-1])

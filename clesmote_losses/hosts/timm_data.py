@@ -1,5 +1,6 @@
 """The earlier import path of :mod:`clesmote_losses.hosts.recipe`."""
 
-from clesmote_losses.hosts.recipe import description, read_strata, training_set
+from clesmote_losses.hosts.recipe import description, training_set
+from clesmote_losses.hosts.strata_file import read_strata
 
 __all__ = ["description", "read_strata", "training_set"]

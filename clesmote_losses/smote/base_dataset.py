@@ -8,10 +8,21 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset
 
 Transform = Callable[[Any], Any]
 Labels = NDArray[np.int64]
+
+
+def check_base(base: Any) -> None:
+    """Raise ``TypeError`` or ``ValueError`` if the samples of a data set cannot be looked up by index, or it has none."""
+    if isinstance(base, IterableDataset) or not hasattr(base, "__getitem__") or not hasattr(base, "__len__"):
+        raise TypeError(
+            f"base must be a map-style data set of (image, label) with a length; got {type(base).__name__}. The images of an "
+            "iterable data set cannot be looked up, which a blend of two needs."
+        )
+    if len(base) == 0:
+        raise ValueError(f"base is empty: {type(base).__name__} of length 0.")
 
 
 def find_labels(dataset: "Dataset[Any]") -> Labels:

@@ -2,33 +2,27 @@
 
 import copy
 import itertools
-import math
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import Dataset, Subset
 
-from clesmote_losses.smote.base_dataset import (
-    Labels,
-    Transform,
-    check_labels,
-    find_labels,
-    image_names,
-    image_path,
-    split_transform,
-)
-from clesmote_losses.smote.blending import blend_alike, check_alike, form_of, resize, to_tensor
-from clesmote_losses.smote.feature_rows import RowReader, as_row
-from clesmote_losses.smote.image_cache import ImageCache
-from clesmote_losses.smote.plan import SMOTEPlan, sampler_options, strata_of
+from clesmote_losses.distributed import is_distributed
+from clesmote_losses.errors import Argument, ArgumentError, check_choice
+from clesmote_losses.smote import base_dataset
+from clesmote_losses.smote.base_dataset import Labels, Transform, image_names
+from clesmote_losses.smote.blending import DecodedImage, blend_alike, check_alike
+from clesmote_losses.smote.plan import SMOTEPlan
+from clesmote_losses.smote.real_images import RealImages, as_row
 from clesmote_losses.smote.resampling import SmallClass
 from clesmote_losses.targets import encode_target
 
-_BLENDED_AT_ONCE = 2**16  # values (pixels, of PIL images)
+_BLENDED_AT_ONCE = 2**18  # values
 Features = NDArray[Any] | Tensor | Callable[[Any], ArrayLike]
 Redraw = Literal["never", "epoch"]
 Flag = Literal["target", "item"]
@@ -72,8 +66,8 @@ class SMOTEDataset(Dataset[Any]):
         redraw: ``"epoch"``: :meth:`set_epoch` draws new synthetic samples.
         flag: ``"target"``: in the target. ``"item"``: items are ``(image, label, is_synthetic)``.
         device: Where the neighbour search runs; by default the GPU if there is one.
-        cache_mb: Megabytes of real images that each worker keeps decoded, to blend them again. The few images of a rare class
-            are the parents of many synthetic ones: with room for all, a synthetic sample costs about as much as a real one.
+        cache_mb: Megabytes of real images that each worker may keep decoded, to blend them again. The few images of a rare
+            class are the parents of many synthetic ones: once they are kept, a synthetic sample costs no more than a real one.
 
     Raises:
         TypeError: If ``base``, ``sampler``, labels or images are of the wrong kind.
@@ -105,66 +99,62 @@ class SMOTEDataset(Dataset[Any]):
         redraw: Redraw = "never",
         flag: Flag = "target",
         device: torch.device | str | None = None,
-        cache_mb: float = 0,
+        cache_mb: float = 256,
     ) -> None:
-        _check_base(base)
-        if redraw not in get_args(Redraw):
-            raise ValueError(f"redraw must be one of {get_args(Redraw)}; got {redraw!r}.")
-        if flag not in get_args(Flag):
-            raise ValueError(f"flag must be one of {get_args(Flag)}; got {flag!r}.")
+        if isinstance(base, SMOTEDataset):
+            raise TypeError("base is a SMOTEDataset already, and SMOTE takes real images. Pass the real data set.")
+        base_dataset.check_base(base)
+        check_choice("redraw", redraw, get_args(Redraw))
+        check_choice("flag", flag, get_args(Flag))
+        if plan is not None and features is not None:
+            raise ValueError("features= are for the neighbour search, and a plan= has done it: pass one of the two.")
         from sklearn.base import clone
 
         if sampler is None and plan is None:
             from imblearn.over_sampling import SMOTE
 
             sampler = SMOTE(k_neighbors=5, random_state=0)
-        self.base, base_transform = split_transform(base)
+        self.base, base_transform = base_dataset.split_transform(base)
         self.transform = base_transform if transform is None else transform
         self.flag = flag
         self.redraw = redraw
-        self._sampler = sampler
         self._strata = strata
-        self._size = _image_size(image_size)
-        self._cache = ImageCache(cache_mb)
-        self._has_own_labels = labels is None  # those a user passes may regroup the classes
-        self._labels: Labels = find_labels(base) if labels is None else check_labels(labels, len(base))  # type: ignore[arg-type]
-        if plan is not None and features is not None:
-            raise ValueError("features= are for the neighbour search, and a plan= has done it: pass one of the two.")
-        if plan is None:
-            plan = self._make_plan(features, small_class, device)
+        if labels is None:
+            self._labels = base_dataset.find_labels(base)
         else:
-            self._check_plan(plan, small_class)
+            self._labels = base_dataset.check_labels(labels, len(base))  # type: ignore[arg-type]
+        self._images = RealImages(
+            self.base,
+            self._labels,
+            checks_labels=labels is None,  # those a user passes may regroup the classes
+            size=image_size,
+            cache_mb=cache_mb,
+        )
+        if plan is None:
+            plan = self._make_plan(sampler, features, small_class, device)
+        else:
+            self._check_plan(plan, sampler, small_class)
         if redraw == "epoch" and not isinstance(plan.options["random_state"], int):
             raise ValueError(
                 'redraw="epoch" needs an int random_state, e.g. sampler=SMOTE(random_state=0), or ranks differ.'
             )
         self._sampler = None if sampler is None else clone(sampler)  # the caller may go on to use it otherwise
-        self._options, self._fingerprint, self._tables, self._names = (
-            plan.options,
-            plan.fingerprint,
-            plan.tables,
-            plan.names,
-        )
-        # In shared memory, or workers that live on would not see a new draw.
-        arrays = (plan.base, plan.neighbor, plan.lam, plan.label)
-        self._recipe = tuple(torch.from_numpy(np.array(array)).share_memory_() for array in arrays)
-        self._arrays = tuple(tensor.numpy() for tensor in self._recipe)  # the same memory, read faster value by value
-        self._check_base_is_steady()
+        self._plan = plan.copy().share_memory_()  # or workers that live on would not see a new draw
+        self._images.check_steady(np.unique(plan.base)[:16].tolist())  # a flip, p=0.5, passes as steady once in 2**16
 
     def _make_plan(
-        self, features: Features | None, small_class: SmallClass, device: torch.device | str | None
+        self, sampler: Any, features: Features | None, small_class: SmallClass, device: torch.device | str | None
     ) -> SMOTEPlan:
-        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        if distributed and getattr(self._sampler, "random_state", None) is None:
+        if is_distributed() and getattr(sampler, "random_state", None) is None:
             raise ValueError(
                 "every rank must draw the same samples: give the sampler an int random_state, e.g. SMOTE(random_state=0)."
             )
         if features is not None and not callable(features):
             rows: Any = as_row(features)
         else:
-            rows = RowReader(self.raw_image, features)
+            rows = partial(self._images.rows, features=features)
         return SMOTEPlan.from_sampler(
-            self._sampler,
+            sampler,
             self._labels,
             rows,
             strata=self._strata,
@@ -173,79 +163,32 @@ class SMOTEDataset(Dataset[Any]):
             names=image_names(self.base),
         )
 
-    def _check_plan(self, plan: SMOTEPlan, small_class: SmallClass) -> None:
+    def _check_plan(self, plan: SMOTEPlan, sampler: Any, small_class: SmallClass) -> None:
         plan.check_fits(self._labels, self._strata, image_names(self.base))
-        if self._sampler is not None:
-            wanted = sampler_options(self._sampler, strata_of(self._labels, self._strata), small_class)
-            names = sorted(wanted.keys() | plan.options.keys())
-            pairs = [(name, plan.options.get(name), wanted.get(name)) for name in names]
-            if differ := [f"{name}={made!r} (wanted {ours!r})" for name, made, ours in pairs if made != ours]:
-                raise ValueError(
-                    f"the plan was made with other options than those of the sampler: {', '.join(differ)}. Pass one of the two, or "
-                    "make the plan anew."
-                )
+        if sampler is not None:
+            plan.check_options(sampler, self._labels, self._strata, small_class)
         elif self.redraw == "epoch":
-            raise ValueError('redraw="epoch" with plan= needs sampler= too: the one that made the plan.')
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_arrays"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        # a deep copy's memory is not shared, nor an unpickled one's
-        self._recipe = tuple(tensor.share_memory_() for tensor in self._recipe)
-        self._arrays = tuple(tensor.numpy() for tensor in self._recipe)
-
-    def _check_base_is_steady(self) -> None:
-        for index in np.unique(self._arrays[0])[:16].tolist():  # a flip, p=0.5, passes as steady once in 2**16
-            if not torch.equal(to_tensor(self.raw_image(index)), to_tensor(self.raw_image(index))):
-                raise ValueError(
-                    f"{type(self.base).__name__} gave two different images for index {index}: it augments inside __getitem__. A "
-                    "blend needs raw images: let it return them, and pass the augmentation as transform=."
-                )
+            maker = Argument("plan"), " needs ", Argument("sampler"), " too: the one that made the plan."
+            raise ArgumentError("redraw", Argument("redraw", '"epoch"'), " with ", *maker)
 
     def raw_image(self, index: int) -> Any:
-        """Real image ``index`` as the base data set stores it (at ``image_size``, if one is set), before ``transform``.
+        """Read real image ``index`` as the base data set stores it (at ``image_size``, if one is set), before ``transform``.
 
         Raises:
             RuntimeError: If it cannot be read.
             ValueError: If the base data set gives another label for it than it told before.
         """
-        image = self._read(index)
-        return image if self._size is None else resize(image, self._size)
-
-    def _read(self, index: int) -> Any:
-        try:
-            item = self.base[index]
-        except Exception as error:
-            path = image_path(self.base, index)
-            raise RuntimeError(
-                f"real image {index}{f' ({path})' if path else ''} cannot be read: {type(error).__name__}: {error}"
-            ) from error
-        if not isinstance(item, tuple | list) or len(item) != 2:
-            raise TypeError(
-                f"the base data set must give (image, label); item {index} is a "
-                f"{type(item).__name__}{f' of {len(item)}' if isinstance(item, tuple | list) else ''}."
-            )
-        image, label = item
-        if self._has_own_labels and not _is_label(label, self._labels[index]):
-            raise ValueError(
-                f"real sample {index} has label {label}, but the data set's list of labels says {self._labels[index]}. Was the "
-                "image unreadable and another one taken, or the data set changed? If it gives labels of another kind, pass "
-                "labels=, one class index for each sample."
-            )
-        return image
+        return self._images.resized(index)
 
     @property
     def plan(self) -> SMOTEPlan:
-        """The recipe of every synthetic sample, of the current draw."""
-        base, neighbor, lam, label = (array.copy() for array in self._arrays)  # a later draw leaves it alone
-        return SMOTEPlan(base, neighbor, lam, label, self._fingerprint, self._options, self._tables, self._names)
+        """The recipe of every synthetic sample, of the current draw; a later draw does not change it."""
+        return self._plan.copy()
 
     @property
     def labels(self) -> Labels:
         """Class index of every sample, real ones first, int64, shape ``(len(self),)``."""
-        return np.concatenate([self._labels, self._arrays[3]])
+        return np.concatenate([self._labels, self._plan.label])
 
     @property
     def is_synthetic(self) -> NDArray[np.bool_]:
@@ -255,21 +198,21 @@ class SMOTEDataset(Dataset[Any]):
     @property
     def oversampled_classes(self) -> list[int]:
         """Classes that have synthetic samples, ascending."""
-        return [int(label) for label in np.unique(self._arrays[3])]
+        return [int(label) for label in np.unique(self._plan.label)]
 
     def provenance(self, index: int) -> Provenance:
-        """Label, parents and lambda of sample ``index``."""
-        index = self._checked(index)
-        row = index - len(self._labels)
+        """Return label, parents and lambda of sample ``index``."""
+        index = self._normalize_index(index)
+        row, p = index - len(self._labels), self._plan
         if row < 0:
             return Provenance(False, int(self._labels[index]), index, None, 0.0)
-        base, neighbor, lam, label = (array[row] for array in self._arrays)
-        return Provenance(True, int(label), int(base), int(neighbor), float(lam))
+        label, base, neighbor, lam = (array[row].item() for array in (p.label, p.base, p.neighbor, p.lam))
+        return Provenance(True, label, base, neighbor, lam)
 
     def real_subset(
         self, classes: Collection[int] | None = None, *, transform: Transform | None = None
     ) -> "Subset[Any]":
-        """The real samples (of some classes).
+        """Return the real samples (of some classes).
 
         Args:
             classes: Class indices; by default all.
@@ -289,28 +232,26 @@ class SMOTEDataset(Dataset[Any]):
         """
         if hasattr(self.base, "set_epoch"):
             self.base.set_epoch(epoch)
-            self._cache.clear()  # its images may be others now
+            self._images.forget()  # the images may be others now
         if self.redraw == "epoch":
-            plan = self.plan.redrawn(self._sampler, self._labels, self._strata, epoch=epoch)
-            for tensor, array in zip(self._recipe, (plan.base, plan.neighbor, plan.lam, plan.label), strict=True):
-                tensor.copy_(torch.from_numpy(array))
+            self._plan.copy_(self._plan.redrawn(self._sampler, self._labels, self._strata, epoch=epoch))
 
     def __len__(self) -> int:
-        return len(self._labels) + len(self._arrays[0])
+        return len(self._labels) + len(self._plan)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, ...]]:
-        """The samples of a batch, which torch's loaders ask for at once: small images are blended together."""
-        places = [self._checked(index) for index in indices]
+        """Return the samples of a batch, which torch's loaders ask for at once: small images are blended together."""
+        indices = [self._normalize_index(index) for index in indices]
         count = len(self._labels)
-        blends = self._blends([place - count for place in places if place >= count])
+        blends = self._blends([index - count for index in indices if index >= count])
         items = []
-        for place in places:
-            is_synthetic = place >= count
-            label = int(self._arrays[3][place - count] if is_synthetic else self._labels[place])
-            image = next(blends) if is_synthetic else self._read(place)
+        for index in indices:
+            is_synthetic = index >= count
+            label = int(self._plan.label[index - count] if is_synthetic else self._labels[index])
+            image = next(blends) if is_synthetic else self._images.read(index)
             if self.transform is not None:
                 image = self.transform(image)
             items.append(
@@ -319,64 +260,38 @@ class SMOTEDataset(Dataset[Any]):
         return items
 
     def _blends(self, rows: Sequence[int]) -> Iterator[Any]:
-        """Synthetic images, as many blended at once as fit the processor's cache."""
-        for form, group in itertools.groupby(map(self._parents, rows), key=lambda parents: form_of(parents[0][0])):
-            at_once = max(1, _BLENDED_AT_ONCE // max(1, math.prod(itertools.chain(*form[2:]))))
+        """Yield synthetic images, as many blended at once as fit the processor's cache."""
+        for _, group in itertools.groupby(map(self._parents, rows), key=lambda parents: parents[0][0].form):
+            first = next(group)
+            group = itertools.chain([first], group)
+            at_once = max(1, _BLENDED_AT_ONCE // max(1, first[0][0].values.numel()))
             while chosen := list(itertools.islice(group, at_once)):
-                pairs, lams = zip(*chosen, strict=True)
-                # a plain copy too is a blend, of the image with itself: a transform that writes must not reach the cache
-                yield from blend_alike(pairs, lams)
+                # A plain copy too is a blend, of the image with itself: a transform that writes must not reach a kept image.
+                yield from blend_alike(*zip(*chosen, strict=True))
 
-    def _parents(self, row: int) -> tuple[tuple[Any, Any], float]:
-        """Base and neighbour of a synthetic sample, and its lambda."""
-        base, neighbor, lam = (array[row].item() for array in self._arrays[:3])
-        pair = self._cache.get(base, self.raw_image), self._cache.get(neighbor, self.raw_image)
+    def _parents(self, row: int) -> tuple[tuple[DecodedImage, DecodedImage], float]:
+        """Return base and neighbour of a synthetic sample, and its lambda."""
+        base, neighbor, lam = self._plan.base[row].item(), self._plan.neighbor[row].item(), self._plan.lam[row].item()
+        pair = self._images.decoded(base), self._images.decoded(neighbor)
         try:
             check_alike(*pair)
-        except ValueError as error:
-            raise ValueError(f"real images {base} and {neighbor} cannot be blended: {error}") from error
+        except ArgumentError as error:
+            raise ArgumentError(
+                error.argument, f"real images {base} and {neighbor} cannot be blended: ", *error.parts
+            ) from error
         return pair, lam
 
-    def _checked(self, index: int) -> int:
+    def _normalize_index(self, index: int) -> int:
         length = len(self)
         if not -length <= index < length:
             raise IndexError(f"index {index} is out of range for {length} samples.")
         return int(index) % length
 
     def __repr__(self) -> str:
-        synthetic = dict(zip(*np.unique(self._arrays[3], return_counts=True), strict=True))
+        synthetic = dict(zip(*np.unique(self._plan.label, return_counts=True), strict=True))
         classes, counts = np.unique(self._labels, return_counts=True)
         lines = [
             f"    class {c}: {n} real" + (f" + {synthetic[c]} synthetic" if c in synthetic else "")
             for c, n in zip(classes, counts, strict=True)
         ]
-        return "\n".join([f"SMOTEDataset of {type(self.base).__name__}, {self._options['sampler']}", *lines])
-
-
-def _is_label(told: Any, label: np.int64) -> bool:
-    if type(told) is int:  # of most data sets; comparing arrays takes longer than reading a small image
-        return told == int(label)
-    return np.array_equal(np.ravel(told.cpu() if isinstance(told, Tensor) else told), [label])
-
-
-def _check_base(base: Any) -> None:
-    if isinstance(base, SMOTEDataset):
-        raise TypeError(
-            "base is a SMOTEDataset already: SMOTE of synthetic images is not SMOTE. Pass the real data set."
-        )
-    if isinstance(base, IterableDataset) or not hasattr(base, "__getitem__") or not hasattr(base, "__len__"):
-        raise TypeError(
-            f"base must be a map-style data set of (image, label) with a length; got {type(base).__name__}. The images of an "
-            "iterable data set cannot be looked up, which a blend of two needs."
-        )
-    if len(base) == 0:
-        raise ValueError(f"base is empty: {type(base).__name__} of length 0.")
-
-
-def _image_size(size: Any) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
-        raise ValueError(f"image_size must be (height, width) in pixels, or one number for both; got {size!r}.")
-    return pair
+        return "\n".join([f"SMOTEDataset of {type(self.base).__name__}, {self._plan.options['sampler']}", *lines])

@@ -1,32 +1,30 @@
-"""Exact nearest neighbours by blocked matrix products, on the GPU if there is one."""
+"""Exact nearest neighbours: matrix products find the candidates, distances put them in order."""
+
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from clesmote_losses.smote.byte_neighbors import nearest_bytes
-
-_SPARE = 8  # candidates beyond k: float32 may put a close race in the wrong order
-_SAFETY = 8  # times the float32 error seen among the candidates of a query
+_ROWS = 1024  # of the pool in one product: the result stays in the processor's cache
+_COLUMNS = 1024  # the largest number of products of two values in [-128, 127] that float32 always adds up exactly
 
 
 def nearest_neighbors(
     rows: Tensor, queries: Tensor, k: int, *, device: torch.device | str = "cpu", block_bytes: int = 2**27
 ) -> Tensor:
-    """The ``k`` rows nearest to each query row by Euclidean distance, never the row itself.
+    """Find the ``k`` rows nearest to each query row by Euclidean distance, never the row itself.
 
-    Distances of uint8 rows are exact, by float32 products of as many columns as float32 can add without rounding. For others a
-    float32 product picks a few candidates and float64 differences put them in order; where several times the float32 error seen
-    among the candidates could have kept a nearer row out of them, the query is searched again in float64. Equal distances
-    are in the order of their index. A row is never its own neighbour, also where duplicates of it exist.
+    Distances are exact for uint8 rows, and float64 sums of squared differences for others. Equal distances are in the order
+    of their index. A row is never its own neighbour, also where it has duplicates.
 
     Args:
-        rows: Feature rows, integer or float (not bfloat16, which numpy has not), shape ``(n, D)``, on the CPU.
+        rows: Feature rows, integer or float (not bfloat16, which numpy lacks), shape ``(n, D)``, on the CPU.
         queries: Indices of the rows to search for, int64, in ``[0, n)``, shape ``(q,)``.
         k: Number of neighbours, in ``[1, n - 1]``.
-        device: Where the matrix products run; on the CPU with at most ``torch.get_num_threads()`` threads. The products
-            of uint8 rows are numpy's there, and while they run, numpy's BLAS has a single thread in the whole process.
-        block_bytes: Memory for one block of rows or distances; a handful are held at a time.
+        device: Where the matrix products run; it must support float64.
+        block_bytes: Memory for one block of rows or distances; a handful of blocks are held at a time.
 
     Returns:
         Indices of rows, nearest first, int64, shape ``(q, k)``, on the CPU.
@@ -46,74 +44,51 @@ def nearest_neighbors(
         return torch.empty(0, k, dtype=torch.int64)
     if queries.min() < 0 or queries.max() >= n:
         raise ValueError(f"queries must be indices of rows, in [0, {n}); got {queries.min()} to {queries.max()}.")
-    if rows.dtype == torch.uint8:
-        return nearest_bytes(rows, queries, k, device=device, block=max(1, int((block_bytes / 8) ** 0.5)))
-    block = max(1, min(n, block_bytes // (4 * max(width, 1)), int((block_bytes / 4) ** 0.5)))
-    # float32 keeps more digits of a distance when the rows lie around zero
-    mean = torch.stack([part.double().sum(0) for part in rows.split(block)]).sum(0) / n
-    if not mean.isfinite().all():
+    is_exact = rows.dtype == torch.uint8
+    matrix, found = rows.numpy(), np.empty((len(queries), k), dtype=np.int64)
+    # Products lose the fewest digits where the rows lie around zero.
+    center = np.full(width, 128, dtype=np.float32) if is_exact else matrix.mean(0, dtype=np.float64)
+    if not np.isfinite(center).all():
         raise ValueError(
             "features hold NaN or infinity, so they have no neighbours. Mend the images, or the features= given."
         )
-    found = [torch.empty(0, k, dtype=torch.int64)]
-    for index in queries.split(block):
-        approximate, candidates = _candidates(rows, index, min(k + _SPARE, n - 1), block, mean.float(), device)
-        exact = _exact_distances(rows, index, candidates)
-        nearest, kth = _ordered(exact, candidates, k)
-        error = (approximate - exact).abs().amax(1)
-        is_sure = (kth < approximate.amax(1) - _SAFETY * error) | (candidates.shape[1] == n - 1)
-        for i in torch.nonzero(~is_sure)[:, 0].tolist():
-            others = torch.cat([torch.arange(index[i]), torch.arange(index[i] + 1, n)])
-            distance = torch.cat(
-                [_exact_distances(rows, index[i : i + 1], part[None]) for part in others.split(block)], dim=1
-            )
-            nearest[i] = _ordered(distance, others[None], k)[0]
-        found.append(nearest)
-    return torch.cat(found)
+    at_once = max(1, block_bytes // (8 * max(n, min(width, _COLUMNS))))
+    for start in range(0, len(queries), at_once):
+        index = queries[start : start + at_once].numpy()
+        distance, norms = _relative_distances(matrix, index, center, device, min(at_once, _ROWS))
+        distance[np.arange(len(index)), index] = np.inf
+        limit = np.partition(distance, k - 1, axis=1)[:, k - 1]
+        if not is_exact:  # by at most what products and differences round (Higham 2002, section 3.1)
+            limit += 4 * (width + 8) * np.finfo(np.float64).eps * (norms[index] + norms.max())
+        for place, (query, row) in enumerate(zip(index, distance, strict=True)):
+            # not "<=": where squares overflow to NaN, every row is a candidate
+            some = np.flatnonzero(~(row > limit[place]))
+            some = some[some != query]
+            exact = row[some] if is_exact else _squared_distances(matrix, query, some, block_bytes)
+            found[start + place] = some[exact.argsort(kind="stable")[:k]]
+    return torch.from_numpy(found)
 
 
-def _put_itself_last(distance: Tensor, index: Tensor, start: int, value: float) -> None:
-    """Set the distance of each query to its own row, where that is one of the columns, which begin with row ``start``."""
-    itself = torch.nonzero((index >= start) & (index < start + distance.shape[1]))[:, 0]
-    distance[itself.to(distance.device), (index[itself] - start).to(distance.device)] = value
+def _relative_distances(
+    matrix: NDArray[Any], index: NDArray[np.int64], center: NDArray[Any], device: torch.device | str, at_once: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Squared distances less the squared norm of the query, ``(q, n)``, and squared norms of all rows, ``(n,)``."""
+    norms, products = np.zeros(len(matrix)), np.zeros((len(index), len(matrix)))
+    for left in range(0, matrix.shape[1], _COLUMNS):
+        columns, middle = matrix[:, left : left + _COLUMNS], center[left : left + _COLUMNS]
+        query = torch.from_numpy(np.subtract(columns[index], middle, dtype=center.dtype)).to(device)
+        for top in range(0, len(matrix), at_once):
+            pool = np.subtract(columns[top : top + at_once], middle, dtype=center.dtype)
+            norms[top : top + at_once] += np.einsum("ij,ij->i", pool, pool)
+            products[:, top : top + at_once] += (query @ torch.from_numpy(pool).to(device).T).cpu().numpy()
+    products *= -2
+    products += norms
+    return products, norms
 
 
-def _candidates(
-    rows: Tensor, index: Tensor, m: int, block: int, mean: Tensor, device: torch.device | str
-) -> tuple[Tensor, Tensor]:
-    """Squared distance in float32 and index of the ``m`` rows nearest to each query, both ``(q, m)`` on the CPU."""
-    mean = mean.to(device)
-    query = rows[index].to(device).float() - mean
-    norms = query.square().sum(1, keepdim=True)
-    distance = query.new_empty(len(index), 0)
-    candidates = torch.empty(len(index), 0, dtype=torch.int64, device=device)
-    for start in range(0, len(rows), block):
-        pool = rows[start : start + block].to(device).float() - mean
-        squared = torch.addmm(pool.square().sum(1), query, pool.T, alpha=-2).add_(norms)
-        _put_itself_last(squared, index, start, torch.inf)
-        nearest, position = squared.topk(min(m, len(pool)), dim=1, largest=False)
-        distance, position_of_both = torch.cat([distance, nearest], 1).topk(
-            min(m, start + len(pool)), dim=1, largest=False
-        )
-        candidates = torch.cat([candidates, position + start], 1).gather(1, position_of_both)
-        distance, candidates = distance[:, :m], candidates[:, :m]
-    return distance.cpu(), candidates.cpu()
-
-
-def _exact_distances(rows: Tensor, index: Tensor, candidates: Tensor) -> Tensor:
-    """Squared distance in float64 of each query to its candidates, ``(q, m)``."""
-    # Query by query, since the rows of one fit the processor's cache, and in numpy: thousands of small operations of torch,
-    # each spread over threads, crawl where another process wants the processor too.
-    matrix = rows.numpy()
-    distance = np.empty(candidates.shape)
-    for i, (query, some) in enumerate(zip(index.tolist(), candidates.numpy(), strict=True)):
-        distance[i] = np.square(matrix[some].astype(np.float64) - matrix[query]).sum(1)
-    return torch.from_numpy(distance)
-
-
-def _ordered(distance: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The ``k`` nearest candidates, equal distances in the order of their index; and the k-th distance."""
-    by_index = candidates.argsort(1)
-    distance, candidates = distance.gather(1, by_index), candidates.gather(1, by_index)
-    distance, order = distance.sort(dim=1, stable=True)
-    return candidates.gather(1, order[:, :k]), distance[:, k - 1]
+def _squared_distances(
+    matrix: NDArray[Any], query: np.int64, some: NDArray[np.int64], block_bytes: int
+) -> NDArray[np.float64]:
+    """Squared distance of some rows to a query, float64, by differences."""
+    parts = np.array_split(some, 1 + some.size * matrix.shape[1] * 8 // block_bytes)
+    return np.concatenate([np.square(matrix[part].astype(np.float64) - matrix[query]).sum(1) for part in parts])

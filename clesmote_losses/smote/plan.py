@@ -1,37 +1,31 @@
 """Which two images each synthetic sample is made of, and how much of each: 20 bytes in place of an image."""
 
+import copy
 import dataclasses
 import hashlib
-import json
 import os
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from clesmote_losses.atomic_write import written_whole
+from clesmote_losses.errors import Argument, ArgumentError
 from clesmote_losses.smote.base_dataset import check_labels
-from clesmote_losses.smote.resampling import (
-    NeighborSearch,
-    ReplayedSearch,
-    RowsOf,
-    SmallClass,
-    neighbor_count,
-    resample_identity,
-)
-
-_ARRAYS = ("base", "neighbor", "lam", "label")
-_FORMAT = "clesmote_losses.SMOTEPlan.1"
+from clesmote_losses.smote.plan_file import read_plan, write_plan
+from clesmote_losses.smote.resampling import NeighborSearch, ReplayedSearch, RowsOf, SmallClass, resample_identity
+from clesmote_losses.smote.samplers import check_group_sizes, kind_of, sampler_options
+from clesmote_losses.smote.strata import group_digest, strata_of
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class SMOTEPlan:
     """The recipe of every synthetic sample: ``(1 - lam) * image[base] + lam * image[neighbor]``.
 
-    ``len(plan)`` is the number of synthetic samples ``S``; 20 bytes each, and those of ``tables`` for the real ones.
+    ``len(plan)`` is the number of synthetic samples ``S``; a sample takes 20 bytes, and ``tables`` some for each real one.
+    A field that is an array holds one row for each sample; it is shared, copied and saved like the others.
 
     Attributes:
         base: Index of the first parent among the real samples, int32, shape ``(S,)``. Where each parent is among the
@@ -39,17 +33,19 @@ class SMOTEPlan:
         neighbor: Index of the second parent, int32, shape ``(S,)``. Equal to ``base`` for a plain copy.
         lam: Weight of the neighbour in ``[0, 1]``, float32, shape ``(S,)``.
         label: Class index of the sample, int64, shape ``(S,)``.
+        num_real: Number of real samples ``N``.
         fingerprint: Digest of the labels and strata the plan was made for.
-        names: Digest of the names of the image files, or empty where there are none.
         options: The sampler and its options, as plain values.
-        tables: What the neighbour search answered, in the order in which imbalanced-learn asked: arrays of indices, int32, each
+        tables: What the neighbour search found, in the order in which imbalanced-learn asked: arrays of indices, int32, each
             ``(q, 1 + k)`` with the query itself in column 0. With them new samples can be drawn without a search.
+        names: Digest of the names of the image files, or empty where there are none.
     """
 
     base: NDArray[np.int32]
     neighbor: NDArray[np.int32]
     lam: NDArray[np.float32]
     label: NDArray[np.int64]
+    num_real: int
     fingerprint: str
     options: dict[str, Any]
     tables: tuple[NDArray[np.int32], ...] = ()
@@ -76,17 +72,17 @@ class SMOTEPlan:
             sampler: ``SMOTE``, ``BorderlineSMOTE`` or ``ADASYN`` instance; it is not changed. Its ``k_neighbors`` may be
                 an estimator.
             labels: Class index of every real sample, int64, shape ``(N,)``.
-            features: What neighbours are searched in: rows of shape ``(N, D)``, or a function that reads those of the given
-                indices, so that only classes that get synthetic samples are read (all, for the other two samplers).
-            strata: One group for each sample, shape ``(N,)``: SMOTE works on them in place of the classes. The samples of one
+            features: Rows to search neighbours in, shape ``(N, D)``, or a function that reads the rows of the given
+                indices. SMOTE only asks for the classes that get synthetic samples, the other samplers for all.
+            strata: One group for each sample, shape ``(N,)``, to balance in place of the classes. The samples of one
                 stratum must have one label.
-            small_class: What to do with a class of ``k`` or fewer samples. ``"error"``; ``"shrink_k"``: take what
+            small_class: What to do with a class of ``k`` or fewer samples. ``"error"``; ``"shrink_k"``: take the
                 neighbours there are; ``"duplicate"``: copy its images.
             device: Where the neighbour search runs.
             names: File name of every sample, so that :meth:`check_fits` notices other images with the same labels.
 
         Raises:
-            TypeError: If the sampler is of another kind.
+            TypeError: If the sampler is none of :data:`~clesmote_losses.smote.samplers.SAMPLERS`.
             ValueError: If a class is too small, a stratum has several labels, or imbalanced-learn refuses the options.
 
         Example:
@@ -98,20 +94,22 @@ class SMOTEPlan:
         labels = check_labels(labels, len(labels))
         groups = strata_of(labels, strata)
         options = sampler_options(sampler, groups, small_class)
-        k = int(options["k_neighbors"])
-        sizes = dict(zip(*np.unique(groups, return_counts=True), strict=True))
-        for group, _ in options["n_samples"]:
-            _check_size(group, int(sizes[group]), k, small_class)
-        search = NeighborSearch(features, groups, sampler, small_class, device)
+        check_group_sizes(options, groups)
+        search = NeighborSearch(features, groups, kind_of(sampler).repeats_neighbors, small_class, device)
         recipe, resampled = resample_identity(sampler, groups, search, options["random_state"])
-        fingerprint = _fingerprint(labels, strata)
-        plan = cls._from_recipe(recipe, resampled, labels, groups, search.tables, fingerprint, options)
-        return dataclasses.replace(plan, names=_digest_of(names))
+        return cls(
+            **_samples_of(recipe, resampled, labels, groups, search.tables),
+            num_real=len(labels),
+            fingerprint=group_digest(labels, strata),
+            options=options,
+            tables=tuple(search.tables),
+            names=_digest_of(names),
+        )
 
     def redrawn(
         self, sampler: Any, labels: NDArray[np.int64], strata: ArrayLike | None = None, *, epoch: int
     ) -> "SMOTEPlan":
-        """New bases, neighbours and lambdas from the same search, seeded by the sampler's ``random_state`` and the epoch.
+        """Draw new samples from the same search, seeded by the sampler's ``random_state`` and the epoch; all else stays.
 
         Raises:
             ValueError: If the sampler has no int ``random_state``, or is not the one that made the plan.
@@ -122,68 +120,106 @@ class SMOTEPlan:
             raise ValueError(f"a new draw each epoch needs a sampler with an int random_state; got {seed!r}.")
         seed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
         recipe, resampled = resample_identity(sampler, groups, ReplayedSearch(self.tables), seed)
-        plan = self._from_recipe(recipe, resampled, labels, groups, self.tables, self.fingerprint, self.options)
-        return dataclasses.replace(plan, names=self.names)
-
-    @classmethod
-    def _from_recipe(
-        cls,
-        recipe: Any,
-        resampled: NDArray[Any],
-        labels: NDArray[np.int64],
-        groups: NDArray[Any],
-        tables: Sequence[NDArray[np.int32]],
-        fingerprint: str,
-        options: dict[str, Any],
-    ) -> "SMOTEPlan":
-        """Read base, neighbour and lambda off the rows of the resampled identity matrix."""
-        recipe.sort_indices()
-        first, last = recipe.indptr[:-1], recipe.indptr[1:] - 1
-        base, neighbor = recipe.indices[first].astype(np.int32), recipe.indices[last].astype(np.int32)
-        lam = np.where(base == neighbor, 0.0, recipe.data[last])
-        # A row does not tell which of its two parents is the base; the neighbour is the one in the other's table.
-        table_of = {groups[table[0, 0]]: table for table in tables if len(table)}  # the last search for a group counts
-        for group, table in table_of.items():
-            mine = np.flatnonzero(resampled == group)
-            row_of = np.full(len(groups), -1)
-            row_of[table[:, 0]] = np.arange(len(table))
-            row = row_of[base[mine]]
-            is_listed = (row >= 0) & (table[row, 1:] == neighbor[mine, None]).any(1)
-            swap = mine[~is_listed & (base[mine] != neighbor[mine])]
-            base[swap], neighbor[swap] = neighbor[swap], base[swap].copy()
-            lam[swap] = 1 - lam[swap]
-        return cls(base, neighbor, lam.astype(np.float32), labels[base], fingerprint, options, tuple(tables))
+        return dataclasses.replace(self, **_samples_of(recipe, resampled, labels, groups, self.tables))
 
     def check_fits(
         self, labels: NDArray[np.int64], strata: ArrayLike | None = None, names: Sequence[str] | None = None
     ) -> None:
-        """Raise ``ValueError`` if the plan was made for other labels or strata, or for files of other names."""
-        differ = "labels or strata" if self.fingerprint != _fingerprint(labels, strata) else None
-        if differ is None and names is not None and self.names not in ("", _digest_of(names)):
+        """Check that the plan was made for these labels and strata, and for files of these names.
+
+        Raises:
+            ArgumentError: If it was not, or gives a sample another label than its parents have.
+        """
+        differ = None
+        if self.fingerprint != group_digest(labels, strata) or self.num_real != len(labels):
+            differ = "labels or strata"
+        elif names is not None and self.names not in ("", _digest_of(names)):
             differ = "names or order of image files"
         if differ is not None:
-            raise ValueError(
+            raise ArgumentError(
+                "plan",
                 f"this plan was made for another data set: other {differ} than the {len(labels)} here. "
-                "Make it anew, or load the plan that belongs to this data set."
+                "Make it anew, or load the plan that belongs to this data set.",
+            )
+        # the second kind of BorderlineSMOTE goes at most half way to a neighbour of another class (Han et al. 2005)
+        is_stranger = labels[self.neighbor] != self.label
+        goes_too_far = is_stranger if self.options.get("kind") != "borderline-2" else is_stranger & (self.lam > 0.5)
+        if wrong := np.flatnonzero((labels[self.base] != self.label) | goes_too_far).tolist():
+            base, neighbor, label = (int(array[wrong[0]]) for array in (self.base, self.neighbor, self.label))
+            raise ArgumentError(
+                "plan",
+                f"synthetic sample {wrong[0]} of this plan has label {label}, and its parents {base} and {neighbor} have "
+                f"{labels[base]} and {labels[neighbor]}. Make the plan anew.",
             )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the plan as ``.safetensors``, with fingerprint and options in the metadata.
+    def check_options(
+        self,
+        sampler: Any,
+        labels: NDArray[np.int64],
+        strata: ArrayLike | None = None,
+        small_class: SmallClass = "error",
+    ) -> None:
+        """Check that the plan was made with this sampler and its options.
 
-        The file appears whole or not at all: it is written under another name first.
+        Raises:
+            ArgumentError: If it was not; the message names the options that differ.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
+        wanted = sampler_options(sampler, strata_of(labels, strata), small_class)
+        names = sorted(wanted.keys() | self.options.keys())
+        pairs = [(name, self.options.get(name), wanted.get(name)) for name in names]
+        if differ := [f"{name}={made!r} (wanted {value!r})" for name, made, value in pairs if made != value]:
+            raise ArgumentError(
+                "plan",
+                f"the plan was made with other options than those of the sampler: {', '.join(differ)}. Pass only one of ",
+                Argument("plan"),
+                " and ",
+                Argument("sampler"),
+                ", or make the plan anew.",
+            )
 
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        arrays.update({f"tables.{i}": table for i, table in enumerate(self.tables)})
-        metadata = {"format": _FORMAT, "fingerprint": self.fingerprint, "names": self.names}
-        metadata["options"] = json.dumps(self.options)
-        try:
-            with written_whole(path) as unfinished:
-                save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, unfinished, metadata)
-        except SafetensorError as error:
-            raise OSError(f"the plan cannot be written to {os.fspath(path)}: {error}.") from error
+    def share_memory_(self) -> "SMOTEPlan":
+        """Move the arrays of the samples into shared memory, so that workers see what :meth:`copy_` writes.
+
+        A plan that is sent to a worker stays shared; a deep copy, or a pickled one, has shared memory of its own.
+        """
+        self.__setstate__({name: torch.from_numpy(array.copy()) for name, array in self._arrays().items()})
+        return self
+
+    def copy_(self, other: "SMOTEPlan") -> None:
+        """Write the samples of another plan of the same length into the arrays of this one.
+
+        Raises:
+            ValueError: If the length differs.
+        """
+        if len(other) != len(self):
+            raise ValueError(f"a plan of {len(self)} samples cannot take in the {len(other)} of another one.")
+        for name, array in self._arrays().items():
+            array[...] = getattr(other, name)
+
+    def copy(self) -> "SMOTEPlan":
+        """Give an independent plan, with ordinary arrays."""
+        own: dict[str, Any] = {name: array.copy() for name, array in self._arrays().items()}
+        return dataclasses.replace(self, options=copy.deepcopy(self.options), **own)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # torch shares a tensor with a worker, and copies an array
+        return {name: v.base if isinstance(getattr(v, "base", None), Tensor) else v for name, v in vars(self).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():  # the array keeps its tensor, and so its memory, alive
+            vars(self)[name] = value.share_memory_().numpy() if isinstance(value, Tensor) else value
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan as ``.safetensors``, with a digest over all it holds; the file appears in one piece.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        write_plan(path, self)
 
     @classmethod
     def load(
@@ -196,97 +232,41 @@ class SMOTEPlan:
             labels, strata: Of the data set it is meant for, to check that it fits; ``SMOTEDataset(plan=...)`` checks too.
 
         Raises:
-            ValueError: If the file holds no plan, or one for another data set.
+            ValueError: If the file holds no plan, was damaged or changed, or holds one for another data set.
         """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        except SafetensorError as error:
-            raise ValueError(f"{os.fspath(path)} is no .safetensors file: {error}.") from error
-        if metadata.get("format") != _FORMAT:
-            raise ValueError(
-                f"{os.fspath(path)} holds no SMOTE plan of this version (format {metadata.get('format')!r}, wanted {_FORMAT!r})."
-            )
-        tables = tuple(arrays[f"tables.{i}"] for i in range(len(arrays) - len(_ARRAYS)))
-        options = json.loads(metadata["options"])
-        base, neighbor, lam, label = (arrays[name] for name in _ARRAYS)
-        plan = cls(base, neighbor, lam, label, metadata["fingerprint"], options, tables, metadata.get("names", ""))
+        plan = cls(**read_plan(path, cls))
         if labels is not None:
-            plan.check_fits(labels, strata)
+            try:
+                plan.check_fits(labels, strata)
+            except ArgumentError as error:
+                raise ArgumentError(error.argument, f"{os.fspath(path)}: ", *error.parts) from error
         return plan
 
 
-def sampler_options(sampler: Any, groups: NDArray[Any], small_class: SmallClass = "error") -> dict[str, Any]:
-    """The sampler and its options as plain values that JSON keeps: what a plan was made with.
-
-    Raises:
-        TypeError: If the sampler is not a ``SMOTE``, ``BorderlineSMOTE`` or ``ADASYN``.
-        ValueError: If an option is wrong.
-    """
-    from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE
-    from imblearn.utils import check_sampling_strategy
-
-    if type(sampler) not in (SMOTE, BorderlineSMOTE, ADASYN):
-        raise TypeError(
-            "sampler must be an instance of imbalanced-learn's SMOTE, BorderlineSMOTE or ADASYN; got "
-            f"{sampler.__name__ + ' (the class)' if isinstance(sampler, type) else type(sampler).__name__}. SVMSMOTE, KMeansSMOTE and "
-            "SMOTENC look at the features themselves, which a plan does not hold."
-        )
-    if small_class not in get_args(SmallClass):
-        raise ValueError(f"small_class must be one of {get_args(SmallClass)}; got {small_class!r}.")
-    options = sampler.get_params(deep=False)
-    options["k_neighbors"] = neighbor_count(options.pop("n_neighbors", options.get("k_neighbors")))
-    if "m_neighbors" in options:
-        options["m_neighbors"] = neighbor_count(options["m_neighbors"])
-    if not isinstance(options["random_state"], int | np.integer | None):
-        options["random_state"] = repr(options["random_state"])
-    elif options["random_state"] is not None:
-        options["random_state"] = int(options["random_state"])
-    n_samples = check_sampling_strategy(options.pop("sampling_strategy"), groups, "over-sampling")
-    wanted = [[group.item() if isinstance(group, np.generic) else group, int(n)] for group, n in n_samples.items() if n]
-    return {"sampler": type(sampler).__name__, **options, "n_samples": wanted, "small_class": small_class}
-
-
-def strata_of(labels: NDArray[np.int64], strata: ArrayLike | None) -> NDArray[Any]:
-    """The groups that SMOTE balances, shape ``(N,)``: the strata if there are any, else the classes.
-
-    Raises:
-        ValueError: If the shape is wrong or a stratum holds several classes.
-    """
-    if strata is None:
-        return labels
-    groups = np.asarray(strata)
-    if groups.shape != labels.shape:
-        raise ValueError(f"strata must have shape {labels.shape}, one group for each sample; got {groups.shape}.")
-    for group in np.unique(groups):
-        within = np.unique(labels[groups == group])
-        if len(within) > 1:
-            raise ValueError(
-                f"stratum {np.asarray(group).item()!r} holds samples of the classes {within.tolist()}, so a blend of two of them has no label. "
-                "Make strata of one class each."
-            )
-    return groups
-
-
-def _fingerprint(labels: NDArray[np.int64], strata: ArrayLike | None) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(labels, dtype="<i8").tobytes())
-    if strata is not None:
-        names, codes = np.unique(np.asarray(strata), return_inverse=True)
-        digest.update(repr(names.tolist()).encode() + codes.astype("<i8").tobytes())
-    return digest.hexdigest()
-
-
-def _check_size(group: Any, count: int, k: int, small_class: SmallClass) -> None:
-    enough = {"error": k + 1, "shrink_k": 2, "duplicate": 1}[small_class]
-    if count < enough:
-        raise ValueError(
-            f"class or stratum {group!r} has {count} sample(s); {enough} are needed for k_neighbors={k} and "
-            f'small_class="{small_class}". Ways out: fewer k_neighbors, small_class="shrink_k" (takes the neighbours there are), or '
-            'small_class="duplicate" (copies its images).'
-        )
+def _samples_of(
+    recipe: Any,
+    resampled: NDArray[Any],
+    labels: NDArray[np.int64],
+    groups: NDArray[Any],
+    tables: Sequence[NDArray[np.int32]],
+) -> dict[str, Any]:
+    """Read base, neighbour, lambda and label of every sample off the rows of the resampled identity matrix."""
+    recipe.sort_indices()
+    first, last = recipe.indptr[:-1], recipe.indptr[1:] - 1
+    base, neighbor = recipe.indices[first].astype(np.int32), recipe.indices[last].astype(np.int32)
+    lam = np.where(base == neighbor, 0.0, recipe.data[last])
+    # A row does not tell which of its two parents is the base; the neighbour is the one in the other's table.
+    table_of = {groups[table[0, 0]]: table for table in tables if len(table)}  # the last search for a group counts
+    for group, table in table_of.items():
+        mine = np.flatnonzero(resampled == group)
+        row_of = np.full(len(groups), -1)
+        row_of[table[:, 0]] = np.arange(len(table))
+        row = row_of[base[mine]]
+        is_listed = (row >= 0) & (table[row, 1:] == neighbor[mine, None]).any(1)
+        swap = mine[~is_listed & (base[mine] != neighbor[mine])]
+        base[swap], neighbor[swap] = neighbor[swap], base[swap].copy()
+        lam[swap] = 1 - lam[swap]
+    return {"base": base, "neighbor": neighbor, "lam": lam.astype(np.float32), "label": labels[base]}
 
 
 def _digest_of(names: Sequence[str] | None) -> str:

@@ -1,6 +1,6 @@
-"""imbalanced-learn run on the identity matrix, so that its result holds recipes and not images.
+"""Run imbalanced-learn on the identity matrix, so that its result holds recipes and not images.
 
-One row stands for each real sample, and a neighbour search of ours is its ``k_neighbors``. A row of the result is then
+Each row stands for a real sample, and ``k_neighbors`` is a neighbour search of this package. A row of the result is then
 ``1 - lambda`` at the base and ``lambda`` at the neighbour. Only public API is used, and the draws are imbalanced-learn's.
 """
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clesmote_losses.errors import Argument, ArgumentError
 from clesmote_losses.smote.neighbors import nearest_neighbors
 
 SmallClass = Literal["error", "shrink_k", "duplicate"]
@@ -26,7 +27,7 @@ Search = Callable[[Indices, Indices, Any], Table]  # queries, pool, and k or an 
 def resample_identity(
     sampler: Any, groups: NDArray[Any], search: Search, seed: int | str | None
 ) -> tuple[Any, NDArray[Any]]:
-    """Recipes of the synthetic samples, sparse ``(S, N)``, and the group of each."""
+    """Give the recipes of the synthetic samples, sparse ``(S, N)``, and the group of each."""
     from scipy import sparse
     from sklearn.base import clone
 
@@ -40,7 +41,7 @@ def resample_identity(
 
 
 class _IdentityNeighbors:
-    """k-NN estimator on rows of an identity matrix: the place of the 1 is the index of the real sample."""
+    """k-NN estimator on rows of an identity matrix: the column of the 1 is the index of the real sample."""
 
     def __init__(self, wanted: Any, search: Search) -> None:
         self.n_neighbors = neighbor_count(wanted) + 1  # the sample itself counts, as in imbalanced-learn
@@ -54,22 +55,33 @@ class _IdentityNeighbors:
         return self
 
     def kneighbors(self, rows: Any, n_neighbors: int | None = None, return_distance: bool = False) -> Indices:
-        """Positions in the pool, ``(q, n)``; the query itself first."""
+        """Find positions in the pool, ``(q, n)``; the query itself comes first."""
         table = self._search(rows.indices.astype(np.int64), self._pool, self._wanted)
         return np.searchsorted(self._pool, table)
 
     def kneighbors_graph(self) -> None:
-        """Never called; imbalanced-learn takes an estimator only if it has this method."""
+        """Do nothing; imbalanced-learn takes an estimator only if it has this method."""
 
 
 class NeighborSearch:
-    """Answers imbalanced-learn's questions from features that are read when first needed, and keeps the answers."""
+    """Finds the neighbours that imbalanced-learn asks for, in features that are read when first needed.
+
+    Args:
+        features: Rows of shape ``(N, D)``, or a function that reads those of the given indices.
+        groups: Class or stratum of every sample, shape ``(N,)``.
+        repeats_neighbors: Whether the neighbours of a small class are repeated until there are ``k``.
+        small_class: What to do where fewer than ``k`` other samples are left.
+        device: Where the search runs.
+
+    Attributes:
+        tables: What was found, in the order of the calls.
+    """
 
     def __init__(
         self,
         features: NDArray[Any] | Tensor | RowsOf,
         groups: NDArray[Any],
-        sampler: Any,
+        repeats_neighbors: bool,
         small_class: SmallClass,
         device: torch.device | str,
     ) -> None:
@@ -81,8 +93,7 @@ class NeighborSearch:
                 )
             features = matrix.__getitem__
         self._rows_of: Callable[[Any], Tensor] = features
-        self._groups, self._small_class, self._device = groups, small_class, device
-        self._fills_k = type(sampler).__name__ == "ADASYN"
+        self._repeats_neighbors, self._small_class, self._device = repeats_neighbors, small_class, device
         self._read: Indices = np.empty(0, dtype=np.int64)
         self.tables: list[Table] = []
 
@@ -94,23 +105,27 @@ class NeighborSearch:
     def _neighbors(self, queries: Indices, pool: Indices, wanted: Any) -> Indices:
         k, available = neighbor_count(wanted), len(pool) - 1
         if available < k and self._small_class == "error":
-            raise ValueError(
-                f"{k} neighbours are wanted among {available} other samples: lower k_neighbors or m_neighbors."
+            raise ArgumentError(
+                "k_neighbors",
+                f"{k} neighbours are wanted among {available} other samples: lower ",
+                Argument("k_neighbors"),
+                " or ",
+                Argument("m_neighbors"),
+                ".",
             )
         if available < k and self._small_class == "duplicate":
             return np.repeat(queries[:, None], k, axis=1)
         rows = self._rows(pool)
         positions = np.searchsorted(pool, queries)
         if hasattr(wanted, "kneighbors"):
-            found = _ask(wanted, rows, positions, min(k, available))
+            found = _ask_estimator(wanted, rows, positions, min(k, available))
         else:
             found = nearest_neighbors(rows, torch.from_numpy(positions), min(k, available), device=self._device).numpy()
         neighbors = pool[found]
-        # ADASYN draws among k columns, whatever it is given
-        return neighbors[:, np.arange(k) % available] if self._fills_k else neighbors
+        return neighbors[:, np.arange(k) % available] if self._repeats_neighbors else neighbors
 
     def _rows(self, pool: Indices) -> Tensor:
-        """Features of the pool; those read last are kept, since ADASYN asks for all, then for a class, again and again."""
+        """Give the features of the pool; the last read are kept, since ADASYN asks for all, then for each class."""
         if not np.isin(pool, self._read, assume_unique=True).all():
             self._rows_read = torch.empty(0)  # the rows of one class at a time are enough
             rows = self._rows_of(pool)
@@ -120,20 +135,20 @@ class NeighborSearch:
         return self._rows_read[torch.from_numpy(np.searchsorted(self._read, pool))]
 
 
-def _ask(estimator: Any, rows: Tensor, positions: Indices, k: int) -> Indices:
-    """Neighbours by the user's own estimator; a sample is taken out of its own neighbours wherever it comes."""
+def _ask_estimator(estimator: Any, rows: Tensor, positions: Indices, k: int) -> Indices:
+    """Ask the user's own estimator for neighbours, ``(q, k)``, and drop the sample itself wherever it stands."""
     from sklearn.base import clone
 
     matrix = rows.numpy()
     found = clone(estimator).fit(matrix).kneighbors(matrix[positions], n_neighbors=k + 1, return_distance=False)
     is_self = found == positions[:, None]
-    is_self[~is_self.any(1), -1] = True  # crowded out by duplicates: the farthest goes
+    is_self[~is_self.any(1), -1] = True  # duplicates took its place: drop the farthest
     others: Indices = found[~is_self].reshape(len(positions), k)
     return others
 
 
 class ReplayedSearch:
-    """Answers imbalanced-learn's questions with the tables of an earlier search, in the same order."""
+    """Answers imbalanced-learn with the tables of an earlier search, in the same order."""
 
     def __init__(self, tables: Sequence[Table]) -> None:
         self._tables: Iterator[Table] = iter(tables)
@@ -148,10 +163,16 @@ class ReplayedSearch:
 
 
 def neighbor_count(k: Any) -> int:
-    """Neighbours besides the sample itself; an estimator's ``n_neighbors`` counts the sample too, as in imbalanced-learn."""
+    """Count the neighbours besides the sample itself; an estimator's ``n_neighbors`` counts it too, as in imbalanced-learn.
+
+    Raises:
+        ArgumentError: If there are none.
+    """
     count = int(k) if isinstance(k, int | np.integer) else int(k.n_neighbors) - 1
     if count < 1:
-        raise ValueError(
-            f"k_neighbors and its like must ask for at least 1 neighbour besides the sample itself; got {k!r}."
+        raise ArgumentError(
+            "k_neighbors",
+            Argument("k_neighbors"),
+            f" and its like must ask for at least 1 neighbour besides the sample itself; got {k!r}.",
         )
     return count

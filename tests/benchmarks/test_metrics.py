@@ -5,6 +5,8 @@ import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
 from benchmarks.metrics import (
+    METRICS,
+    Metric,
     all_metrics,
     auprc,
     auroc,
@@ -70,3 +72,19 @@ def test_scores_that_are_not_finite_are_refused(scored):
     scores[3, 1] = np.nan
     with pytest.raises(RuntimeError, match="has diverged"):
         auroc(labels, scores)
+
+
+def test_a_metric_that_is_added_to_the_table_is_computed_with_the_others(scored, monkeypatch):
+    def worst_stratum(labels, scores, members, strata):
+        return min(condition_aurocs(labels, scores, members, strata).values())
+
+    monkeypatch.setitem(
+        METRICS, "brier", Metric("Brier score", lambda labels, scores: ((1 - scores[:, 1]) ** 2).mean())
+    )
+    monkeypatch.setitem(METRICS, "worst", Metric("Worst sub-condition", worst_stratum, uses_strata=True))
+    strata, scores = scored
+    two = np.stack([scores[:, 0], 1 - scores[:, 0]], 1)
+    found = all_metrics(np.minimum(strata, 1), two, strata[:, None] == np.arange(3), ["normal", "b", "c"])
+    assert list(found) == ["auroc", "auprc", "balanced_accuracy", "ece", "brier", "worst", "conditions"]
+    assert found["brier"] == pytest.approx((scores[:, 0] ** 2).mean())
+    assert found["worst"] == min(found["conditions"].values())

@@ -115,8 +115,33 @@ def test_an_empty_batch_has_no_caps(cap: Cap) -> None:
 
 
 @BOTH
-def test_a_zero_embedding_gives_a_finite_cap_and_gradient(cap: Cap) -> None:
-    embeddings = torch.zeros(1, 4, requires_grad=True)
-    cap(embeddings, torch.tensor([0]), torch.ones(1, 4)).sum().backward()
-    assert embeddings.grad is not None
-    assert embeddings.grad.isfinite().all()
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e-41, -1e-41], ids=["0", "-0", "subnormal", "negative subnormal"])
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_an_embedding_without_length_has_distance_one_or_the_length_of_the_centroid(
+    cap: Cap, value: float, requires_grad: bool
+) -> None:
+    embeddings = torch.full((2, 4), value, requires_grad=requires_grad)
+    caps = cap(embeddings, torch.tensor([0, 1]), torch.tensor([[2.0] * 4, [-2.0] * 4]), 3.0)
+    torch.testing.assert_close(caps.detach(), torch.full((2,), 3.0 if cap is cosine_cap else 3.0 / 4.0))
+    if requires_grad:
+        with torch.autograd.set_detect_anomaly(True):
+            caps.sum().backward()
+        assert embeddings.grad is not None
+        assert embeddings.grad.isfinite().all()
+
+
+@BOTH
+def test_a_zero_centroid_is_a_known_one(cap: Cap) -> None:
+    caps = cap(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([0, 0]), torch.zeros(1, 2), 10.0)
+    assert caps.tolist() == ([10.0, 10.0] if cap is cosine_cap else [2.0, math.inf])
+
+
+@BOTH
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_caps_have_the_digits_of_float32_whatever_the_scale(cap: Cap, scale: float) -> None:
+    embeddings, centroids = scale * torch.randn(200, 512), scale * torch.randn(3, 512)
+    labels = torch.arange(200) % 3
+    # the cosine distance is a difference of numbers near 1
+    np.testing.assert_allclose(
+        cap(embeddings, labels, centroids), naive(cap, embeddings, labels, centroids, 1.0), rtol=2e-6
+    )

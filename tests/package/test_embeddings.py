@@ -50,7 +50,8 @@ def test_the_embedding_is_timms_pre_logits(name: str) -> None:
 def test_special_heads_give_one_row_for_each_image(name: str) -> None:
     if not timm.is_model(name):
         pytest.skip(f"timm {timm.__version__} has no {name}")
-    model = timm.create_model(name, num_classes=3).eval().to("meta")  # no arithmetic, so it costs nothing
+    with torch.device("meta"):  # no arithmetic
+        model = timm.create_model(name, num_classes=3).eval()
     images = torch.zeros(2, *model.default_cfg["input_size"], device="meta")
     assert embeddings_of(model, images).shape == (2, SPECIAL_HEADS[name][0])
 
@@ -128,6 +129,7 @@ def test_wrapped_models_are_unwrapped() -> None:
     assert unwrap(torch.compile(nn.DataParallel(model))) is model
 
 
+@pytest.mark.slow
 def test_beside_a_compiled_model_of_its_kind_it_says_what_to_set_and_then_hears_its_own() -> None:
     def embeddings_beside_another() -> torch.Tensor:
         torch.compiler.reset()
@@ -144,7 +146,8 @@ def test_beside_a_compiled_model_of_its_kind_it_says_what_to_set_and_then_hears_
         assert embeddings_beside_another().shape == (2, 96)
 
 
-@pytest.mark.parametrize("name", ["test_resnet", pytest.param("test_vit", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
 def test_a_compiled_model_has_no_extra_graph_break(name: str) -> None:
     model = timm.create_model(name, num_classes=2)
     images = torch.randn(2, *model.default_cfg["input_size"])

@@ -1,4 +1,4 @@
-"""What every loop does around an epoch."""
+"""The start and the end of an epoch."""
 
 import pytest
 import timm
@@ -6,8 +6,14 @@ import torch
 from imblearn.over_sampling import SMOTE
 from torch.utils.data import TensorDataset
 
-from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, encode_target
-from clesmote_losses.epochs import begin_epoch, end_epoch
+from clesmote_losses import (
+    CappedSMOTELoss,
+    ClassCentroidTracker,
+    SMOTEDataset,
+    begin_epoch,
+    encode_target,
+    end_epoch,
+)
 
 TARGET = encode_target(torch.tensor([0, 1]), torch.tensor([False, True]))
 

@@ -1,4 +1,4 @@
-"""Training modes and random number generators left as they were found."""
+"""Training modes and random number generators are restored."""
 
 import random
 

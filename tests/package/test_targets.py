@@ -1,5 +1,7 @@
 """The synthetic flag in the target."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,15 @@ def test_a_real_target_is_the_label_itself_and_an_ignored_one_stays_ignored() ->
     decoded, is_synthetic = decode_target(target)
     assert torch.equal(decoded, labels)
     assert not is_synthetic.any()
+
+
+@pytest.mark.parametrize("label", [0, np.array([1, 0]), torch.tensor([1, 0])], ids=["int", "array", "tensor"])
+@pytest.mark.parametrize("flag", [False, True])
+def test_a_synthetic_target_of_class_0_cannot_be_encoded_again(label: Any, flag: bool) -> None:
+    target = encode_target(label, True)
+    assert target == 2**30 if isinstance(label, int) else target[1] == 2**30
+    with pytest.raises(ValueError, match=r"label must be in \[0, 2\*\*30\).*encoded already"):
+        encode_target(target, flag)
 
 
 @pytest.mark.parametrize("collate", [default_collate, fast_collate])

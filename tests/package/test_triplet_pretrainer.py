@@ -1,4 +1,4 @@
-"""Triplet loss and pretraining."""
+"""Pretraining on triplets."""
 
 import copy
 from pathlib import Path
@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from clesmote_losses import SMOTEDataset, TripletPretrainer, triplet_margin_loss
+from clesmote_losses import SMOTEDataset, TripletPretrainer
 from tests.support.gloo import in_two_processes
 
 
@@ -38,38 +38,6 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
 def assert_equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
     for name in first:
         assert torch.equal(first[name], second[name]), name
-
-
-@pytest.mark.parametrize("margin", [0.0, 0.5])
-def test_loss_equals_the_equation_row_by_row(margin: float) -> None:
-    anchors, positives, negatives = (torch.randn(40, 8) for _ in range(3))
-    rows = [
-        max(0.0, float(np.sqrt(((a - p) ** 2).sum()) - np.sqrt(((a - n) ** 2).sum())) + margin)
-        for a, p, n in zip(*(t.double().numpy() for t in (anchors, positives, negatives)), strict=True)
-    ]
-    assert 0 < np.count_nonzero(rows) < 40
-    loss = triplet_margin_loss(anchors, positives, negatives, margin)
-    assert loss.item() == pytest.approx(np.mean(rows), rel=1e-5)
-    if margin > 0:  # torch's own refuses the paper's margin
-        torch.testing.assert_close(loss, nn.TripletMarginLoss(margin, eps=0.0)(anchors, positives, negatives))
-
-
-def test_at_distance_zero_the_gradient_is_finite() -> None:
-    parts = [torch.ones(3, 4, requires_grad=True) for _ in range(3)]
-    triplet_margin_loss(*parts, margin=1.0).backward()
-    assert all(part.grad is not None and part.grad.isfinite().all() for part in parts)
-
-
-def test_gradient_equals_finite_differences() -> None:
-    parts = [torch.randn(6, 4, dtype=torch.float64, requires_grad=True) for _ in range(3)]
-    # the loss works in float32, so the steps must be coarse
-    assert torch.autograd.gradcheck(
-        lambda *p: triplet_margin_loss(*p, margin=0.3), parts, eps=1e-3, atol=1e-2, rtol=1e-2
-    )
-
-
-def test_no_triplet_costs_nothing() -> None:
-    assert triplet_margin_loss(*torch.empty(3, 0, 4)) == 0
 
 
 @pytest.mark.parametrize("sampling", ["dataset", "batch"])
@@ -116,7 +84,7 @@ def test_the_same_seed_gives_the_same_weights_and_workers_change_nothing() -> No
     results = []
     for seed, num_workers in ((0, 0), (0, 2), (1, 0)):
         model = network(drop_path_rate=0.2)
-        TripletPretrainer(model).fit(digits(), epochs=2, seed=seed, num_workers=num_workers, progress=False)
+        TripletPretrainer(model).fit(digits(8, 20), epochs=2, seed=seed, num_workers=num_workers, progress=False)
         results.append(weights(model))
     assert_equal(results[0], results[1])
     assert not torch.equal(results[0]["conv1.0.weight"], results[2]["conv1.0.weight"])
@@ -135,23 +103,25 @@ def test_a_checkpoint_of_other_settings_is_refused(
     pretrainer: dict[str, Any], fit: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "triplets.pt"
-    TripletPretrainer(network()).fit(digits(), epochs=1, checkpoint=path, progress=False)
+    TripletPretrainer(network()).fit(digits(8, 20), epochs=1, checkpoint=path, progress=False)
     with pytest.raises(ValueError, match=f"triplets.pt was written with {message}.*delete this one"):
-        TripletPretrainer(network(), **pretrainer).fit(digits(), epochs=2, checkpoint=path, progress=False, **fit)
+        TripletPretrainer(network(), **pretrainer).fit(digits(8, 20), epochs=2, checkpoint=path, progress=False, **fit)
     other = timm.create_model("test_vit", img_size=32, num_classes=2, in_chans=1)
     with pytest.raises(ValueError, match="written with another model"):
-        TripletPretrainer(other).fit(digits(), epochs=2, checkpoint=path, progress=False)
+        TripletPretrainer(other).fit(digits(8, 20), epochs=2, checkpoint=path, progress=False)
 
 
 @pytest.mark.parametrize("sampling", ["dataset", "batch"])
 def test_a_resumed_run_equals_the_uninterrupted_one(sampling: Any, tmp_path: Path) -> None:
     whole, resumed = network(), network()
     options: dict[str, Any] = {"progress": False, "lr": 1e-3}
-    history = TripletPretrainer(whole, sampling=sampling).fit(digits(), epochs=3, **options)
+    history = TripletPretrainer(whole, sampling=sampling).fit(digits(8, 20), epochs=3, **options)
     path = tmp_path / "triplet.pt"
-    TripletPretrainer(resumed, sampling=sampling).fit(digits(), epochs=1, checkpoint=path, **options)
+    TripletPretrainer(resumed, sampling=sampling).fit(digits(8, 20), epochs=1, checkpoint=path, **options)
     resumed = network(drop_rate=0.0)  # a new process
-    resumed_history = TripletPretrainer(resumed, sampling=sampling).fit(digits(), epochs=3, checkpoint=path, **options)
+    resumed_history = TripletPretrainer(resumed, sampling=sampling).fit(
+        digits(8, 20), epochs=3, checkpoint=path, **options
+    )
     assert_equal(weights(whole), weights(resumed))
     assert resumed_history == history
     assert [file.name for file in tmp_path.iterdir()] == ["triplet.pt"]
@@ -159,8 +129,8 @@ def test_a_resumed_run_equals_the_uninterrupted_one(sampling: Any, tmp_path: Pat
 
 def test_a_run_killed_in_an_epoch_loses_that_epoch_only(tmp_path: Path) -> None:
     whole, killed = network(), network()
-    TripletPretrainer(whole).fit(digits(), epochs=2, progress=False)
-    train_set, path = digits(), tmp_path / "triplet.pt"
+    TripletPretrainer(whole).fit(digits(8, 20), epochs=2, progress=False)
+    train_set, path = digits(8, 20), tmp_path / "triplet.pt"
 
     class Killed(Exception):
         pass
@@ -174,7 +144,7 @@ def test_a_run_killed_in_an_epoch_loses_that_epoch_only(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         TripletPretrainer(killed).fit(train_set, epochs=2, checkpoint=path, progress=False)
     resumed = network()
-    TripletPretrainer(resumed).fit(digits(), epochs=2, checkpoint=path, progress=False)
+    TripletPretrainer(resumed).fit(digits(8, 20), epochs=2, checkpoint=path, progress=False)
     assert_equal(weights(whole), weights(resumed))
 
 
@@ -182,7 +152,7 @@ def test_a_run_killed_in_an_epoch_loses_that_epoch_only(tmp_path: Path) -> None:
 def test_autocast_trains(tmp_path: Path) -> None:
     model = network()
     before = weights(model)
-    history = TripletPretrainer(model, margin=0.5).fit(digits(), epochs=1, amp=torch.bfloat16, progress=False)
+    history = TripletPretrainer(model, margin=0.5).fit(digits(8, 20), epochs=1, amp=torch.bfloat16, progress=False)
     assert np.isfinite(history[0]["loss"])
     assert not torch.equal(before["conv1.0.weight"], model.state_dict()["conv1.0.weight"])
     assert model.state_dict()["conv1.0.weight"].dtype == torch.float32
@@ -219,14 +189,18 @@ def test_a_loss_with_parameters_is_trained_too(tmp_path: Path) -> None:
 
     options: dict[str, Any] = {"lr": 1e-3, "progress": False}
     whole, resumed = Proxies(), Proxies()
-    history = TripletPretrainer(network(), sampling="batch", loss=whole).fit(digits(), epochs=2, **options)
+    history = TripletPretrainer(network(), sampling="batch", loss=whole).fit(digits(8, 20), epochs=2, **options)
     assert history[1]["loss"] < history[0]["loss"]
     assert not torch.equal(whole.proxies, torch.eye(2, 96))
     assert whole.proxies.grad is None
     path = tmp_path / "triplet.pt"
-    TripletPretrainer(network(), sampling="batch", loss=resumed).fit(digits(), epochs=1, checkpoint=path, **options)
+    TripletPretrainer(network(), sampling="batch", loss=resumed).fit(
+        digits(8, 20), epochs=1, checkpoint=path, **options
+    )
     resumed = Proxies()
-    TripletPretrainer(network(), sampling="batch", loss=resumed).fit(digits(), epochs=2, checkpoint=path, **options)
+    TripletPretrainer(network(), sampling="batch", loss=resumed).fit(
+        digits(8, 20), epochs=2, checkpoint=path, **options
+    )
     assert torch.equal(whole.proxies, resumed.proxies)
 
 
@@ -241,7 +215,7 @@ def test_a_collapsed_embedding_is_warned_of() -> None:
             return out
 
     with pytest.warns(UserWarning, match="the embedding has collapsed in epoch 0"):
-        TripletPretrainer(Constant()).fit(digits(), epochs=1, progress=False)
+        TripletPretrainer(Constant()).fit(digits(8, 20), epochs=1, progress=False)
 
 
 def test_an_encoder_without_classifier_is_trained_by_its_output() -> None:
@@ -253,7 +227,7 @@ def test_an_encoder_without_classifier_is_trained_by_its_output() -> None:
 def test_the_saved_file_loads_in_timm(tmp_path: Path) -> None:
     model, path = network(), tmp_path / "pretrained.safetensors"
     pretrainer = TripletPretrainer(model)
-    pretrainer.fit(digits(), epochs=1, progress=False)
+    pretrainer.fit(digits(8, 20), epochs=1, progress=False)
     pretrainer.save(path)
     loaded = timm.create_model("test_resnet", num_classes=2, in_chans=1, checkpoint_path=str(path))
     assert_equal(weights(model), weights(loaded))
@@ -270,7 +244,7 @@ def test_without_its_classifier_the_file_fits_another_number_of_classes(tmp_path
 
 
 def test_items_with_the_flag_apart_train_alike() -> None:
-    base = digits().base
+    base = digits(8, 20).base
     results = []
     for flag in ("target", "item"):
         model = network()

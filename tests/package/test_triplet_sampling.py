@@ -102,3 +102,9 @@ def test_ranks_share_the_anchors_equally_and_the_seed_decides_all(sampling: Any)
 def test_one_class_has_no_negatives() -> None:
     with pytest.raises(ValueError, match="at least two classes"):
         draw(np.zeros(5, dtype=np.int64), np.zeros(5, dtype=bool))
+
+
+@pytest.mark.parametrize(("option", "value"), [("anchors", "fake"), ("sampling", "epoch")])
+def test_an_unknown_option_is_refused(option: str, value: str) -> None:
+    with pytest.raises(ValueError, match=f"{option} must be one of .*; got '{value}'"):
+        draw(**{option: value})

@@ -169,7 +169,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "unknown redraw": (lambda: smote(redraw="batch"), ValueError, "redraw must be one of.*'batch'"),
     "unknown flag": (lambda: smote(flag="sign"), ValueError, "flag must be one of.*'sign'"),
     "redraw without a seed": (lambda: smote(sampler=SMOTE(), redraw="epoch"), ValueError, "int random_state"),
-    "redraw of a loaded plan": (lambda: smote(plan=smote().plan, redraw="epoch"), ValueError, "needs sampler= too"),
+    "redraw of a loaded plan": (lambda: smote(plan=smote().plan, redraw="epoch"), ValueError, "needs sampler too"),
     "three-item samples": (
         lambda: c.SMOTEDataset(Items([(i, 0, 0) for i in range(30)], targets=LABELS)),
         TypeError,
@@ -256,6 +256,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "bool label": (lambda: c.encode_target(True, False), TypeError, "must be a class index"),
     "int flag": (lambda: c.encode_target(torch.arange(3), torch.tensor([0, 1, 1])), TypeError, "must be bool"),
     "encoded twice": (lambda: c.encode_target(c.encode_target(1, True), True), ValueError, "encoded already"),
+    "class 0 encoded twice": (lambda: c.encode_target(c.encode_target(0, True), False), ValueError, "encoded already"),
     "synthetic but ignored": (lambda: c.encode_target(-100, True), ValueError, "only for a real sample"),
     # --- loss
     "beta of zero": (lambda: loss(beta=0.0), ValueError, "beta must be positive; got 0.0"),
@@ -263,7 +264,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a folder that is not there": (
         lambda: c.TripletPretrainer(network()).save("no_such_folder/w.safetensors"),
         FileNotFoundError,
-        "no_such_folder is no folder",
+        "no_such_folder is not a folder",
     ),
     "beta of NaN": (lambda: loss(beta=float("nan")), ValueError, "beta must be positive; got nan"),
     "no tracker": (lambda: c.CappedSMOTELoss(), ValueError, "needs tracker=ClassCentroidTracker.*distance=None"),
@@ -304,7 +305,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "embeddings of 7 samples do not belong to logits of 30 rows.*EMA",
     ),
-    "another width": (changed_width, ValueError, "of one D"),
+    "another width": (changed_width, ValueError, "with one D"),
     "caps for other labels": (
         lambda: c.cosine_cap(IMAGES[:, 0, 0], LABELS[:3], torch.rand(2, 32)),
         ValueError,
@@ -365,7 +366,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "a loader's is fixed",
     ),
-    "a tracker of fewer classes": (fewer_classes, ValueError, "logits are of 2 classes.*num_classes=1"),
+    "a tracker of fewer classes": (fewer_classes, ValueError, "logits have 2 classes.*num_classes=1"),
     "online without a refresh": (online_without_refresh, RuntimeError, r"call tracker.refresh"),
     "another number of classes": (
         lambda: c.ClassCentroidTracker(network(), 2).load_state_dict(
@@ -392,7 +393,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         TypeError,
         "got TensorDataset",
     ),  # type: ignore[arg-type]
-    "pretraining on uint8": (uint8_pretraining, TypeError, "takes batches of float images; got torch.uint8"),
+    "pretraining on uint8": (uint8_pretraining, TypeError, "needs batches of float images; got torch.uint8"),
     "amp of True": (
         lambda: c.TripletPretrainer(network()).fit(smote(), epochs=1, amp=True),  # type: ignore[arg-type]
         ValueError,

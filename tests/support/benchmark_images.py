@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.data.source import Source, TestImages
+from benchmarks.methods.objective import Training
 
 
 def pictures(strata, size=16, channels=3, seed=0):
@@ -38,3 +39,9 @@ def write_folder(folder, counts, tested=12, size=16, parts=("train", "test"), su
             for j, image in enumerate(pictures([i] * (tested if part == "test" else count), size, seed=100 * seed + i)):
                 Image.fromarray(image).save(folder / part / name / f"{j:04}{suffix}")
     return folder
+
+
+def training_of(model, counts, data=None, layer=None, **state):
+    """A run in progress of a network on data of so many images of each class."""
+    state = {"num_strata": len(counts), "embedding_layer": layer, "batches": iter(()), "steps": 1, **state}
+    return Training(model, data, counts, **state)

@@ -9,7 +9,7 @@ from benchmarks.data.chestxray14 import load_chestxray14_test
 from benchmarks.data.chexpert import NEVER_MAJORITY, load_chexpert
 from benchmarks.data.experiments import Experiment
 from benchmarks.data.source import Source
-from benchmarks.methods.registry import FIVE
+from benchmarks.methods.registry import MAIN_METHODS
 from benchmarks.sweep.declaration import Suite, imbalances_with_first, outline_17
 from benchmarks.training.controlled import Settings
 
@@ -43,7 +43,7 @@ SUITE = Suite(
     outline=outline_17("Pneumothorax|Fracture|...", "Lung Lesion is in no majority"),
     load=_load,
     experiments=_experiments,
-    methods=FIVE,
+    methods=MAIN_METHODS,
     settings=Settings(model="resnet50", steps=10_000, epochs=50, batch_size=64, augmentation="shift"),
     image_size=224,
     options=CheXpertOptions,

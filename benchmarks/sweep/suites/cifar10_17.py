@@ -3,7 +3,7 @@
 from functools import partial
 
 from benchmarks.data.cifar10 import load_cifar10
-from benchmarks.methods.registry import FIVE
+from benchmarks.methods.registry import MAIN_METHODS
 from benchmarks.sweep.declaration import Suite, imbalances_with_first, outline_17
 from benchmarks.training.controlled import Settings
 
@@ -15,7 +15,7 @@ SUITE = Suite(
     load=partial(load_cifar10, classes=("airplane", "automobile", "bird", "cat", "deer", "dog")),
     # bird is never the majority, as Lung Lesion is in the paper
     experiments=partial(imbalances_with_first, never_majority="bird"),
-    methods=FIVE,
+    methods=MAIN_METHODS,
     settings=Settings(steps=1000, epochs=10),
     order=20,
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.data.image_folder import load_image_folder
 from benchmarks.data.source import Source
-from benchmarks.methods.registry import FIVE
+from benchmarks.methods.registry import MAIN_METHODS
 from benchmarks.sweep.declaration import Suite, imbalances_with_first, outline_17
 from benchmarks.sweep.normal_class import NormalClass, put_normal_first
 
@@ -20,7 +20,7 @@ SUITE = Suite(
     outline=outline_17("CLASS", "as many as the classes give"),
     load=_load,
     experiments=imbalances_with_first,
-    methods=FIVE,
+    methods=MAIN_METHODS,
     image_size=64,
     options=NormalClass,
     order=60,

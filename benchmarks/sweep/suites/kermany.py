@@ -3,7 +3,7 @@
 from functools import partial
 
 from benchmarks.data.image_folder import kermany_patient, load_image_folder
-from benchmarks.methods.registry import FIVE
+from benchmarks.methods.registry import MAIN_METHODS
 from benchmarks.sweep.declaration import Suite, imbalances_with_first
 from benchmarks.training.controlled import Settings
 
@@ -20,7 +20,7 @@ SUITE = Suite(
         patient_of=kermany_patient,
     ),
     experiments=imbalances_with_first,
-    methods=FIVE,
+    methods=MAIN_METHODS,
     settings=Settings(batch_size=64, steps=600, epochs=12, augmentation="shift"),
     image_size=64,
     order=40,

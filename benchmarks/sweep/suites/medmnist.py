@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.data.medmnist import load_medmnist
 from benchmarks.data.source import Source
-from benchmarks.methods.registry import FIVE
+from benchmarks.methods.registry import MAIN_METHODS
 from benchmarks.sweep.declaration import Suite, imbalances_with_first, outline_17
 from benchmarks.sweep.normal_class import NormalClass, put_normal_first
 from benchmarks.training.controlled import Settings
@@ -21,7 +21,7 @@ SUITE = Suite(
     outline=outline_17("LABEL", "as many as the labels give"),
     load=_load,
     experiments=imbalances_with_first,
-    methods=FIVE,
+    methods=MAIN_METHODS,
     settings=Settings(augmentation="shift"),
     image_size=None,
     options=NormalClass,

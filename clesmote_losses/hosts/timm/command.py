@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from clesmote_losses.hosts.timm.flags import flag_parser, misplaced_flag, told_in_flags
+from clesmote_losses.hosts.timm.flags import errors_as_flags, flag_parser, misplaced_flag
 from clesmote_losses.hosts.timm.script import Stages
 
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.path[0:1] = [str(script.resolve().parent)]  # as Python does for a script; workers inherit it
     sys.argv = [str(script), *rest]
     module = _load(script)
-    with told_in_flags():
+    with errors_as_flags():
         Stages(given).put_into(module)
     module.main()
 

@@ -12,25 +12,19 @@ from typing import Any
 import numpy as np
 import torch
 import yaml  # which timm needs too
-from safetensors.torch import load_file, save_file
 from torch import nn
 
-from clesmote_losses.atomic_write import written_whole
 from clesmote_losses.capped_loss import CappedSMOTELoss
-from clesmote_losses.centroids import ClassCentroidTracker
-from clesmote_losses.distributed import from_rank_0
 from clesmote_losses.embeddings import unwrap
 from clesmote_losses.epochs import begin_epoch, end_epoch
-from clesmote_losses.hosts.recipe import description, training_set
-from clesmote_losses.hosts.timm.flags import TRIED, Options, check_script_arguments, told_in_flags
+from clesmote_losses.hosts import recipe
+from clesmote_losses.hosts.options import Options
+from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
 from clesmote_losses.hosts.timm.transforms import evaluation_transform, normalized_transform
 from clesmote_losses.smote.base_dataset import Transform
 from clesmote_losses.smote.dataset import SMOTEDataset
-from clesmote_losses.triplet_pretrainer import TripletPretrainer
 
 _REPLACED = ("_parse_args", "create_dataset", "create_loader", "train_one_epoch")
-_PLAN_FILE = "smote-plan.safetensors"  # in the output folder of the run
-
 _logger = logging.getLogger(__name__)
 
 
@@ -66,7 +60,7 @@ class Stages:
                 missing.append("train_one_epoch(task=) or (loss_fn=)")
         if missing:
             self.refusal = (
-                f"{script.__file__} has no {', '.join(missing)}, so it is no train.py of timm that the flags know. Tried were {TRIED}. "
+                f"{script.__file__} has no {', '.join(missing)}, so it is not a train.py of timm that the flags support. Tested with {TESTED}. "
                 "For a loop of your own see integrations/plain_loop.py."
             )
         if missing and self.given:
@@ -85,14 +79,14 @@ class Stages:
         recorded = getattr(args, "clesmote", None)  # of an earlier run's args.yaml, as --config
         resumed = getattr(args, "resume", None)
         if not self.given and not recorded:
-            if resumed and (Path(resumed).parent / _PLAN_FILE).exists():
+            if resumed and (Path(resumed).parent / recipe.PLAN_FILE).exists():
                 _logger.warning(
                     "%s was trained with the method, and this run goes on without it: add its flags, or -c %s.",
                     resumed,
                     Path(resumed).parent / "args.yaml",
                 )
             return args, text
-        with told_in_flags():
+        with errors_as_flags():
             if self.refusal is not None:
                 raise ValueError(self.refusal)
             self.options = Options.from_given(self.given, recorded)
@@ -107,14 +101,14 @@ class Stages:
         if self.options is None or not keywords.get("is_training"):
             return dataset
         resumed = getattr(self.args, "resume", None)
-        with told_in_flags(OSError, RuntimeError):
-            self.train_set = training_set(
+        with errors_as_flags(OSError, RuntimeError):
+            self.train_set = recipe.training_set(
                 dataset,
                 self.options,
                 num_classes=getattr(self.args, "num_classes", None),
-                resumed_plan=Path(resumed).parent / _PLAN_FILE if resumed else None,
+                resumed_plan=Path(resumed).parent / recipe.PLAN_FILE if resumed else None,
             )
-        self._log(description(self.train_set))
+        self._log(recipe.description(self.train_set))
         classes, outputs = len(np.unique(self.train_set.labels)), getattr(self.args, "num_classes", None)
         if outputs is not None and outputs != classes:
             _logger.warning("the training set has %d classes and the model num_classes=%d.", classes, outputs)
@@ -144,123 +138,79 @@ class Stages:
         if hasattr(sampler, "set_epoch"):
             # most scripts set the epoch of the data set or else of the sampler, and ours is a data set that takes one
             sampler.set_epoch(epoch)
+        batch_size = getattr(self.args, "validation_batch_size", None) or self.args.batch_size
+        world_size = getattr(self.args, "world_size", 1)
+        reading = recipe.refresh_options(
+            self.train_set, batch_size=batch_size, num_workers=self.args.workers, world_size=world_size
+        )
         with given.get("amp_autocast", nullcontext)():  # as the forwards of the training
-            begin_epoch(
-                self.criterion, self.train_set, epoch, transform=self.eval_transform, **self._reading(self.train_set)
-            )
+            begin_epoch(self.criterion, self.train_set, epoch, transform=self.eval_transform, **reading)
         if "task" in given:
             given["task"].criterion = self.criterion
         else:
             given["loss_fn"] = self.criterion
         metrics = original(*call.args, **call.kwargs)
-        stats = end_epoch(self.criterion)
-        if self.options.cap == "none":
-            stats = {"synthetic": stats["synthetic"]}
-        self._log(f"epoch {epoch}: " + _told(stats))
+        stats = recipe.statistics(end_epoch(self.criterion), self.options)
+        self._log(f"epoch {epoch}: " + recipe.describe_statistics(stats))
         if self.train_set.is_synthetic.any() and not stats["synthetic"]:
-            _logger.warning("no synthetic sample came to the loss: does the script's loop call another one?")
-        if given.get("output_dir") and self.tracker is not None and self.tracker.mode == "online":
-            self._save_centroids(self.tracker, Path(given["output_dir"]), epoch)
+            _logger.warning("the loss saw no synthetic sample: does the script's loop call another loss?")
+        tracker, folder = recipe.tracker_of(self.criterion), given.get("output_dir")
+        if folder and tracker is not None and tracker.mode == "online":
+            interval = getattr(self.args, "val_interval", 1)
+
+            def is_kept(earlier: int) -> bool:  # the last checkpoint saved may be as old as the interval
+                return earlier >= epoch - interval or (Path(folder) / f"checkpoint-{earlier}.pth.tar").exists()
+
+            recipe.save_centroids(tracker, Path(folder), epoch, is_kept)
         if isinstance(metrics, dict):
             metrics.update(stats)  # timm writes them to summary.csv
         return metrics
-
-    @property
-    def tracker(self) -> ClassCentroidTracker | None:
-        """The tracker of the loss, if it has one."""
-        tracker = None if self.criterion is None else self.criterion.tracker
-        return tracker if isinstance(tracker, ClassCentroidTracker) else None
 
     def _start(self, options: Options, train_set: SMOTEDataset, given: dict[str, Any]) -> CappedSMOTELoss:
         """Before the first epoch: pretrain, and make tracker and loss."""
         args, model = given["args"], unwrap(given["model"])
         self.eval_transform = evaluation_transform(args, model)
-        with told_in_flags():
+        with errors_as_flags():
             replaced = getattr(given["task"], "criterion", None) if "task" in given else given["loss_fn"]
-            needs_centroids = options.distance is not None
-            tracker = ClassCentroidTracker(model, args.num_classes, mode=options.centroids) if needs_centroids else None
-            criterion = CappedSMOTELoss(
-                float("inf") if options.cap == "none" else options.cap_beta,
-                tracker=tracker,
-                distance=options.distance,
-                gradient=options.cap_gradient,
-                **_options_of(replaced),
-                warmup_epochs=options.cap_warmup_epochs,
-            ).to(next(model.parameters()).device)
-        resumed = getattr(args, "resume", None)
+            criterion = recipe.build_loss(model, args.num_classes, options, **_options_of(replaced))
+        tracker, resumed = recipe.tracker_of(criterion), getattr(args, "resume", None)
         if resumed and tracker is not None and tracker.mode == "online":
-            file = Path(resumed).parent / _centroid_file(given["epoch"] - 1)
-            state = from_rank_0(lambda: load_file(file) if file.exists() else None)
-            if state is None:
-                self._log(f"{file} is missing: the first epoch has no caps")
-            else:
-                tracker.load_state_dict(state)
+            with errors_as_flags():
+                missing = recipe.load_centroids(tracker, Path(resumed).parent, given["epoch"] - 1)
+            if missing is not None:
+                self._log(f"{missing} is missing: the first epoch has no caps")
         if options.triplet_epochs and resumed:
             self._log("no triplet pretraining in a resumed run")
         elif options.triplet_epochs:
             self._pretrain(options, train_set, model, given)
         self._log(f"the loss is {criterion}" + ("" if tracker is None else f", centroids by {tracker.mode}"))
         if given.get("output_dir"):
-            train_set.plan.save(Path(given["output_dir"]) / _PLAN_FILE)
+            train_set.plan.save(Path(given["output_dir"]) / recipe.PLAN_FILE)
         return criterion
 
     def _pretrain(self, options: Options, train_set: SMOTEDataset, model: nn.Module, given: dict[str, Any]) -> None:
         args, transform = given["args"], train_set.transform
-        if transform is None:  # --train-img-sizes has one for each size, and keeps them elsewhere
-            train_set.transform = self.eval_transform
-        else:
-            train_set.transform = normalized_transform(transform, given["loader"])
-        try:
-            TripletPretrainer(model, margin=options.triplet_margin, sampling=options.triplet_sampling).fit(
-                train_set,
-                epochs=options.triplet_epochs,
-                batch_size=args.batch_size,
-                lr=options.triplet_lr,
-                amp=getattr(torch, args.amp_dtype) if args.amp else None,
-                num_workers=args.workers,
-                seed=args.seed,
-                checkpoint=options.triplet_checkpoint,
-                progress=sys.stderr.isatty(),  # a log file is no place for a bar
-            )
-        finally:
-            train_set.transform = transform
+        # --train-img-sizes has one transform for each size, and keeps them elsewhere
+        own = self.eval_transform if transform is None else normalized_transform(transform, given["loader"])
+        recipe.pretrain(
+            model,
+            train_set,
+            options,
+            transform=own,
+            batch_size=args.batch_size,
+            amp=getattr(torch, args.amp_dtype) if args.amp else None,
+            num_workers=args.workers,
+            seed=args.seed,
+            progress=sys.stderr.isatty(),  # no bar in a log file
+        )
         # the moving average was made of the weights before
         average: Any = given.get("model_ema") or getattr(given.get("task"), "trainable_module_ema", None)
         if average is not None:
             getattr(average, "_orig_mod", average).set(model)
 
-    def _reading(self, train_set: SMOTEDataset) -> dict[str, int]:
-        """Options of the loader for a refresh."""
-        batch_size = getattr(self.args, "validation_batch_size", None) or self.args.batch_size
-        is_read = np.isin(train_set.labels, train_set.oversampled_classes) & ~train_set.is_synthetic
-        batches = is_read.sum() // (batch_size * getattr(self.args, "world_size", 1))
-        # to start workers takes longer than to read a batch
-        return {"batch_size": batch_size, "num_workers": self.args.workers if batches > self.args.workers else 0}
-
-    def _save_centroids(self, tracker: ClassCentroidTracker, folder: Path, epoch: int) -> None:
-        """Write what no refresh can make again, for a resumed run, and forget that of checkpoints that timm has deleted."""
-        with written_whole(folder / _centroid_file(epoch)) as unfinished:
-            save_file({name: tensor.cpu() for name, tensor in tracker.state_dict().items()}, unfinished)
-        for earlier in range(epoch - getattr(self.args, "val_interval", 1)):  # the last one saved may be as old
-            if not (folder / f"checkpoint-{earlier}.pth.tar").exists():
-                (folder / _centroid_file(earlier)).unlink(missing_ok=True)
-
     def _log(self, message: str) -> None:
         if getattr(self.args, "rank", 0) == 0:
             _logger.info("CLE-SMOTE: %s", message)
-
-
-def _centroid_file(epoch: int) -> str:
-    return f"centroids-{epoch}.safetensors"
-
-
-def _told(stats: dict[str, float]) -> str:
-    """Counts of an epoch in a line."""
-    text = f"{stats['synthetic']:.0f} synthetic samples"
-    if "share_capped" in stats:
-        text += f", {stats['share_capped']:.1%} capped, mean cap {stats['mean_cap']:.3g} nats"
-        text += f", {stats['without_centroid']:.0f} without a centroid"
-    return text
 
 
 def _options_of(loss: Any) -> dict[str, Any]:

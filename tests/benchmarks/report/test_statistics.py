@@ -1,10 +1,19 @@
 """Paired comparisons, against scipy and by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmarks.report.statistics import differences, holm, mean_interval
+from benchmarks.report import statistics
+from benchmarks.report.statistics import mean_interval
+
+
+def differences(values, method, baselines):
+    """Compare methods whose results are given by experiment and seed; a row for each baseline."""
+    rows = [(name, *pair, value) for name, results in values.items() for pair, value in results.items()]
+    results = pd.DataFrame(rows, columns=["method", "experiment", "seed", "auroc"])
+    return list(statistics.differences(results, method, baselines).itertuples())
 
 
 @pytest.fixture
@@ -65,10 +74,14 @@ def test_equal_results_are_no_evidence():
     assert (found.mean, found.p, found.ties) == (0, 1, 3)
 
 
-def test_holm_multiplies_the_smallest_by_the_number_of_comparisons():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1, 1]
-    assert holm([]) == []
+def test_holm_multiplies_the_smallest_p_by_the_number_of_comparisons(values):
+    alone = [differences(values, "ours", [name])[0].p for name in ("worse", "alike", "better")]
+    together = [found.p for found in differences(values, "ours", ["worse", "alike", "better"])]
+    small, middle, large = np.argsort(alone)
+    assert together[small] == pytest.approx(3 * alone[small])
+    assert together[middle] == pytest.approx(max(2 * alone[middle], together[small]))
+    assert together[large] == pytest.approx(max(alone[large], together[middle]))
+    assert differences(values, "ours", ["absent"]) == []
 
 
 def test_the_interval_is_students():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.training.augmentation import augment
+from benchmarks.training.augmentation import AUGMENTATIONS
 from benchmarks.training.evaluation import on_device, to_input
 from tests.support.benchmark_images import pictures
 
@@ -22,13 +22,13 @@ def seeded():
 
 
 def test_none_changes_nothing():
-    assert torch.equal(augment(dot(), "none"), to_input(dot()))
-    assert augment(dot(), "none").unique().tolist() == [-1, 1]
+    assert torch.equal(AUGMENTATIONS["none"](dot()), to_input(dot()))
+    assert AUGMENTATIONS["none"](dot()).unique().tolist() == [-1, 1]
 
 
 @pytest.mark.parametrize("augmentation", ["shift", "shift_flip"])
 def test_a_shift_moves_the_whole_image_by_up_to_an_eighth_each_on_its_own(augmentation):
-    moved = augment(dot(), augmentation)
+    moved = AUGMENTATIONS[augmentation](dot())
     assert moved.shape == (200, 3, 16, 16)
     assert ((moved == 1).sum((1, 2, 3)) == 12).all()
     rows = {int(image[0].amax(1).argmax()) for image in moved}
@@ -43,7 +43,7 @@ def test_a_shift_moves_the_whole_image_by_up_to_an_eighth_each_on_its_own(augmen
 @pytest.mark.parametrize("channels", [1, 3])
 def test_strong_augmentation_changes_colours_too_and_keeps_the_range(channels):
     images = torch.from_numpy(pictures([0, 1] * 32, 32, channels)).permute(0, 3, 1, 2)
-    strong = augment(images, "strong")
+    strong = AUGMENTATIONS["strong"](images)
     assert strong.shape == images.shape
     assert strong.dtype == torch.float32
     assert strong.min() >= -1
@@ -58,4 +58,9 @@ def test_memory_stays_in_the_order_that_convolutions_on_it_are_fast_in():
     images = on_device(pictures([0, 1], 16), torch.device("cpu"))
     assert images.is_contiguous(memory_format=torch.channels_last)
     for augmentation in ("none", "shift", "shift_flip"):
-        assert augment(images, augmentation).is_contiguous(memory_format=torch.channels_last)
+        assert AUGMENTATIONS[augmentation](images).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_augmentation_that_is_not_known_is_refused_and_the_known_ones_are_named():
+    with pytest.raises(ValueError, match="no augmentation 'flip'; there are none, shift, shift_flip, strong"):
+        AUGMENTATIONS["flip"]

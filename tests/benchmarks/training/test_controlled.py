@@ -5,16 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from imblearn.over_sampling import SMOTE
-from sklearn.metrics import roc_auc_score
 
 from benchmarks.data.experiments import Experiment, of_classes
 from benchmarks.data.trials import draw
-from benchmarks.methods.networks import ConvNet
 from benchmarks.methods.registry import METHODS
-from benchmarks.training.controlled import Settings, run_correct, training_data
-from benchmarks.training.evaluation import Curve, on_device, predict, to_input
-from clesmote_losses import decode_target
+from benchmarks.training.controlled import Settings
 from clesmote_losses.restore import preserved_rng
 from tests.support.benchmark_images import small_source
 
@@ -29,69 +24,16 @@ def trial():
 
 
 def run(trial, method, settings=SETTINGS, seed=0, **options):
+    method = METHODS[method] if isinstance(method, str) else method
     with preserved_rng(seed=seed):
-        return run_correct(trial, SICK, METHODS[method], settings, seed, device=CPU, **options)
-
-
-def strata_of(data):
-    return np.bincount(data.strata, minlength=3).tolist(), int(decode_target(data.target)[1].sum())
-
-
-def test_each_method_trains_on_what_it_says(trial):
-    found = {
-        name: strata_of(training_data(trial, METHODS[name], SICK, 0, CPU))
-        for name in ("none", "oversampling", "smote", "borderline-smote", "adasyn", "balanced")
-    }
-    assert found["none"] == ([40, 12, 4], 0)
-    assert found["oversampling"] == ([40, 20, 20], 0)  # as many abnormal as normal, sub-conditions alike
-    assert found["smote"] == ([40, 20, 20], 8 + 16)
-    assert found["balanced"] == ([40, 20, 20], 0)
-    assert found["borderline-smote"][0][0] == 40
-    assert sum(found["adasyn"][0]) - found["adasyn"][1] == 56  # the real ones
-
-
-def test_synthetic_images_are_those_of_imbalanced_learn_rounded_and_lie_behind_the_real_ones():
-    trial = draw(small_source(), Experiment("x", "x", {"a": 40, "b": 12, "c": 8}, SICK.classes), 0)
-    data = training_data(trial, METHODS["smote"], SICK, 3, CPU)
-    labels, is_synthetic = decode_target(data.target)
-    assert not is_synthetic[:60].any()
-    assert is_synthetic[60:].all()
-    assert labels.tolist() == (data.strata > 0).long().tolist()
-    pixels = trial.train.images.reshape(60, -1).astype(np.float64)
-    sampler = SMOTE(sampling_strategy={1: 20, 2: 20}, k_neighbors=5, random_state=3)
-    expected, strata = sampler.fit_resample(pixels, trial.train.strata)
-    assert data.strata.tolist() == strata.tolist()
-    ours = data.images.permute(0, 2, 3, 1).reshape(len(expected), -1).numpy()
-    assert len(expected) == 80
-    assert np.abs(ours - expected).max() <= 0.5 + 1e-4
-    assert len(np.unique(ours[60:], axis=0)) == 20
-
-
-def test_a_fresh_draw_replaces_the_synthetic_images_and_no_real_one(trial):
-    data = training_data(trial, METHODS["smote-redraw"], SICK, 0, CPU)
-    before = data.images.clone()
-    data.redraw(1)
-    assert torch.equal(data.images[:56], before[:56])
-    assert (data.images[56:] != before[56:]).flatten(1).any(1).float().mean() > 0.8
-    once = data.images.clone()
-    data.redraw(1)
-    assert torch.equal(data.images, once)
-
-
-def test_centroids_are_of_the_real_images_of_oversampled_classes(trial):
-    data = training_data(trial, METHODS["smote"], SICK, 0, CPU)
-    images, labels = (torch.cat(part) for part in zip(*data.real_batches(by_stratum=False), strict=True))
-    assert labels.tolist() == [1] * 16
-    assert torch.equal(images, to_input(data.images[40:56]))
-    _, strata = (torch.cat(part) for part in zip(*data.real_batches(by_stratum=True), strict=True))
-    assert strata.tolist() == [1] * 12 + [2] * 4
+        return settings.train(trial, SICK, method, seed, device=CPU, **options)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_runs_within_the_same_number_of_steps(trial, name):
     made = []
     model, _, result = run(trial, name, on_steps=made.append)
-    assert sum(made) == result["steps"] == 20
+    assert sum(made) == result["steps"] == SETTINGS.total_steps(trial, SICK, METHODS[name]) == 20
     is_pretrained = METHODS[name].pretraining != "none"
     assert result["pretraining_steps"] == (4 if is_pretrained else 0)
     # the points lie at the same steps for every method; a pretrained one begins later
@@ -121,7 +63,7 @@ def test_the_epoch_is_chosen_on_validation_images_and_never_on_test_images(trial
 
 
 def test_a_run_learns(trial):
-    _, _, result = run(trial, "oversampling", replace(SETTINGS, steps=300, epochs=5, lr=0.003))
+    _, _, result = run(trial, "oversampling", replace(SETTINGS, steps=100, epochs=5, lr=0.006))
     assert result["curve"][-1]["loss"] < 0.8 * result["curve"][0]["loss"]
     assert result["chosen"]["test"]["auroc"] > 0.8
 
@@ -152,8 +94,7 @@ def test_a_beta_by_share_caps_about_that_share(trial):
     shares = []
     for share in (0.1, 0.5):
         method = replace(METHODS["cle-smote-share"], target_share=share, pretraining="none")
-        with preserved_rng(seed=0):
-            _, _, result = run_correct(trial, SICK, method, settings, 0, device=CPU)
+        _, _, result = run(trial, method, settings)
         shares.append(np.mean([point["share_capped"] for point in result["curve"][1:]]))
         assert len({point["beta"] for point in result["curve"]}) == 10
     assert shares[0] < 0.35 < shares[1] < 0.75
@@ -161,8 +102,7 @@ def test_a_beta_by_share_caps_about_that_share(trial):
 
 def test_warm_up_leaves_the_first_epochs_uncapped(trial):
     method = replace(METHODS["cle-smote-warmup"], beta=1e-3)
-    with preserved_rng(seed=0):
-        _, _, result = run_correct(trial, SICK, method, SETTINGS, 0, device=CPU)
+    _, _, result = run(trial, method)
     shares = [point["share_capped"] for point in result["curve"]]
     assert shares[:2] == [0, 0]
     assert min(shares[2:]) > 0.5
@@ -174,37 +114,14 @@ def test_a_network_that_diverges_scores_like_chance(trial):
     assert result["curve"][-1]["auroc"]["test"] == 0.5
 
 
-def test_a_curve_keeps_the_scores_of_its_best_epoch():
-    trial = draw(small_source(), of_classes("x", {"a": 30, "b": 10}), 0)
-    curve = Curve(trial.validation, trial.tests, ["a", "b"], CPU)
-    models = [ConvNet(2, image_size=16) for _ in range(4)]
-    is_best = [curve.add(model) for model in models]
-    result = curve.result()
-    values = [point["auroc"]["validation"] for point in result["curve"]]
-    assert is_best == [value > max([-1, *values[:i]]) for i, value in enumerate(values)]
-    best = models[result["chosen_epoch"] - 1]
-    test = trial.tests["test"]
-    scores = predict(best, on_device(test.images, CPU), to_input)
-    assert result["chosen"]["test"]["auroc"] == roc_auc_score(test.labels, scores[:, 1])
-    assert np.allclose(scores.sum(1), 1)
-
-
-def test_one_logit_is_the_score_of_class_1():
-    model = ConvNet(1, image_size=16)
-    images = on_device(small_source().images[:9], CPU)
-    scores = predict(model, images, to_input)
-    assert np.allclose(scores[:, 1], torch.sigmoid(model(to_input(images)).double())[:, 0].detach().numpy())
-
-
 @pytest.mark.parametrize("model", ["test_resnet", "test_vit", "test_convnext"])
 def test_networks_of_timm_train_too(model):
     source = small_source(size=160 if model == "test_vit" else 32, count=30, tested=5)
     trial = draw(source, of_classes("x", {"a": 20, "b": 7}), 0)
     experiment = of_classes("x", {"a": 20, "b": 7})
     with preserved_rng(seed=0):
-        _, _, result = run_correct(
-            trial, experiment, METHODS["cle-smote"], Settings(model, steps=5, epochs=2, batch_size=4), 0, device=CPU
-        )
+        settings = Settings(model, steps=5, epochs=2, batch_size=4)
+        _, _, result = settings.train(trial, experiment, METHODS["cle-smote"], 0, device=CPU)
     assert len(result["curve"]) == 2
     assert result["curve"][-1]["loss"] > 0
 

@@ -10,8 +10,9 @@ from PIL import Image
 from timm.data import create_dataset
 
 from clesmote_losses import SMOTEPlan
-from clesmote_losses.hosts.recipe import description, read_strata, training_set
-from clesmote_losses.hosts.timm.flags import Options
+from clesmote_losses.hosts.options import Options
+from clesmote_losses.hosts.recipe import description, training_set
+from clesmote_losses.hosts.strata_file import read_strata
 
 SMOTE = {"smote": "smote"}
 
@@ -61,9 +62,9 @@ def test_a_ratio_is_for_two_classes(data, tmp_path):
         ({"smote_strategy": "three=2"}, "'three=2': three has 8 images already"),
         ({"smote_strategy": "minorty"}, "must be one of .*'minority'.*; got 'minorty'"),
         ({"smote_plan": "nowhere/plan.safetensors"}, "make its folder first"),
-        ({"smote_image_size": "64by64"}, "--smote-image-size must be N or HxW in pixels; got '64by64'"),
+        ({"smote_image_size": "64by64"}, "smote_image_size must be N or HxW in pixels; got '64by64'"),
         ({"smote_k": 8}, r"has 8 sample\(s\); 9 are needed"),
-        ({"smote": None, "smote_plan": "absent.safetensors"}, "does not exist yet: add --smote"),
+        ({"smote": None, "smote_plan": "absent.safetensors"}, "does not exist yet: add smote"),
     ],
 )
 def test_wrong_options(options, message, data):

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional
 
-from clesmote_losses.smote.blending import blend, blend_alike, resize, to_tensor
+from clesmote_losses.smote.blending import blend, blend_alike, decode, resize, to_tensor
 
 H, W = 7, 5
 PIL_MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "YCbCr": 3}
@@ -124,9 +124,10 @@ def test_blending_changes_neither_parent(make: Callable[[int], Any]) -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32"])
 def test_an_image_is_the_same_blended_alone_and_with_others(dtype: str) -> None:
     base, neighbor = (np.random.default_rng(seed).integers(0, 256, (300, 301)).astype(dtype) for seed in range(2))
+    base, neighbor = decode(base), decode(neighbor)
     (alone,) = blend_alike([(base, neighbor)], [0.3])
     together = blend_alike([(base, neighbor), (neighbor, base)], [0.3, 0.5])[0]
-    assert alone.dtype == together.dtype == base.dtype
+    assert alone.dtype == together.dtype == np.dtype(dtype)
     assert (alone == together).all()
 
 

@@ -1,5 +1,7 @@
 """Nearest neighbours against a float64 search by brute force."""
 
+import tracemalloc
+
 import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
@@ -13,9 +15,26 @@ POINTS = {
     "float64": torch.randn(200, 30, generator=GENERATOR, dtype=torch.float64),
     "float16": torch.randn(200, 30, generator=GENERATOR).half(),
     "uint8": torch.randint(0, 256, (200, 30), generator=GENERATOR, dtype=torch.uint8),
+    "uint8, wide": torch.randint(0, 256, (60, 2500), generator=GENERATOR, dtype=torch.uint8),
+    "black and white, wide": 255 * torch.randint(0, 2, (60, 2500), generator=GENERATOR, dtype=torch.uint8),
+    "uint8, many ties": torch.randint(0, 3, (200, 2), generator=GENERATOR, dtype=torch.uint8),
+    "int8": torch.randint(-128, 128, (200, 30), generator=GENERATOR, dtype=torch.int8),
+    "int32": torch.randint(-(10**6), 10**6, (200, 30), generator=GENERATOR, dtype=torch.int32),
+    "int64": torch.randint(-(2**40), 2**40, (200, 30), generator=GENERATOR),
+    "bool": torch.randint(0, 2, (200, 30), generator=GENERATOR).bool(),
+    "float32, wide": torch.randn(60, 2500, generator=GENERATOR),
     "int16": torch.randint(-3000, 3000, (200, 30), generator=GENERATOR, dtype=torch.int16),
     "many ties": torch.randint(0, 3, (200, 2), generator=GENERATOR),
-    "all alike": torch.zeros(30, 4),
+    "all alike": torch.ones(30, 4),
+    "all alike, uint8": torch.ones(30, 4, dtype=torch.uint8),
+    "zeros of both signs": torch.where(torch.randn(30, 4, generator=GENERATOR) > 0, 0.0, -0.0),
+    "some zero rows": torch.randn(60, 4, generator=GENERATOR) * (torch.arange(60) % 3 > 0)[:, None],
+    "duplicates": torch.randn(20, 4, generator=GENERATOR)[torch.randint(0, 20, (100,), generator=GENERATOR)],
+    "duplicates far from zero": 1e4 + 1e-3 * torch.randn(9, 4).repeat(11, 1),
+    "wide duplicates": torch.randn(20, 1500, generator=GENERATOR)[torch.randint(0, 20, (100,), generator=GENERATOR)],
+    "subnormal": torch.randn(60, 4, generator=GENERATOR) * 1e-40,
+    "huge": torch.randn(60, 4, generator=GENERATOR) * 5e37,  # float32 cannot hold their squares
+    "one far away": torch.cat([torch.randn(60, 4, generator=GENERATOR), torch.full((1, 4), 1e12)]),
     "far from zero, close together": 1e-3 * torch.randn(100, 5, generator=GENERATOR) + 1e4,
 }
 
@@ -34,7 +53,27 @@ def test_neighbors_are_those_of_a_float64_search_with_ties_by_index(points: str,
     queries = torch.randperm(len(rows), generator=torch.Generator().manual_seed(1))[:25]
     found = nearest_neighbors(rows, queries, 5, block_bytes=block_bytes)
     assert torch.equal(found, naive(rows, queries, 5))
+    assert torch.equal(nearest_neighbors(rows, torch.arange(len(rows)), 2), naive(rows, torch.arange(len(rows)), 2))
     assert not (found == queries[:, None]).any()  # nor itself, though all may be alike
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
+@pytest.mark.parametrize("scale", [1e200, 1e-200])  # squares are infinite, or zero
+def test_rows_whose_distances_float64_cannot_hold_are_in_the_order_of_their_index(scale: float) -> None:
+    rows = scale * (1 + torch.rand(20, 3, dtype=torch.float64)) * torch.tensor([[1.0], [-1.0]]).repeat(10, 1)
+    found = nearest_neighbors(rows, torch.tensor([0, 7]), 19)
+    others = [[i for i in range(20) if i != query] for query in (0, 7)]
+    assert found.tolist() == others
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
+def test_neighbors_hold_no_more_memory_than_some_blocks(dtype: torch.dtype) -> None:
+    rows = torch.ones(150, 1500, dtype=dtype)  # all are candidates of all: 1.8 MB as float64
+    tracemalloc.start()
+    nearest_neighbors(rows, torch.arange(20), 3, block_bytes=2**16)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 * 2**16  # torch's own memory is not seen
 
 
 @pytest.mark.parametrize("k", [1, 8, 29])

@@ -1,17 +1,26 @@
 """The plan against imbalanced-learn on the features themselves."""
 
+import copy
+import dataclasses
 import json
+import multiprocessing
+import pickle
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch.multiprocessing  # its pickler for workers shares tensors
 from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from clesmote_losses import SMOTEPlan
+from clesmote_losses.errors import ArgumentError
+from clesmote_losses.smote.plan import group_digest
+from tests.support.plan_fields import WeightedPlan, equal_plans, with_more_fields
 
 SAMPLERS: dict[str, Callable[..., Any]] = {
     "SMOTE": lambda **o: SMOTE(**o),
@@ -99,8 +108,6 @@ def test_a_sample_crowded_out_of_its_neighbors_by_duplicates_is_not_its_own_neig
 
 
 def test_smote_reads_the_over_sampled_classes_only(data: tuple[NDArray[Any], ...]) -> None:
-    import torch
-
     features, labels = data
     read: list[int] = []
 
@@ -183,7 +190,7 @@ def test_a_plan_for_another_data_set_is_refused_and_the_file_stays(
     SMOTEPlan.from_sampler(SMOTE(random_state=1), labels, features, strata=labels).save(path)
     before = path.read_bytes()
     for wrong in ({"labels": labels[::-1]}, {"labels": labels[:-1]}, {"labels": labels}):
-        with pytest.raises(ValueError, match="made for another data set"):
+        with pytest.raises(ValueError, match=r"plan.safetensors: .*made for another data set"):
             SMOTEPlan.load(path, **wrong)
     SMOTEPlan.load(path, labels=labels, strata=labels)
     assert path.read_bytes() == before
@@ -223,3 +230,172 @@ def test_the_sampler_is_not_changed(data: tuple[NDArray[Any], ...]) -> None:
     assert not hasattr(sampler, "sampling_strategy_")
     np.testing.assert_array_equal(state.get_state()[1], before)
     assert json.dumps(plan.options)
+
+
+# --- does it fit
+
+
+def small_plan(**options: Any) -> tuple[SMOTEPlan, NDArray[np.int64]]:
+    labels = np.repeat([0, 1], [20, 8])
+    features = np.random.default_rng(0).normal(size=(28, 4))
+    return SMOTEPlan.from_sampler(SMOTE(k_neighbors=3, random_state=0), labels, features, **options), labels
+
+
+NAMES = [f"{i}.png" for i in range(28)]
+
+
+def test_a_plan_for_files_of_other_names_or_in_another_order_is_refused() -> None:
+    plan, labels = small_plan(names=NAMES)
+    for other in ([*NAMES[:-1], "other.png"], NAMES[::-1], [NAMES[1], NAMES[0], *NAMES[2:]]):
+        with pytest.raises(ArgumentError, match="other names or order of image files than the 28 here") as caught:
+            plan.check_fits(labels, names=other)
+        assert caught.value.argument == "plan"
+    plan.check_fits(labels, names=NAMES)
+    plan.check_fits(labels, names=tuple(NAMES))
+    plan.check_fits(labels)  # the names are not known here
+
+
+def test_a_plan_without_names_fits_files_of_any() -> None:
+    plan, labels = small_plan()
+    plan.check_fits(labels, names=NAMES)
+
+
+@pytest.mark.parametrize("name", ["label", "base", "neighbor"])
+def test_a_sample_of_another_label_than_a_parent_is_refused(name: str) -> None:
+    plan, labels = small_plan()
+    array = getattr(plan, name).copy()
+    array[5] = 0  # of class 0, or the first sample, which is
+    wrong = dataclasses.replace(plan, **{name: array})
+    with pytest.raises(ArgumentError, match=r"synthetic sample 5 of this plan has label \d, and its parents .*anew"):
+        wrong.check_fits(labels)
+
+
+def test_half_way_to_another_class_is_where_the_second_kind_of_borderline_ends(data: tuple[NDArray[Any], ...]) -> None:
+    features, labels = data
+    plan = SMOTEPlan.from_sampler(BorderlineSMOTE(kind="borderline-2", random_state=0), labels, features)
+    plan.check_fits(labels)
+    (strangers,) = np.nonzero(labels[plan.neighbor] != plan.label)
+    lam = plan.lam.copy()
+    lam[strangers[0]] = 0.6
+    with pytest.raises(ArgumentError, match=f"synthetic sample {strangers[0]} of this plan"):
+        dataclasses.replace(plan, lam=lam).check_fits(labels)
+    first_kind = dataclasses.replace(plan, options={**plan.options, "kind": "borderline-1"})
+    with pytest.raises(ArgumentError, match="of this plan has label"):
+        first_kind.check_fits(labels)
+
+
+def test_a_plan_of_another_number_of_real_samples_is_refused_though_the_digest_fits() -> None:
+    plan, labels = small_plan()
+    more = np.append(labels, 0)
+    with pytest.raises(ArgumentError, match="made for another data set"):
+        dataclasses.replace(plan, fingerprint=group_digest(more, None)).check_fits(more)
+
+
+def test_options_that_differ_are_named_and_equal_ones_pass() -> None:
+    plan, labels = small_plan()
+    plan.check_options(SMOTE(k_neighbors=3, random_state=0), labels)
+    message = r"other options than those of the sampler: k_neighbors=3 \(wanted 2\)\. Pass one of the two"
+    with pytest.raises(ArgumentError, match=message) as caught:
+        plan.check_options(SMOTE(k_neighbors=2, random_state=0), labels)
+    assert caught.value.argument == "plan"
+    with pytest.raises(
+        ArgumentError, match=r"m_neighbors=None \(wanted 10\).*sampler='SMOTE' \(wanted 'BorderlineSMOTE'"
+    ):
+        plan.check_options(BorderlineSMOTE(k_neighbors=3, random_state=0), labels)
+    with pytest.raises(ArgumentError, match=r"small_class='error' \(wanted 'shrink_k'\)"):
+        plan.check_options(SMOTE(k_neighbors=3, random_state=0), labels, small_class="shrink_k")
+
+
+# --- one object, whatever its fields are
+
+
+def test_a_redraw_keeps_fields_that_it_does_not_know() -> None:
+    plain, labels = small_plan(names=NAMES)
+    plan = with_more_fields(plain)
+    redrawn = plan.redrawn(SMOTE(k_neighbors=3, random_state=0), labels, epoch=3)
+    assert type(redrawn) is WeightedPlan
+    assert (redrawn.lam != plan.lam).any()
+    same = dataclasses.replace(redrawn, base=plan.base, neighbor=plan.neighbor, lam=plan.lam, label=plan.label)
+    assert equal_plans(same, plan)
+
+
+def test_every_array_is_written_in_place_and_a_copy_stays_what_it_was() -> None:
+    plan = with_more_fields(small_plan()[0])
+    other = dataclasses.replace(plan, lam=1 - plan.lam, weight=plan.weight + 1, base=plan.neighbor, neighbor=plan.base)
+    for shared in (plan.copy(), plan.copy().share_memory_()):
+        arrays, before = (shared.lam, shared.weight), shared.copy()
+        shared.copy_(other)
+        assert equal_plans(shared, other)
+        assert (shared.lam is arrays[0], shared.weight is arrays[1]) == (True, True)
+        assert equal_plans(before, plan)
+        before.options["sampler"] = "other"
+        assert shared.options["sampler"] == "SMOTE"
+    assert equal_plans(plan.copy(), plan)
+
+
+def test_samples_of_a_plan_of_another_length_are_refused() -> None:
+    plan, labels = small_plan()
+    shorter = SMOTEPlan.from_sampler(SMOTE(random_state=0, sampling_strategy={1: 10}), labels, np.random.rand(28, 2))
+    with pytest.raises(ValueError, match="a plan of 12 samples cannot take in the 2 of another one"):
+        plan.copy_(shorter)
+
+
+def test_a_plan_sent_to_a_worker_sees_what_is_written_later_and_a_pickled_or_deep_copy_does_not() -> None:
+    plan = with_more_fields(small_plan()[0])
+    shared = plan.copy().share_memory_()
+    assert equal_plans(shared, plan)
+    sent = ForkingPickler.loads(ForkingPickler.dumps(shared))
+    sent_on = ForkingPickler.loads(ForkingPickler.dumps(sent))
+    own = [pickle.loads(pickle.dumps(shared)), copy.deepcopy(shared), shared.copy()]
+    assert all(equal_plans(p, plan) for p in (sent, sent_on, *own))
+    other = dataclasses.replace(plan, lam=1 - plan.lam, weight=plan.weight + 1)
+    shared.copy_(other)
+    assert equal_plans(sent, other)
+    assert equal_plans(sent_on, other)
+    assert all(equal_plans(p, plan) for p in own)
+    own[0].copy_(other)
+    assert equal_plans(own[1], plan)
+
+
+def test_a_copy_of_a_shared_plan_is_shared_with_its_own_workers() -> None:
+    plan = with_more_fields(small_plan()[0])
+    other = dataclasses.replace(plan, weight=plan.weight + 1)
+    shared = plan.copy().share_memory_()
+    for own in (pickle.loads(pickle.dumps(shared)), copy.deepcopy(shared)):
+        sent = ForkingPickler.loads(ForkingPickler.dumps(own))
+        own.copy_(other)
+        assert equal_plans(sent, other)
+    assert equal_plans(shared, plan)
+
+
+def test_a_plan_that_is_not_shared_is_pickled_as_it_is() -> None:
+    plan = with_more_fields(small_plan()[0])
+    for pickler in (pickle, ForkingPickler):
+        own = pickler.loads(pickler.dumps(plan))
+        assert equal_plans(own, plan)
+        own.copy_(dataclasses.replace(plan, weight=plan.weight + 1))
+        assert not equal_plans(own, plan)
+
+
+def _answer(pipe: Any, plan: SMOTEPlan) -> None:
+    while pipe.recv() == "plan":
+        pipe.send(pickle.dumps(plan))
+
+
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_a_worker_that_lives_on_sees_every_field_and_every_draw(method: str) -> None:
+    plain, labels = small_plan()
+    plan = with_more_fields(plain).share_memory_()
+    context = torch.multiprocessing.get_context(method)
+    pipe, far_end = multiprocessing.Pipe()
+    worker = context.Process(target=_answer, args=(far_end, plan), daemon=True)
+    worker.start()
+    for epoch in range(3):
+        drawn = plan.redrawn(SMOTE(k_neighbors=3, random_state=0), labels, epoch=epoch)
+        plan.copy_(dataclasses.replace(drawn, weight=drawn.weight + epoch))
+        pipe.send("plan")
+        assert pipe.poll(120)
+        assert equal_plans(pickle.loads(pipe.recv()), plan)
+    pipe.send("end")
+    worker.join(60)
+    assert worker.exitcode == 0

@@ -62,7 +62,7 @@ def test_a_script_that_is_no_train_py_is_refused_with_what_is_missing(tmp_path, 
     )
     with pytest.raises(
         SystemExit,
-        match=r"_parse_args, create_loader, train_one_epoch\(model=\).*task=\) or \(loss_fn=\).*Tried were train.py of timm 1.0.15",
+        match=r"_parse_args, create_loader, train_one_epoch\(model=\).*task=\) or \(loss_fn=\).*Tested with train.py of timm 1.0.15",
     ):
         main(["--smote", "smote", str(tmp_path / "my_loop.py")])
     del sys.modules["my_loop"]
@@ -120,7 +120,7 @@ def test_a_kill_while_the_plan_is_written_leaves_no_plan(data, tmp_path):
     plan = tmp_path / "plan.safetensors"
     arguments = [*SMOTE, "--smote-plan", str(plan), *command("old", data, tmp_path)]
     code = (
-        "import os, signal, sys\nfrom clesmote_losses import files\nfrom clesmote_losses.hosts.timm import main\n"
+        "import os, signal, sys\nfrom clesmote_losses import atomic_write as files\nfrom clesmote_losses.hosts.timm import main\n"
         "files.os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)\nmain(sys.argv[1:])"
     )
     process = subprocess.run([sys.executable, "-c", code, *arguments], env=one_thread(), check=False)
@@ -138,7 +138,7 @@ def test_a_kill_while_the_plan_is_written_leaves_no_plan(data, tmp_path):
 
 def train(rank, arguments):
     # nothing but what the run itself leaves: losses of summary.csv on rank 0, and what this rank trained on
-    from clesmote_losses.hosts import timm_stages
+    from clesmote_losses.hosts.timm import script as timm_stages
 
     made, epochs = [], []
 

@@ -1,0 +1,69 @@
+"""Options and inputs of the capped loss: the known names, one form of logits, and errors for what does not fit."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from clesmote_losses.errors import check_choice
+from clesmote_losses.targets import check_class_index
+
+Gradient = Literal["stop", "scale", "flow"]
+Reduction = Literal["none", "mean", "sum"]
+_GRADIENTS, _REDUCTIONS = get_args(Gradient), get_args(Reduction)  # here, since torch 2.6 cannot compile get_args
+
+
+def check_options(gradient: str, label_smoothing: float, reduction: str) -> None:
+    """Raise ``ValueError`` if an option is unknown or out of range."""
+    check_choice("gradient", gradient, _GRADIENTS)
+    check_choice("reduction", reduction, _REDUCTIONS)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be in [0, 1]; got {label_smoothing}.")
+
+
+def as_columns(logits: Tensor) -> Tensor:
+    """Return scores of shape ``(N, C)``; a single logit z becomes ``[0, z]``, which has the same loss.
+
+    Raises:
+        TypeError: If ``logits`` is not a tensor.
+        ValueError: If its shape or dtype is wrong.
+    """
+    if not isinstance(logits, Tensor):
+        raise TypeError(
+            f"logits must be a tensor of shape (N, C); got {type(logits).__name__}. A distilled model in training mode returns one "
+            "output for each head; model.set_distilled_training(False) merges them."
+        )
+    if logits.ndim == 2 and logits.shape[1] == 1:
+        logits = logits[:, 0]
+    if logits.ndim == 1:
+        logits = torch.stack([torch.zeros_like(logits), logits], dim=1)
+    if logits.ndim != 2 or not logits.is_floating_point():
+        raise ValueError(
+            f"logits must be float of shape (N, C), (N, 1) or (N,); got {logits.dtype} of shape {tuple(logits.shape)}."
+        )
+    return logits
+
+
+def check_rows(logits: Tensor, target: Tensor, is_synthetic: Tensor) -> None:
+    """Raise unless there is one class index and one bool flag for each row of logits."""
+    rows = tuple(logits.shape[:1])
+    check_class_index("target", target)
+    if target.shape != rows:
+        raise ValueError(
+            f"target must have shape {rows}, one class index for each row of logits; got {tuple(target.shape)}."
+        )
+    if is_synthetic.shape != rows or is_synthetic.dtype != torch.bool:
+        raise ValueError(
+            f"is_synthetic must be bool of shape {rows}, one flag for each row of logits; got {is_synthetic.dtype} of shape "
+            f"{tuple(is_synthetic.shape)}. decode_target(target)[1] returns it."
+        )
+
+
+def check_cap(cap: Tensor, logits: Tensor) -> None:
+    """Raise unless there is one float cap for each row of logits."""
+    rows = tuple(logits.shape[:1])
+    if cap.shape != rows or not cap.is_floating_point():
+        raise ValueError(
+            f"cap must be float of shape {rows}, one ceiling for each row of logits; got {cap.dtype} of shape "
+            f"{tuple(cap.shape)}. cosine_cap(...) returns it; torch.full({rows}, c) is a constant cap."
+        )

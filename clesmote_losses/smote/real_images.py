@@ -1,0 +1,174 @@
+"""The real images of a data set: read, checked, resized, laid out as rows of features, and kept decoded."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.smote.base_dataset import Labels, image_path
+from clesmote_losses.smote.blending import DecodedImage, decode, resize, to_tensor
+
+_OVERHEAD = 2048  # bytes of Python and torch objects that a kept image needs beside its pixels
+
+
+class RealImages:
+    """Reads the real images of a base data set.
+
+    :meth:`decoded` keeps the first images that it reads, until they fill the budget; none is ever dropped. A copy in another
+    process starts without kept images.
+
+    Args:
+        base: Map-style data set of ``(image, label)`` without its image transform.
+        labels: Class index of every sample, int64, shape ``(N,)``.
+        checks_labels: Compare the label of each item with ``labels``.
+        size: Height and width of the images; by default they keep their size.
+        cache_mb: Budget of the kept images, in megabytes of 2**20 bytes; 0 keeps nothing.
+
+    Raises:
+        ValueError: If ``cache_mb`` is negative or ``size`` is no size.
+    """
+
+    def __init__(
+        self,
+        base: "Dataset[Any]",
+        labels: Labels,
+        *,
+        checks_labels: bool = True,
+        size: tuple[int, int] | int | None = None,
+        cache_mb: float = 0,
+    ) -> None:
+        if not cache_mb >= 0:
+            raise ValueError(f"cache_mb must be 0 or more; got {cache_mb}.")
+        self.base, self.labels, self.size, self.cache_mb = base, labels, _image_size(size), cache_mb
+        self._checks_labels = checks_labels
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the kept images."""
+        self._kept: dict[int, DecodedImage] = {}
+        self._room = self.cache_mb * 2**20
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": {}, "_room": self.cache_mb * 2**20}
+
+    def read(self, index: int) -> Any:
+        """Read an image as the base data set stores it.
+
+        Raises:
+            RuntimeError: If it cannot be read; the message names it.
+            TypeError: If the item is not ``(image, label)``.
+            ValueError: If the base data set gives another label for it than it told before.
+        """
+        try:
+            item = self.base[index]
+        except Exception as error:
+            path = image_path(self.base, index)
+            raise RuntimeError(
+                f"real image {index}{f' ({path})' if path else ''} cannot be read: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise TypeError(
+                f"the base data set must give (image, label); item {index} is a "
+                f"{type(item).__name__}{f' of {len(item)}' if isinstance(item, tuple | list) else ''}."
+            )
+        image, label = item
+        if self._checks_labels and not _is_label(label, self.labels[index]):
+            raise ValueError(
+                f"real sample {index} has label {label}, but the data set's list of labels says {self.labels[index]}. Was the "
+                "image unreadable and another one taken, or the data set changed? If it gives labels of another kind, pass "
+                "labels=, one class index for each sample."
+            )
+        return image
+
+    def resized(self, index: int) -> Any:
+        """Read an image, and resize it to the size at which images are compared and blended."""
+        image = self.read(index)
+        return image if self.size is None else resize(image, self.size)
+
+    def decoded(self, index: int) -> DecodedImage:
+        """Return the values of an image for a blend, from the kept images if it is one of them. Do not write to them."""
+        if index in self._kept:
+            return self._kept[index]
+        image = self.resized(index)
+        decoded = decode(image)
+        cost = decoded.values.nbytes + _OVERHEAD
+        if cost <= self._room:
+            self._room -= cost
+            if _is_part(image):  # kept as a view, it would keep the whole array alive
+                decoded = decoded._replace(values=decoded.values.clone())
+            self._kept[index] = decoded
+        return decoded
+
+    def rows(self, indices: NDArray[np.int64], features: Callable[[Any], ArrayLike] | None = None) -> Tensor:
+        """Read the feature rows of some images, shape ``(len(indices), D)``.
+
+        Args:
+            indices: Of the images, int64.
+            features: Makes a row of an image; by default its values are the row.
+
+        Raises:
+            ValueError: If rows differ in shape or dtype.
+        """
+        rows = torch.empty(0, 0)
+        for i, index in enumerate(tqdm(indices.tolist(), desc="Reading images for SMOTE", delay=5, leave=False)):
+            image = self.resized(index)
+            row = to_tensor(image) if features is None else as_row(features(image))
+            if i == 0:
+                shape, first = row.shape, index
+                rows = torch.empty((len(indices), row.numel()), dtype=row.dtype)
+            if row.shape != shape or row.dtype != rows.dtype:
+                raise ArgumentError(
+                    "image_size",
+                    f"images {first} and {index} differ: {tuple(shape)} of {rows.dtype} and {tuple(row.shape)} of {row.dtype}. To "
+                    "compare and blend images of unequal size pass ",
+                    Argument("image_size", "(height, width)"),
+                    "; where channels or dtypes differ, let the base data set convert them.",
+                )
+            # by numpy, since torch spreads the copy over threads, which are slow where another process uses the processor
+            rows[i].view(torch.uint8).numpy()[:] = row.reshape(-1).view(torch.uint8).numpy()
+        return rows
+
+    def check_steady(self, indices: Sequence[int]) -> None:
+        """Raise ``ValueError`` if one of the images differs when it is read a second time."""
+        for index in indices:
+            if not torch.equal(to_tensor(self.resized(index)), to_tensor(self.resized(index))):
+                raise ValueError(
+                    f"{type(self.base).__name__} gave two different images for index {index}: it augments inside __getitem__. A "
+                    "blend needs raw images: let it return them, and pass the augmentation as transform=."
+                )
+
+
+def as_row(features: Any) -> Tensor:
+    """Return features of any kind as a tensor on the CPU."""
+    return torch.as_tensor(features).detach().cpu()
+
+
+def _is_part(image: Any) -> bool:
+    """Whether the image is a view of an array or tensor that holds more than the image."""
+    if isinstance(image, Tensor):
+        return image.untyped_storage().nbytes() > image.nbytes
+    whole = image
+    while isinstance(whole, np.ndarray) and whole.base is not None:
+        whole = whole.base
+    return isinstance(image, np.ndarray) and memoryview(whole).nbytes > image.nbytes
+
+
+def _is_label(given: Any, label: np.int64) -> bool:
+    if type(given) is int:  # as most data sets give it; comparing arrays takes longer than reading a small image
+        return given == int(label)
+    return np.array_equal(np.ravel(given.cpu() if isinstance(given, Tensor) else given), [label])
+
+
+def _image_size(size: Any) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
+        raise ValueError(f"image_size must be (height, width) in pixels, or one number for both; got {size!r}.")
+    return pair

@@ -1,0 +1,131 @@
+"""The samplers of imbalanced-learn that a plan can be made with."""
+
+import dataclasses
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.smote.resampling import SmallClass, neighbor_count
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """A kind of sampler.
+
+    Attributes:
+        type: Gives the class; imbalanced-learn is imported when it is called.
+        neighbors: The class's own name for the number of neighbours.
+        repeats_neighbors: Whether the class draws among ``k`` neighbours even where a small class has fewer, so that those
+            it has must be repeated.
+    """
+
+    type: Callable[[], type]
+    neighbors: str = "k_neighbors"
+    repeats_neighbors: bool = False
+
+    def make(self, k_neighbors: Any, **options: Any) -> Any:
+        """Make a sampler with ``k_neighbors`` neighbours and other options of imbalanced-learn."""
+        return self.type()(**{self.neighbors: k_neighbors, **options})
+
+
+def _from_imbalanced_learn(name: str) -> Callable[[], type]:
+    def find() -> type:
+        found: type = getattr(import_module("imblearn.over_sampling"), name)
+        return found
+
+    return find
+
+
+SAMPLERS = {
+    "smote": Sampler(_from_imbalanced_learn("SMOTE")),
+    "borderline": Sampler(_from_imbalanced_learn("BorderlineSMOTE")),
+    "adasyn": Sampler(_from_imbalanced_learn("ADASYN"), neighbors="n_neighbors", repeats_neighbors=True),
+}
+
+
+def make_sampler(name: str, k_neighbors: Any, **options: Any) -> Any:
+    """Make the sampler of a name in :data:`SAMPLERS`.
+
+    Raises:
+        ArgumentError: If there is none of this name.
+    """
+    if name not in SAMPLERS:
+        raise ArgumentError("sampler", Argument("sampler"), f" must be one of {', '.join(SAMPLERS)}; got {name!r}.")
+    return SAMPLERS[name].make(k_neighbors, **options)
+
+
+def kind_of(sampler: Any) -> Sampler:
+    """Find the kind of a sampler.
+
+    Raises:
+        TypeError: If it is none of :data:`SAMPLERS`; a class derived from one of them is another sampler.
+    """
+    for kind in SAMPLERS.values():
+        if type(sampler) is kind.type():
+            return kind
+    *names, last = (kind.type().__name__ for kind in SAMPLERS.values())
+    raise TypeError(
+        f"sampler must be an instance of imbalanced-learn's {', '.join(names)} or {last}; got "
+        f"{sampler.__name__ + ' (the class)' if isinstance(sampler, type) else type(sampler).__name__}. SVMSMOTE, KMeansSMOTE and "
+        "SMOTENC look at the features themselves, which a plan does not hold."
+    )
+
+
+def sampler_options(sampler: Any, groups: NDArray[Any], small_class: SmallClass = "error") -> dict[str, Any]:
+    """Give the sampler and its options as plain values that JSON keeps: what a plan was made with.
+
+    Raises:
+        TypeError: If the sampler is none of :data:`SAMPLERS`.
+        ValueError: If an option is wrong.
+    """
+    from imblearn.utils import check_sampling_strategy
+
+    kind = kind_of(sampler)
+    if small_class not in get_args(SmallClass):
+        raise ValueError(f"small_class must be one of {get_args(SmallClass)}; got {small_class!r}.")
+    options = sampler.get_params(deep=False)
+    options["k_neighbors"] = neighbor_count(options.pop(kind.neighbors))
+    if "m_neighbors" in options:
+        options["m_neighbors"] = neighbor_count(options["m_neighbors"])
+    if not isinstance(options["random_state"], int | np.integer | None):
+        options["random_state"] = repr(options["random_state"])
+    elif options["random_state"] is not None:
+        options["random_state"] = int(options["random_state"])
+    n_samples = check_sampling_strategy(options.pop("sampling_strategy"), groups, "over-sampling")
+    wanted = [[group.item() if isinstance(group, np.generic) else group, int(n)] for group, n in n_samples.items() if n]
+    return {"sampler": type(sampler).__name__, **options, "n_samples": wanted, "small_class": small_class}
+
+
+def check_group_sizes(options: dict[str, Any], groups: NDArray[Any]) -> None:
+    """Check that the groups to over-sample have enough samples for their neighbours.
+
+    Args:
+        options: As :func:`sampler_options` gives them.
+        groups: Class or stratum of every real sample, shape ``(N,)``.
+
+    Raises:
+        ArgumentError: If one has too few.
+    """
+    k, small_class = options["k_neighbors"], options["small_class"]
+    enough = {"error": k + 1, "shrink_k": 2, "duplicate": 1}[small_class]
+    sizes = dict(zip(*np.unique(groups, return_counts=True), strict=True))
+    for group, _ in options["n_samples"]:
+        if sizes[group] < enough:
+            raise ArgumentError(
+                "small_class",
+                f"class or stratum {group!r} has {sizes[group]} sample(s); {enough} are needed for ",
+                Argument("k_neighbors", str(k)),
+                " and ",
+                Argument("small_class", f'"{small_class}"'),
+                ". Ways out: a smaller ",
+                Argument("k_neighbors"),
+                ", ",
+                Argument("small_class", '"shrink_k"'),
+                " (takes the neighbours there are), or ",
+                Argument("small_class", '"duplicate"'),
+                " (copies its images).",
+            )

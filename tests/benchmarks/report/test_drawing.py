@@ -1,0 +1,17 @@
+"""Figures in memory, and equal files of equal pictures."""
+
+from PIL import Image
+
+from benchmarks.report.drawing import new_figure, save
+
+
+def test_axes_come_in_rows_and_columns_and_equal_pictures_are_equal_files(tmp_path):
+    for name in ("one.png", "two.png"):
+        figure, axes = new_figure(4, 3, 2, 1)
+        assert axes.shape == (2, 1)
+        axes[0, 0].plot([0, 1], [1, 0])
+        save(figure, tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    with Image.open(tmp_path / "one.png") as image:
+        assert image.size == (440, 330)
+        assert "Software" not in image.info

@@ -1,0 +1,72 @@
+"""Figures: what is drawn where, and how it looks."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.methods.registry import METHODS
+from benchmarks.report import figures
+from benchmarks.report.write import write_report
+from tests.support.run_lines import VALUE, line, seventeen
+
+
+def test_methods_in_a_panel_differ_in_colour_dashes_and_marker(monkeypatch, tmp_path):
+    drawn = []
+    new_figure = figures.new_figure
+    monkeypatch.setattr(
+        figures, "new_figure", lambda *given, **options: drawn.append(new_figure(*given, **options)) or drawn[-1]
+    )
+    records = [line(name, seed) for name in METHODS for seed in range(2)]
+    files = write_report(records, tmp_path)
+    assert {path.name for path in files if path.suffix == ".png"} == {
+        "figure-4-correct-convnet-binary.png", "figure-5-correct-convnet-binary.png", "more-correct-convnet-binary.png",
+        "differences-correct-convnet.png",
+    }  # fmt: skip
+    shown = set()
+    for _, axes in drawn[:3]:
+        for place in axes.flat:
+            for look in ("get_color", "get_linestyle", "get_marker"):
+                looks = [
+                    getattr(curve, look)() if look != "get_linestyle" else str(curve._dash_pattern)
+                    for curve in place.get_lines()
+                ]
+                assert len(set(looks)) == len(looks), (place.get_title(), look, looks)
+            shown |= {curve.get_label() for curve in place.get_lines()}
+    assert shown == {method.title for method in METHODS.values()}
+
+
+def test_rows_of_the_forest_stand_at_their_names(monkeypatch, tmp_path):
+    drawn = []
+    new_figure = figures.new_figure
+    monkeypatch.setattr(
+        figures, "new_figure", lambda *given, **options: drawn.append(new_figure(*given, **options)) or drawn[-1]
+    )
+    records = [
+        r
+        for r in seventeen()
+        if not (r["config"]["experiment"]["kind"] == "interclass" and r["config"]["method"]["name"] == "none")
+    ]
+    write_report(records, tmp_path)
+    _, axes = drawn[-1]
+    panel = next(place for place in axes.flat if place.get_title() == "Interclass")
+    names = [label.get_text() for label in axes[0, 0].get_yticklabels()]
+    dots = {
+        names[round(curve.get_ydata()[0])]: curve.get_xdata()[0]
+        for curve in panel.get_lines()
+        if len(curve.get_xdata()) == 1
+    }
+    assert dots == {
+        METHODS[name].title: pytest.approx(VALUE["cle-smote"] - VALUE[name])
+        for name in ("oversampling", "weighted", "smote")
+    }
+
+
+def test_figures_are_drawn_and_small(tmp_path):
+    files = [path for path in write_report(seventeen(), tmp_path) if path.suffix == ".png"]
+    assert [path.name for path in files] == ["figure-3-correct-convnet.png", "differences-correct-convnet.png"]
+    for path in files:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L"))
+        assert min(pixels.shape) > 250
+        assert 0.005 < (pixels < 200).mean() < 0.9
+        assert path.stat().st_size < 300_000
