@@ -64,12 +64,15 @@ def option(
         group: A key of :data:`GROUPS`.
         help_text: Meaning, for the help of a command line.
         argument: Argument of the library that the option sets. An error that names it is written with the option's name.
+            With a part of the library before a dot, as in ``"loss.gradient"``, the value is passed on as it is; the parts are
+            sampler, dataset, tracker, loss, pretrainer and fit. Without a dot the recipe converts it.
         choices: Returns the allowed values. It is called at each use, so names that are registered later are allowed too.
         above, at_least: Lower bound of a number, excluded or included.
         metavar: Placeholder of the value in a help text.
         needs: Conditions without which the option has no effect.
     """
-    meaning = {"group": group, "help": help_text, "argument": argument, "metavar": metavar}
+    part, _, argument = (argument or "").rpartition(".")
+    meaning = {"group": group, "help": help_text, "part": part, "argument": argument, "metavar": metavar}
     conditions = {"choices": choices, "above": above, "at_least": at_least, "needs": tuple(needs)}
     return dataclasses.field(default=default, metadata=meaning | conditions)
 
@@ -101,7 +104,7 @@ class Options:
         0,
         "smote",
         "random seed of the synthetic samples, the same on every rank",
-        argument="random_state",
+        argument="sampler.random_state",
         at_least=0,
         metavar="N",
         needs=[_SAMPLER],
@@ -131,7 +134,7 @@ class Options:
         "error",
         "smote",
         "what to do with a class of K or fewer images: stop, use the neighbours it has, or copy its images",
-        argument="small_class",
+        argument="dataset.small_class",
         choices=lambda: get_args(SmallClass),
         needs=[_SAMPLER],
     )
@@ -139,14 +142,14 @@ class Options:
         "never",
         "smote",
         "'epoch' draws new synthetic samples in each epoch",
-        argument="redraw",
+        argument="dataset.redraw",
         choices=lambda: get_args(Redraw),
     )
     smote_cache: float = option(
         256.0,
         "smote",
         "megabytes of decoded images that each worker keeps",
-        argument="cache_mb",
+        argument="dataset.cache_mb",
         at_least=0,
         metavar="MB",
     )
@@ -170,32 +173,36 @@ class Options:
         "stop",
         "cap",
         "gradient of a sample whose loss is above its cap",
-        argument="gradient",
+        argument="loss.gradient",
         choices=lambda: get_args(Gradient),
         needs=[_CAP],
     )
     cap_warmup_epochs: int = option(
-        0, "cap", "number of first epochs without caps", argument="warmup_epochs", at_least=0, metavar="N", needs=[_CAP]
+        0,
+        "cap",
+        "number of first epochs without caps",
+        argument="loss.warmup_epochs",
+        at_least=0,
+        metavar="N",
+        needs=[_CAP],
     )
     centroids: str = option(
         "epoch",
         "cap",
         "when class centroids are computed",
-        argument="mode",
+        argument="tracker.mode",
         choices=lambda: get_args(Mode),
         needs=[_CAP, _DISTANCE],
     )
-    triplet_epochs: int = option(
-        0, "triplet", "number of passes before training", argument="epochs", at_least=0, metavar="N"
-    )
+    triplet_epochs: int = option(0, "triplet", "passes before training", argument="fit.epochs", at_least=0, metavar="N")
     triplet_lr: float = option(
-        1e-4, "triplet", "learning rate (AdamW)", argument="lr", above=0, metavar="LR", needs=[_TRIPLETS]
+        1e-4, "triplet", "learning rate (AdamW)", argument="fit.lr", above=0, metavar="LR", needs=[_TRIPLETS]
     )
     triplet_margin: float = option(
         0.0,
         "triplet",
         "margin, in the unit of the embedding; the paper has none",
-        argument="margin",
+        argument="pretrainer.margin",
         at_least=0,
         metavar="M",
         needs=[_TRIPLETS],
@@ -204,7 +211,7 @@ class Options:
         "dataset",
         "triplet",
         "where positives and negatives come from",
-        argument="sampling",
+        argument="pretrainer.sampling",
         choices=lambda: get_args(Sampling),
         needs=[_TRIPLETS],
     )
@@ -212,7 +219,7 @@ class Options:
         None,
         "triplet",
         "checkpoint written after each pass; a rerun continues from it",
-        argument="checkpoint",
+        argument="fit.checkpoint",
         metavar="FILE",
         needs=[_TRIPLETS],
     )
@@ -265,6 +272,12 @@ class Options:
         """
         check_choice("cap", self.cap, (*CAPS, *_WITHOUT_DISTANCE))
         return None if self.cap in _WITHOUT_DISTANCE else self.cap
+
+    def arguments(self, part: str) -> dict[str, Any]:
+        """Return what a part of the library is given, by argument; options without a value are left out."""
+        fields = (field for field in dataclasses.fields(self) if field.metadata["part"] == part)
+        values = {field.metadata["argument"]: getattr(self, field.name) for field in fields}
+        return {argument: value for argument, value in values.items() if value is not None}
 
     def recorded(self) -> dict[str, Any]:
         """Return the options that have a value, as plain values that a run can save."""

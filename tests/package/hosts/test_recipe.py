@@ -1,5 +1,6 @@
 """The training set that the options describe, from timm's data sets on disk."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from timm.data import create_dataset
 from clesmote_losses import SMOTEPlan, encode_target
 from clesmote_losses.caps import CAPS
 from clesmote_losses.errors import ArgumentError
-from clesmote_losses.hosts.options import Options
+from clesmote_losses.hosts.options import Options, option
 from clesmote_losses.hosts.recipe import build_loss, description, tracker_of, training_set
 
 SMOTE = {"smote": "smote"}
@@ -175,3 +176,16 @@ def test_a_loss_has_a_tracker_where_its_cap_needs_centroids(cap, beta, has_track
     assert criterion.beta == beta
     assert (tracker_of(criterion) is not None) == has_tracker
     assert tracker_of(None) is None
+
+
+def test_an_option_that_names_an_argument_reaches_the_library_by_its_entry_alone(data):
+    @dataclasses.dataclass(frozen=True)
+    class More(Options):
+        cap_label_smoothing: float = option(0.0, "cap", "smoothing", argument="loss.label_smoothing", at_least=0)
+        smote_flag: str = option("target", "smote", "where the flag is", argument="dataset.flag")
+
+    options = More.from_given({"smote": "smote", "cap_label_smoothing": 0.25, "smote_flag": "item", "cap": "constant"})
+    assert build_loss(torch.nn.Linear(2, 3), 3, options).label_smoothing == 0.25
+    train_set = training_set(base(data), options)
+    assert train_set.flag == "item"
+    assert len(train_set[0]) == 3
