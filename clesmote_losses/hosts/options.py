@@ -22,12 +22,7 @@ _WITHOUT_DISTANCE = ("constant", "none")
 
 
 class Need(NamedTuple):
-    """A condition without which an option has no effect.
-
-    Attributes:
-        is_met: Returns whether the option has an effect, given all options.
-        reason: Parts of the message that says why it has none; they follow "has no effect".
-    """
+    """A condition without which an option has no effect, and what a message says after "has no effect"."""
 
     is_met: Callable[["Options"], bool]
     reason: tuple[str | Argument, ...]
