@@ -1,4 +1,4 @@
-"""The test images of ChestX-ray14 (Wang et al. 2017) that Nabulsi et al. 2021 let experts label."""
+"""The test images of ChestX-ray14 (Wang et al. 2017) with the expert labels of Nabulsi et al. 2021."""
 
 import csv
 from pathlib import Path
@@ -25,21 +25,23 @@ _STRATUM_OF = {
 
 
 def load_chestxray14_test(folder: Path, *, image_size: int = 224) -> TestImages:
-    """The images with expert labels, as they are: several findings, or none of the strata.
+    """Read the images with expert labels, unfiltered: some have several findings, some belong to no stratum.
 
     Args:
-        folder: Where ``Data_Entry_2017*.csv`` lies, the table of expert labels (in whatever folder in it) and the images
+        folder: Folder with ``Data_Entry_2017*.csv``, the table of expert labels (at any depth) and the images
             (``images_001/images/*.png`` or ``images/*.png``).
         image_size: Height and width in pixels.
 
     Raises:
-        ValueError: If a table or all images are missing, or a table does not fit.
+        ValueError: If a table or all images are missing, or the tables do not match.
     """
-    known = {row["Image Index"] for row in _rows(_one(folder, (_ENTRIES,)), {"Image Index", "Finding Labels"})}
-    table = _one(folder, _EXPERT)
-    rows = _rows(table, {"Image ID", "Abnormal", *_STRATUM_OF})
-    if strangers := [row["Image ID"] for row in rows if row["Image ID"] not in known]:
-        raise ValueError(f"image {strangers[0]} of {table} is not in {_ENTRIES}: the tables are of different data.")
+    known = {
+        row["Image Index"] for row in _read_rows(_find_table(folder, (_ENTRIES,)), {"Image Index", "Finding Labels"})
+    }
+    table = _find_table(folder, _EXPERT)
+    rows = _read_rows(table, {"Image ID", "Abnormal", *_STRATUM_OF})
+    if unknown := [row["Image ID"] for row in rows if row["Image ID"] not in known]:
+        raise ValueError(f"image {unknown[0]} of {table} is not in {_ENTRIES}: the tables are of different data.")
     files = {file.name: file for part in folder.glob("images*") for file in part.rglob("*.png")}
     rows = [row for row in rows if row["Image ID"] in files]
     if not rows:
@@ -54,14 +56,14 @@ def load_chestxray14_test(folder: Path, *, image_size: int = 224) -> TestImages:
     return TestImages(images, members, is_abnormal)
 
 
-def _one(folder: Path, patterns: tuple[str, ...]) -> Path:
+def _find_table(folder: Path, patterns: tuple[str, ...]) -> Path:
     for pattern in patterns:
         if found := sorted(folder.rglob(pattern)):
             return found[0]
     raise ValueError(f"{folder} holds no {' or '.join(patterns)}.")
 
 
-def _rows(table: Path, columns: set[str]) -> list[dict[str, str]]:
+def _read_rows(table: Path, columns: set[str]) -> list[dict[str, str]]:
     with table.open(newline="") as file:
         reader = csv.DictReader(file)
         if missing := columns - set(reader.fieldnames or ()):
@@ -70,5 +72,5 @@ def _rows(table: Path, columns: set[str]) -> list[dict[str, str]]:
 
 
 def _is_yes(cell: str) -> bool:
-    """Both spellings of the expert labels."""
+    """Read both spellings of the expert labels."""
     return cell.strip().upper() in ("YES", "1")

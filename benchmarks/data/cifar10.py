@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.data.image_files import at_size
+from benchmarks.data.image_files import resize_image
 from benchmarks.data.image_folder import load_image_folder
 from benchmarks.data.source import Source, TestImages
 
@@ -13,11 +13,11 @@ _BATCHES = "cifar-10-batches-py"  # what torchvision's CIFAR10(download=True) un
 
 
 def load_cifar10(folder: Path, classes: Sequence[str], *, image_size: int = 32) -> Source:
-    """CIFAR-10.
+    """Read some classes of CIFAR-10.
 
     Args:
         folder: The ``root`` of torchvision's ``CIFAR10``, or a folder with ``train/CLASS/*`` and ``test/CLASS/*``.
-        classes: Those that take part, by their names (``airplane``, ...).
+        classes: Classes that take part, by their names (``airplane``, ...).
         image_size: Height and width in pixels.
 
     Raises:
@@ -45,7 +45,7 @@ def load_cifar10(folder: Path, classes: Sequence[str], *, image_size: int = 32) 
         chosen = [np.flatnonzero(targets == data.class_to_idx[name]) for name in classes]
         images = data.data[np.concatenate(chosen)]
         if image_size != images.shape[1]:
-            images = np.stack([at_size(Image.fromarray(image), image_size) for image in images])
+            images = np.stack([resize_image(Image.fromarray(image), image_size) for image in images])
         parts.append((images, np.repeat(np.arange(len(classes)), [len(places) for places in chosen])))
     (images, stratum), (test_images, test_stratum) = parts
     members = test_stratum[:, None] == np.arange(len(classes))

@@ -7,17 +7,17 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from benchmarks.data.image_files import at_size
+from benchmarks.data.image_files import resize_image
 from benchmarks.data.source import Source, TestImages
 
 _SPLIT_SEED = 0
 
 
 def load_digit_images(classes: Sequence[str], *, image_size: int = 32) -> Source:
-    """The digits, enlarged; half of them are for testing.
+    """Return the digits, enlarged; half of them are for testing.
 
     Args:
-        classes: Those that take part, "0" to "9".
+        classes: Digits that take part, "0" to "9".
         image_size: Height and width in pixels.
 
     Raises:
@@ -36,7 +36,7 @@ def load_digit_images(classes: Sequence[str], *, image_size: int = 32) -> Source
             Image.fromarray(np.uint8(np.rint(row * 255 / 16)).reshape(8, 8)) for row in rows[np.concatenate(places)]
         ]
         stratum = np.repeat(np.arange(len(classes)), [len(found) for found in places])
-        parts.append((np.stack([at_size(picture, image_size) for picture in pictures]), stratum))
+        parts.append((np.stack([resize_image(picture, image_size) for picture in pictures]), stratum))
     (train, stratum), (test, tested) = parts
     members = tested[:, None] == np.arange(len(classes))
     return Source("digits of scikit-learn", tuple(classes), train, stratum, {"test": TestImages(test, members)})

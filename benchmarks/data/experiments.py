@@ -1,4 +1,4 @@
-"""Experiments are declarations: which strata make up which class, and how many images of each are trained on.
+"""Declarations of experiments: which strata make up which class, and how many images of each to train on.
 
 A stratum is a group that is counted on its own: a class, or a sub-condition of the class "abnormal". Where an experiment
 has several strata in a class, the imbalance between them is the paper's *intraclass* imbalance.
@@ -26,7 +26,7 @@ _TABLE_1 = {
     "both-single": (19624, 817, 40),
     "both-multiple": (19624, 316, 15),
 }
-_OF_TABLE_1 = 5  # sub-conditions
+_SUB_CONDITIONS_OF_TABLE_1 = 5
 LEAST = 2  # images of a stratum; SMOTE blends two
 
 
@@ -35,12 +35,12 @@ class Experiment:
     """An imbalanced task.
 
     Attributes:
-        name: On the command line and in the results.
+        name: Name on the command line and in the results.
         kind: Experiments of a kind share tuned hyperparameters and are averaged in figures.
         counts: Training images of each stratum.
         classes: The strata of each class; class 0 first.
-        draw: Experiments with another number draw other images by the same seed, so that their results are independent.
-        note: What its user should know.
+        draw: Number of the experiment: each draws other images by the same seed, so that results are independent.
+        note: Remark for the user.
     """
 
     name: str
@@ -52,18 +52,18 @@ class Experiment:
 
     @property
     def class_of(self) -> dict[str, int]:
-        """Class index of each stratum."""
+        """Return the class index of each stratum."""
         return {stratum: i for i, strata in enumerate(self.classes.values()) for stratum in strata}
 
     def raised(self, counts: Mapping[str, int] | None = None) -> dict[str, int]:
-        """Images of each stratum that over-sampling aims at: classes alike, and strata of a class alike.
+        """Return how many images of each stratum over-sampling aims at: classes alike, and strata of a class alike.
 
-        Every stratum of a class is raised to the largest of them, and then all of a class together to the largest class. So
-        intraclass imbalance is seen by SMOTE at all: where normal and abnormal are as many already, balancing the
-        *classes* would add nothing.
+        Every stratum of a class is raised to the largest of them, then all of a class together to the largest class, rounded
+        up. So SMOTE acts on intraclass imbalance too: where normal and abnormal are equally many, balancing the *classes*
+        alone would add nothing.
 
         Args:
-            counts: Of each stratum, if fewer than declared are there.
+            counts: Images of each stratum, if fewer than declared are there.
         """
         counts = self.counts if counts is None else counts
         largest = {name: max(counts[stratum] for stratum in strata) for name, strata in self.classes.items()}
@@ -95,30 +95,30 @@ class Experiment:
 
 
 def of_classes(name: str, counts: Mapping[str, int], kind: str | None = None) -> Experiment:
-    """An experiment whose classes have no sub-conditions."""
+    """Return an experiment whose classes have no sub-conditions."""
     return Experiment(name, kind or name, dict(counts), {stratum: (stratum,) for stratum in counts})
 
 
 def imbalances(
     normal: str, sub_conditions: Sequence[str], available: Mapping[str, int], *, never_majority: str | None = None
 ) -> list[Experiment]:
-    """The paper's kinds of imbalance between normal and abnormal, and between the sub-conditions of abnormal.
+    """Return the paper's kinds of imbalance between normal and abnormal, and between the sub-conditions of abnormal.
 
-    With five sub-conditions, one of them in no majority, these are its 17 experiments with the counts of its Table 1. Of an
-    experiment for which images do not suffice, and with another number of sub-conditions, the ratios of its Table 2 are
-    kept, with as many images as there are.
+    With five sub-conditions, one of them in no majority, these are its 17 experiments with the counts of its Table 1. Where
+    images do not suffice, or with another number of sub-conditions, the ratios of its Table 2 are kept, with as many images
+    as there are.
 
-    Where several sub-conditions are the majority, permutation ``i`` has those from ``i`` on of the ones that may be, going
-    round; the paper does not say which it took.
+    Where several sub-conditions are the majority, permutation ``i`` takes the candidates from ``i`` on, cyclically; the
+    paper does not say which it took.
 
     Args:
         normal: Stratum of the class "normal".
         sub_conditions: Strata of the class "abnormal".
-        available: Images of each stratum that may be trained on.
-        never_majority: One that is in no majority, for want of images.
+        available: Number of images of each stratum to train on.
+        never_majority: A sub-condition with too few images to be in a majority.
     """
     classes = {"normal": (normal,), "abnormal": tuple(sub_conditions)}
-    may_be = [stratum for stratum in sub_conditions if stratum != never_majority]
+    candidates = [stratum for stratum in sub_conditions if stratum != never_majority]
     several = min(3, len(sub_conditions) - 1)
     counts, note = _counts("interclass", normal, sub_conditions, [], available)
     found = [Experiment("interclass", "interclass", counts, classes, note=note)]
@@ -126,8 +126,8 @@ def imbalances(
         majorities = 1 if kind.endswith("single") else several
         if len(sub_conditions) == 1 or (majorities == 1 and kind.endswith("multiple")):
             continue
-        for i, first in enumerate(may_be):
-            majority = [may_be[(i + step) % len(may_be)] for step in range(majorities)]
+        for i, first in enumerate(candidates):
+            majority = [candidates[(i + step) % len(candidates)] for step in range(majorities)]
             counts, note = _counts(kind, normal, sub_conditions, majority, available)
             found.append(Experiment(f"{kind}-{first}", kind, counts, classes, len(found), note))
     return found
@@ -136,7 +136,7 @@ def imbalances(
 def _counts(
     kind: str, normal: str, sub_conditions: Sequence[str], majority: Sequence[str], available: Mapping[str, int]
 ) -> tuple[dict[str, int], str]:
-    """Images of each stratum: as the paper's Table 1 has it, or by the ratios as many as there are; and a note on them."""
+    """Return the images of each stratum, by the paper's Table 1 or else by its ratios, and a remark."""
 
     def spread(of_normal: float, of_majority: float, of_minority: float) -> dict[str, float]:
         return {normal: of_normal} | {
@@ -144,7 +144,9 @@ def _counts(
         }
 
     counts, note = spread(*_TABLE_1[kind]), ""
-    if len(sub_conditions) != _OF_TABLE_1 or any(count > available[name] for name, count in counts.items()):
+    if len(sub_conditions) != _SUB_CONDITIONS_OF_TABLE_1 or any(
+        count > available[name] for name, count in counts.items()
+    ):
         abnormal = RATIO * len(majority) + len(sub_conditions) - len(majority)
         ratios = spread(abnormal if kind.startswith("intraclass") else RATIO * abnormal, RATIO, 1)
         factor = min(available[name] / ratio for name, ratio in ratios.items())

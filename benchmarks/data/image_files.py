@@ -14,25 +14,25 @@ Mode = Literal["RGB", "L"]
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted; none if there is no such folder."""
+    """Return the image files of a folder, sorted; none if there is no such folder."""
     if not folder.is_dir():
         return []
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMG_EXTENSIONS)
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted."""
+    """Return the names of the folders in a folder, sorted; hidden ones are left out."""
     return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def read_images(files: Sequence[Path], image_size: int, *, mode: Mode = "RGB", title: str = "") -> NDArray[np.uint8]:
-    """Images at one size, squashed where they are not square.
+    """Read images and resize them, squashed where they are not square.
 
     Args:
         files: At least one.
         image_size: Height and width in pixels.
         mode: ``"RGB"``, or ``"L"`` for grey.
-        title: Of the progress bar.
+        title: Names the images in the progress bar.
 
     Returns:
         uint8, shape ``(N, H, W, C)``, ``C`` 3 or 1.
@@ -47,22 +47,20 @@ def read_images(files: Sequence[Path], image_size: int, *, mode: Mode = "RGB", t
     ):
         try:
             with Image.open(file) as image:
-                row[:] = at_size(image, image_size, mode)
+                row[:] = resize_image(image, image_size, mode)
         except (OSError, ValueError) as error:
-            raise ValueError(f"{file} cannot be read as an image: {error}. Mend it or take it away.") from error
+            raise ValueError(f"{file} cannot be read as an image: {error}. Repair or remove it.") from error
     return images
 
 
-def at_size(image: Image.Image, size: int, mode: Mode = "RGB") -> NDArray[np.uint8]:
-    """An image as an array of shape ``(size, size, C)``.
+def resize_image(image: Image.Image, size: int, mode: Mode = "RGB") -> NDArray[np.uint8]:
+    """Return an image as an array of shape ``(size, size, C)``.
 
     Raises:
-        ValueError: If its values are of more than eight bits, which Pillow would clip to white.
+        ValueError: If its values have more than eight bits, which Pillow would clip to white.
     """
     if image.mode.startswith("I") or image.mode == "F":
-        raise ValueError(
-            f"it has more than 8 bits a value (mode {image.mode!r}); which of them show what is to be seen you must choose"
-        )
+        raise ValueError(f"it has more than 8 bits a value (mode {image.mode!r}); convert it to 8 bits first")
     image = image.convert(mode)
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)

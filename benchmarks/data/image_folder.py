@@ -19,15 +19,15 @@ def load_image_folder(
     parts: Sequence[str] = ("train",),
     patient_of: Callable[[Path], str] | None = None,
 ) -> Source:
-    """Images of a folder, resized and held in memory.
+    """Read the images of a folder, resize them and hold them in memory.
 
     Args:
-        folder: Where ``train`` and ``test`` lie.
-        classes: Those that take part; by default all.
+        folder: Folder with ``train`` and ``test``.
+        classes: Classes that take part; by default all.
         image_size: Height and width in pixels.
         mode: ``"RGB"``, or ``"L"`` for grey.
         parts: Folders beside ``test`` whose images may be trained on.
-        patient_of: Tells the patient by the file. Images of patients who have test images are not trained on.
+        patient_of: Returns the patient of a file. Images of patients who have test images are not trained on.
 
     Raises:
         ValueError: If a folder is missing, a class has no image, or an image cannot be read.
@@ -57,12 +57,12 @@ def load_image_folder(
         if not found:
             raise ValueError(
                 f"class {name!r} is in train/ but there is no image in {folder / 'test' / name}/: nothing to test it on. Add test "
-                "images, or take the class away."
+                "images, or remove the class."
             )
     for name, found in zip(classes, trained, strict=True):
         if not found:
             raise ValueError(
-                f"class {name!r} has no training image in {folder / parts[0] / name}/. Add some, or take it away."
+                f"class {name!r} has no training image in {folder / parts[0] / name}/. Add some, or remove the class."
             )
     files = [file for found in trained for file in found]
     test_files = [file for found in tested for file in found]
@@ -79,9 +79,9 @@ def load_image_folder(
 
 
 def kermany_patient(file: Path) -> str:
-    """The patient of an X-ray of Kermany et al. 2018: ``person12_virus_30`` is of person 12.
+    """Return the patient of an X-ray of Kermany et al. 2018: that of ``person12_virus_30`` is person 12.
 
-    Names of normal images tell the study: ``IM-0115-0001``, and another one ``NORMAL2-IM-0115-0001``.
+    The name of a normal image has the study: ``IM-0115-0001``, and another one ``NORMAL2-IM-0115-0001``.
     """
     if found := re.search(r"person\d+", file.name):
         return found.group()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.data.image_files import Mode, at_size
+from benchmarks.data.image_files import Mode, resize_image
 from benchmarks.data.source import Source, TestImages
 
 NORMAL = "normal"
@@ -31,17 +31,17 @@ _CHEST_STRATA = (NORMAL, *dict.fromkeys(stratum for stratum in _CHEST if stratum
 
 
 def load_medmnist(file: Path, *, image_size: int | None = None) -> Source:
-    """A MedMNIST file, with its official validation split.
+    """Read a MedMNIST file, with its official validation split.
 
     Args:
         file: ``pathmnist.npz``, ``chestmnist_64.npz``, ...
         image_size: Height and width in pixels; by default the file's.
 
     Returns:
-        Strata are the labels ("0", "1", ...); of ChestMNIST "normal" and the sub-conditions of the images with one.
+        The data. Strata are the labels ("0", "1", ...); of ChestMNIST "normal" and the sub-conditions of images with one.
 
     Raises:
-        ValueError: If it is no such file, or of 3-D images.
+        ValueError: If it is no such file, or holds 3-D images.
     """
     try:
         with np.load(file, allow_pickle=False) as archive:
@@ -59,7 +59,7 @@ def load_medmnist(file: Path, *, image_size: int | None = None) -> Source:
     if labels.shape[1] == 1:
         names = tuple(str(label) for label in range(int(max(part[1].max() for part in parts.values())) + 1))
         strata = {name: part[1][:, 0].astype(np.int64) for name, part in parts.items()}
-        test = TestImages(_at_size(parts["test"][0], image_size), strata["test"][:, None] == np.arange(len(names)))
+        test = TestImages(_resize(parts["test"][0], image_size), strata["test"][:, None] == np.arange(len(names)))
         chosen = {name: np.arange(len(strata[name])) for name in ("train", "val")}
     elif labels.shape[1] == len(_CHEST):
         names = _CHEST_STRATA
@@ -71,23 +71,23 @@ def load_medmnist(file: Path, *, image_size: int | None = None) -> Source:
         members = np.stack(
             [~found.any(1), *(found[:, [i for i, s in enumerate(_CHEST) if s == name]].any(1) for name in names[1:])], 1
         )
-        test = TestImages(_at_size(parts["test"][0], image_size), members, found.any(1))
+        test = TestImages(_resize(parts["test"][0], image_size), members, found.any(1))
     else:
         raise ValueError(f"{file} has {labels.shape[1]} labels an image; wanted 1, or the 14 of ChestMNIST.")
     return Source(
         name=file.stem,
         strata=names,
-        images=np.concatenate([_at_size(parts[name][0][chosen[name]], image_size) for name in chosen]),
+        images=np.concatenate([_resize(parts[name][0][chosen[name]], image_size) for name in chosen]),
         stratum=np.concatenate([strata[name][chosen[name]] for name in chosen]),
         tests={"test": test},
-        # ChestMNIST's patients are in one of the official parts each, and the file does not tell them
+        # each patient of ChestMNIST is in one official part only; the file does not name patients
         held_out=np.repeat([False, True], [len(chosen["train"]), len(chosen["val"])]),
         flow=flow,
     )
 
 
 def _chest_stratum(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Stratum of each image; -1 for one of several sub-conditions, or of one that is dropped."""
+    """Return the stratum of each image; -1 for several sub-conditions, or one that is dropped."""
     stratum = np.full(len(labels), -1)
     stratum[~labels.any(1)] = 0
     for i, row in enumerate(labels.astype(bool)):
@@ -97,9 +97,9 @@ def _chest_stratum(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
     return stratum
 
 
-def _at_size(images: NDArray[np.uint8], image_size: int | None) -> NDArray[np.uint8]:
-    """Shape ``(N, size, size, C)``."""
+def _resize(images: NDArray[np.uint8], image_size: int | None) -> NDArray[np.uint8]:
+    """Return the images with shape ``(N, size, size, C)``."""
     if image_size is not None and images.shape[1] != image_size:
         mode: Mode = "L" if images.ndim == 3 else "RGB"
-        return np.stack([at_size(Image.fromarray(image), image_size, mode) for image in images])
+        return np.stack([resize_image(Image.fromarray(image), image_size, mode) for image in images])
     return images if images.ndim == 4 else images[..., None]

@@ -1,4 +1,4 @@
-"""Real images of one data set, in memory: what may be trained on, and what is tested on."""
+"""Real images of one data set in memory: those to train on, and those to test on."""
 
 import hashlib
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Images(Dataset[tuple[Any, int]]):
     Args:
         images: uint8, shape ``(N, H, W, C)``, ``C`` 1 (grey) or 3 (RGB).
         labels: Class indices, int64, shape ``(N,)``.
-        transform: Applied to an image when it is asked for.
+        transform: Applied to an image whenever it is read.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Images(Dataset[tuple[Any, int]]):
 
 @dataclass(frozen=True)
 class TestImages:
-    """Images that are tested on.
+    """Images to test on.
 
     Attributes:
         images: uint8, shape ``(N, H, W, C)``.
-        members: Which strata an image belongs to, bool, shape ``(N, S)``. Of an unfiltered test set some belong to
-            several, and some to none.
+        members: Which strata an image belongs to, bool, shape ``(N, S)``. In an unfiltered test set some images belong
+            to several, and some to none.
         is_abnormal: For a source with a normal stratum, bool, shape ``(N,)``: the truth of images of several strata or none. By
             default an image counts for its first stratum.
     """
@@ -62,12 +62,12 @@ class Source:
     """A data set.
 
     Attributes:
-        name: Of the data set; it stands in every result.
+        name: Name of the data set; it stands in every result.
         strata: Names of the groups that experiments count: classes, or sub-conditions of a class.
-        images: What may be trained on, uint8, shape ``(N, H, W, C)``.
-        stratum: Of each image, int64, shape ``(N,)``, an index into ``strata``.
+        images: Images to train on, uint8, shape ``(N, H, W, C)``.
+        stratum: Stratum of each image, int64, shape ``(N,)``, an index into ``strata``.
         tests: Test images by name; the first one gives the main result.
-        patient: Of each image, shape ``(N,)``, where images share patients: a patient is on one side of any split.
+        patient: Patient of each image, shape ``(N,)``, where images share patients: a patient is on one side of any split.
         held_out: Which images are the official validation split, bool, shape ``(N,)``; by default one is made.
         flow: How many images each step of the selection left, for a STARD diagram.
     """
@@ -83,22 +83,25 @@ class Source:
 
     @property
     def available(self) -> dict[str, int]:
-        """Number of images of each stratum that may be trained on."""
-        return dict(zip(self.strata, np.bincount(self.stratum, minlength=len(self.strata)).tolist(), strict=True))
+        """Return the number of images of each stratum that may be trained on."""
+        return self._count(self.stratum)
 
     @property
     def left(self) -> dict[str, int]:
-        """What the validation split leaves of them."""
-        counts = np.bincount(self.stratum[self.split[0]], minlength=len(self.strata))
-        return dict(zip(self.strata, counts.tolist(), strict=True))
+        """Return how many of them the validation split leaves."""
+        return self._count(self.stratum[self.split[0]])
+
+    def _count(self, stratum: Indices) -> dict[str, int]:
+        return dict(zip(self.strata, np.bincount(stratum, minlength=len(self.strata)).tolist(), strict=True))
 
     @property
     def image_size(self) -> int:
+        """Return height and width in pixels."""
         return int(self.images.shape[1])
 
     @cached_property
     def digest(self) -> str:
-        """Tells other images under the same name apart."""
+        """Return a digest of the data: other data under the same name have another one."""
         digest = hashlib.sha256(np.ascontiguousarray(self.images).data)
         digest.update(self.stratum.tobytes())
         for test in self.tests.values():
@@ -114,9 +117,9 @@ class Source:
 
     @cached_property
     def split(self) -> tuple[Indices, Indices]:
-        """Indices of what may be trained on, and of a validation set; no patient is on both sides.
+        """Return the indices of the images to train on and of a validation set; no patient is on both sides.
 
-        The validation set is the official one, or a tenth of each stratum, the same for every run there will ever be.
+        The validation set is the official one, or a tenth of each stratum; it is the same for every run.
 
         Raises:
             ValueError: If a stratum has too few images (or patients) to be on both sides.

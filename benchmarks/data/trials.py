@@ -1,4 +1,4 @@
-"""What one trial trains and validates on: images drawn from a source for an experiment by a seed."""
+"""The images of one trial, drawn from a source for an experiment by a seed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,10 @@ class LabelledImages:
     """Images of an experiment.
 
     Attributes:
-        pool: Those of the source, uint8, shape ``(M, H, W, C)``.
-        indices: Which of them, int64, shape ``(N,)``.
+        pool: Images of the source, uint8, shape ``(M, H, W, C)``.
+        indices: Places in the pool, int64, shape ``(N,)``.
         labels: Class indices, int64, shape ``(N,)``.
-        strata: Index into the experiment's strata, int64, shape ``(N,)``; -1 for an image of none or of several.
+        strata: Indices into the experiment's strata, int64, shape ``(N,)``; -1 for an image of none or of several.
         members: Which strata an image belongs to, bool, shape ``(N, S)``.
     """
 
@@ -32,7 +32,7 @@ class LabelledImages:
 
     @property
     def images(self) -> NDArray[np.uint8]:
-        """A copy of the images, shape ``(N, H, W, C)``."""
+        """Return a copy of the images, shape ``(N, H, W, C)``."""
         return self.pool[self.indices]
 
     def __len__(self) -> int:
@@ -41,11 +41,13 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Trial:
-    """Attributes:
-    train: The imbalanced training set.
-    balanced: As many real images of every stratum as over-sampling aims at, or what there is: the upper bound.
-    validation: What choices are made by; ``None`` if nothing was held out.
-    tests: What is reported.
+    """Images to train, validate and test on.
+
+    Attributes:
+        train: The imbalanced training set.
+        balanced: As many real images of every stratum as over-sampling aims at, if there are so many: the upper bound.
+        validation: Images that choices are made by; ``None`` if nothing was held out.
+        tests: Test images by name.
     """
 
     train: LabelledImages
@@ -55,15 +57,15 @@ class Trial:
 
 
 def draw(source: Source, experiment: Experiment, seed: int, *, validate: bool = True) -> Trial:
-    """The images of a trial.
+    """Draw the images of a trial.
 
-    The training images are drawn by the seed; validation and test images are the same for every seed. A stratum that
-    has no images to spare trains on those that the validation split leaves it, so on a tenth less.
+    The training images are drawn by the seed; validation and test images are the same for every seed. A stratum without
+    images to spare trains on those that the validation split leaves, so on a tenth less.
 
     Args:
-        source: Where they come from.
-        experiment: What is wanted.
-        seed: Of the draw.
+        source: The data.
+        experiment: What to draw.
+        seed: Seed of the draw.
         validate: Hold out a validation set; else all images may be trained on.
     """
     experiment.check(source)
@@ -83,11 +85,11 @@ def draw(source: Source, experiment: Experiment, seed: int, *, validate: bool = 
         labelled(np.concatenate(train)),
         labelled(np.concatenate(balanced)),
         None if held_out is None else labelled(held_out[np.isin(source.stratum[held_out], places)]),
-        {name: _tested(test, places, experiment) for name, test in source.tests.items()},
+        {name: _test_images(test, places, experiment) for name, test in source.tests.items()},
     )
 
 
-def _tested(test: TestImages, places: list[int], experiment: Experiment) -> LabelledImages:
+def _test_images(test: TestImages, places: list[int], experiment: Experiment) -> LabelledImages:
     members = test.members[:, places]
     if test.is_abnormal is not None:
         everything = np.arange(len(members))
@@ -110,13 +112,13 @@ def _labelled(
     return LabelledImages(pool, indices, labels, strata, members)
 
 
-def counted(part: LabelledImages, experiment: Experiment) -> dict[str, int]:
-    """Images of each stratum."""
+def count_strata(part: LabelledImages, experiment: Experiment) -> dict[str, int]:
+    """Return the number of images of each stratum."""
     return dict(zip(experiment.counts, part.members.sum(0).tolist(), strict=True))
 
 
 def described(source: Source, experiment: Experiment, trial: Trial) -> dict[str, Any]:
-    """What a result was measured on, as plain values."""
+    """Return what a result was measured on, as plain values."""
     return {
         "source": source.name,
         "digest": source.digest,
@@ -124,10 +126,10 @@ def described(source: Source, experiment: Experiment, trial: Trial) -> dict[str,
         "name": experiment.name,
         "kind": experiment.kind,
         "classes": {name: list(strata) for name, strata in experiment.classes.items()},
-        "counts": counted(trial.train, experiment),
-        "raised_to": experiment.raised(counted(trial.train, experiment)),
-        "balanced_counts": counted(trial.balanced, experiment),
-        "validation_counts": None if trial.validation is None else counted(trial.validation, experiment),
+        "counts": count_strata(trial.train, experiment),
+        "raised_to": experiment.raised(count_strata(trial.train, experiment)),
+        "balanced_counts": count_strata(trial.balanced, experiment),
+        "validation_counts": None if trial.validation is None else count_strata(trial.validation, experiment),
         "test_counts": {
             name: np.bincount(test.labels, minlength=len(experiment.classes)).tolist()
             for name, test in trial.tests.items()

@@ -156,7 +156,7 @@ def _conditions(group: Group, test: str) -> Table:
     rows = []
     for (kind, method), records in group.trials.groupby(["kind", "method"], observed=True)["record"]:
         means = pd.DataFrame([_by_frequency(record, test) for record in records]).mean(skipna=False)
-        cells = means.map("{:.4f}".format, na_action="ignore").fillna("")
+        cells = means.map(lambda value: "" if np.isnan(value) else f"{value:.4f}")
         rows.append({"Kind of imbalance": KIND_TITLES.get(kind, kind), "Method": title_of(method), **cells})
     return Table(
         f"conditions-{test}",

@@ -1,32 +1,31 @@
 """``python -m benchmarks demo``: the paper's methods on a small task of real images, within minutes."""
 
-import argparse
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.arguments import class_count, positive, seed
+from benchmarks.command_line import ClassCount, Command, PositiveInt, Seed, option
 from benchmarks.data.digits import load_digit_images
 from benchmarks.data.experiments import Experiment, of_classes
 from benchmarks.data.image_folder import load_image_folder
 from benchmarks.data.source import Source
 from benchmarks.data.trials import draw
+from benchmarks.lookup import Lookup
 from benchmarks.methods.networks import make_network
 from benchmarks.methods.registry import BASELINES, CLE_SMOTE, UPPER_BOUND, Method
 from benchmarks.report.figures import learning_curves
-from benchmarks.report.gallery import Arrays, draw_gallery, score_synthetic_images, task_of
-from benchmarks.sweep.store import Results
+from benchmarks.report.gallery import draw_gallery, score_synthetic_images, task_of
+from benchmarks.sweep.store import Results, open_results
 from benchmarks.sweep.workers import progress_bar
 from benchmarks.training.controlled import Settings
 from benchmarks.training.run import Record, Run
-from benchmarks.training.training_images import TrainingData
 from clesmote_losses.restore import preserved_rng
 
 # Chosen for difficulty, by what no method and the balanced set reach on seeds that the demo does not use: 3, 8 and 9
@@ -34,10 +33,9 @@ from clesmote_losses.restore import preserved_rng
 DIGITS = {"3": 80, "8": 6, "9": 6}
 # beta by how much it caps of the digits in training, on seeds that the demo does not use, not by any AUROC: the paper's 1 caps
 # one in two hundred there
-METHODS = {
-    method.name: method for method in (*BASELINES, replace(CLE_SMOTE, beta=0.3, pretraining_lr=1e-4), UPPER_BOUND)
-}
-_EPOCHS, _BATCH_SIZE, _LR, _MODEL = 10, 32, 2e-3, "test_resnet"
+_METHODS = (*BASELINES, replace(CLE_SMOTE, beta=0.3, pretraining_lr=1e-4), UPPER_BOUND)
+METHODS = Lookup("method", {method.name: method for method in _METHODS})
+_LR = 2e-3
 
 _DESCRIPTION = """\
 Train every method of the CLE-SMOTE paper on an imbalanced task of real images, and compare their AUROC on test images.
@@ -60,85 +58,86 @@ examples:
 """
 
 
-def add_arguments(demo: argparse.ArgumentParser) -> None:
-    """What can be said on the command line."""
-    demo.description, demo.epilog = _DESCRIPTION, _EXAMPLES
-    demo.formatter_class = argparse.RawDescriptionHelpFormatter
-    demo.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="output folder (runs/demo)")
-    demo.add_argument(
-        "--data-dir",
-        type=Path,
-        metavar="DIR",
-        help="folder with train/CLASS/* and test/CLASS/*, in place of the digits",
+@dataclass(frozen=True, kw_only=True)
+class DemoCommand(Command):
+    """Options of ``demo``."""
+
+    summary: ClassVar[str] = "compare the paper's methods on a small task"
+    description: ClassVar[str] = _DESCRIPTION
+    epilog: ClassVar[str] = _EXAMPLES
+
+    out: Path = field(default=Path("runs/demo"), metadata=option("output folder (%(default)s)", metavar="DIR"))
+    data_dir: Path | None = field(
+        default=None,
+        metadata=option("folder with train/CLASS/* and test/CLASS/*, in place of the digits", metavar="DIR"),
     )
-    demo.add_argument(
-        "--classes",
-        type=class_count,
-        nargs="+",
-        metavar="NAME=COUNT",
-        help="classes that take part, and training images of each (a folder: all; digits: 3=80 8=6 9=6)",
+    classes: tuple[ClassCount, ...] | None = field(
+        default=None,
+        metadata=option(
+            "classes that take part, and training images of each (a folder: all; digits: 3=80 8=6 9=6)",
+            metavar="NAME=COUNT",
+        ),
     )
-    demo.add_argument("--seeds", type=seed, nargs="+", default=[0, 1, 2], metavar="SEED", help="one run each (0 1 2)")
-    demo.add_argument(
-        "--methods", nargs="+", default=list(METHODS), metavar="METHOD", help=f"some of {', '.join(METHODS)} (all)"
+    seeds: tuple[Seed, ...] = field(default=(0, 1, 2), metadata=option("one run each (0 1 2)", metavar="SEED"))
+    methods: tuple[str, ...] = field(
+        default=tuple(METHODS), metadata=option(f"some of {', '.join(METHODS)} (all)", metavar="METHOD")
     )
-    demo.add_argument("--model", default=_MODEL, help=f"timm's name of the network, untrained ({_MODEL})")
-    demo.add_argument(
-        "--image-size", type=positive, default=32, metavar="PIXELS", help="images are resized to it, squashed (32)"
+    model: str = field(default="test_resnet", metadata=option("timm's name of the network, untrained (%(default)s)"))
+    image_size: PositiveInt = field(
+        default=32, metadata=option("images are resized to it, squashed (%(default)s)", metavar="PIXELS")
     )
-    demo.add_argument(
-        "--epochs",
-        type=positive,
-        default=_EPOCHS,
-        help=f"each as long for every method: once through the classes, were all as large as the largest ({_EPOCHS})",
+    epochs: PositiveInt = field(
+        default=10,
+        metadata=option(
+            "each as long for every method: once through the classes, were all as large as the largest (%(default)s)"
+        ),
     )
-    demo.add_argument("--batch-size", type=positive, default=_BATCH_SIZE, help=f"({_BATCH_SIZE})")
-    demo.add_argument(
-        "--threads",
-        type=positive,
+    batch_size: PositiveInt = field(default=32, metadata=option("(%(default)s)"))
+    threads: PositiveInt = field(
         default=1,
-        help="of torch on the CPU; more than 1 pays for larger images and networks, on cores nobody else uses (1)",
+        metadata=option(
+            "of torch on the CPU; more than 1 pays for larger images and networks, on cores nobody else uses (%(default)s)"
+        ),
     )
 
+    def prepare(self, console: Console) -> Callable[[], None]:
+        """Read the data and lay out the runs; return the making of them."""
+        return partial(run_demo, *self.lay_out(), console)
 
-def prepared(arguments: argparse.Namespace) -> tuple[list[Run], Results]:
-    """The runs. All that can go wrong by a wrong option goes wrong here, before anything is trained.
+    def lay_out(self) -> tuple[list[Run], Results]:
+        """Return the runs and where they are kept. Whatever a wrong option breaks, it breaks here.
 
-    Raises:
-        ValueError: If an option is wrong.
-    """
-    if unknown := [name for name in arguments.methods if name not in METHODS]:
-        raise ValueError(f"no method {unknown[0]!r}; there are {', '.join(METHODS)}.")
-    counts = None if arguments.classes is None else dict(arguments.classes)
-    if counts is not None and len(counts) < len(arguments.classes):
-        raise ValueError("--classes names a class twice.")
-    if arguments.batch_size < 2:
-        raise ValueError("--batch-size must be 2 or more: batch normalisation needs more than one image.")
-    try:
-        results = Results(arguments.out)
-    except OSError as error:
-        raise ValueError(f"--out {arguments.out} cannot be written to: {error.strerror}.") from error
-    source, experiment = _task(arguments.data_dir, counts, arguments.image_size)
-    settings = Settings(
-        model=arguments.model,
-        steps=arguments.epochs * steps_per_epoch(experiment, arguments.batch_size),
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        lr=_LR,
-        augmentation="shift",  # no flip: a mirrored digit is none
-        validate=False,
-    )
-    with preserved_rng():
-        make_network(settings.model, num_classes=len(experiment.classes), image_size=source.image_size)
-    return [
-        Run("demo", source, experiment, METHODS[name], settings, number)
-        for number in dict.fromkeys(arguments.seeds)  # seed by seed: what is broken off can be compared all the same
-        for name in dict.fromkeys(arguments.methods)
-    ], results
+        Raises:
+            ValueError: If an option is wrong.
+        """
+        methods = [METHODS[name] for name in dict.fromkeys(self.methods)]
+        counts = None if self.classes is None else dict(self.classes)
+        if counts is not None and len(counts) < len(self.classes or ()):
+            raise ValueError("--classes names a class twice.")
+        if self.batch_size < 2:
+            raise ValueError("--batch-size must be 2 or more: batch normalisation needs more than one image.")
+        results = open_results(self.out)
+        source, experiment = _task(self.data_dir, counts, self.image_size)
+        settings = Settings(
+            model=self.model,
+            steps=self.epochs * steps_per_epoch(experiment, self.batch_size),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=_LR,
+            augmentation="shift",  # no flip: a mirrored digit is none
+            validate=False,
+        )
+        with preserved_rng():  # an unknown network fails here
+            make_network(settings.model, num_classes=len(experiment.classes), image_size=source.image_size)
+        return [
+            Run("demo", source, experiment, method, settings, seed)
+            for seed in dict.fromkeys(self.seeds)  # seed by seed: what is broken off can be compared all the same
+            for method in methods
+        ], results
 
 
 def steps_per_epoch(experiment: Experiment, batch_size: int) -> int:
-    """Optimizer steps that go once through the classes when all are as large as the largest, whatever the method has."""
+    """Return the optimizer steps of one pass over the classes, were all as large as the largest."""
     return -(-len(experiment.classes) * max(experiment.counts.values()) // batch_size)
 
 
@@ -160,9 +159,8 @@ def _task(folder: Path | None, counts: dict[str, int] | None, image_size: int) -
     return source, experiment
 
 
-def run_demo(runs: Sequence[Run], results: Results) -> None:
+def run_demo(runs: Sequence[Run], results: Results, console: Console) -> None:
     """Make the runs that are missing, and show all."""
-    console = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
     _announce(console, runs)
     missing = [run for run in runs if not results.has(run.id)]
     if len(missing) < len(runs):
@@ -173,11 +171,7 @@ def run_demo(runs: Sequence[Run], results: Results) -> None:
             bar.set_description(f"{run.method.name}, seed {run.seed}")
             look = None
             if run.method.loss == "capped":
-                beta, classes = run.method.beta, len(run.experiment.classes)
-
-                def look(model: Any, data: TrainingData, beta: float = beta, classes: int = classes) -> Arrays:
-                    return score_synthetic_images(model, data, beta, classes)
-
+                look = partial(score_synthetic_images, beta=run.method.beta, num_classes=len(run.experiment.classes))
             results.add(*run.make(device, on_steps=bar.update, look=look))
     _show(console, runs, results)
 
@@ -201,7 +195,7 @@ def _announce(console: Console, runs: Sequence[Run]) -> None:
     )
     for method in dict.fromkeys(run.method.name for run in runs):
         chosen = METHODS[method]
-        if chosen.pretraining != "none":
+        if chosen.is_pretrained:
             console.print(
                 f"{chosen.title}: a fifth of these steps are triplets; beta = {chosen.beta:g}, fixed; how much it caps is in the table."
             )
@@ -235,7 +229,7 @@ def _show(console: Console, runs: Sequence[Run], results: Results) -> None:
 
 
 def _auroc_table(methods: dict[str, Method], lines: dict[str, list[Record]]) -> Table:
-    """Mean and variance over the seeds for each method, in the order given; no row is singled out."""
+    """Show mean and variance over the seeds for each method, in the order given; no row is singled out."""
     seeds = sorted({record["config"]["seed"] for records in lines.values() for record in records})
     table = Table(
         title=f"AUROC on the test images after the last epoch; seeds {', '.join(map(str, seeds))}",

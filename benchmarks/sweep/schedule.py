@@ -21,18 +21,18 @@ class Schedule:
     A hyperparameter is chosen by the AUROC on the validation images, each tuning run at its best epoch: first the learning
     rate, then what else the method has to choose, one after the other. Tuning runs have a seed of their own and are made on
     the first experiment of each kind; the choice holds for all experiments of the kind and all trials. The preset
-    ``as_published`` chooses by the test images, as the notebooks did, and only what no notebook tells.
+    ``as_published`` chooses by the test images, as the notebooks did, and only the values that no notebook gives.
 
     Args:
-        suite: Its name.
+        suite: Name of the suite.
         source: The data.
         experiments: Those of the suite, in their order.
-        chosen: Names of those that trials are made of; by default all.
+        chosen: Names of the experiments that trials are made of; by default all.
         methods: What is done against the imbalance.
         settings: What all methods have in common; ``None`` for the preset ``as_published``, which has its own.
-        seeds: One trial each.
+        seeds: Seeds of the trials; each gives one of every method and experiment.
         lrs: Learning rates to choose from; the first is the one that other choices start from.
-        tune: Choose; else every method has the first learning rate and its own defaults.
+        tune: Choose hyperparameters; else every method has the first learning rate and its own defaults.
     """
 
     suite: str
@@ -47,7 +47,7 @@ class Schedule:
     _runs: dict[Any, Run] = field(default_factory=dict, repr=False)
 
     def ready(self, records: dict[str, Record]) -> tuple[list[Run], int]:
-        """Runs that can be made now, in the order to make them, and how many wait for tuning runs.
+        """Return the runs that can be made now, in order, and how many wait for tuning runs.
 
         Those that are done are among the first, so that ``len(ready) + waiting`` is always the number of all runs.
         """
@@ -80,8 +80,8 @@ class Schedule:
     def choose(
         self, experiment: Experiment, method: Method, records: dict[str, Record]
     ) -> tuple[dict[str, Any] | None, list[Run], dict[str, int]]:
-        """Chosen values (``None`` while runs are missing), the tuning runs known so far, and how many more of which method
-        there will be.
+        """Return the chosen values (``None`` while runs are missing), the tuning runs known so far, and how many more each
+        method will need.
         """
         choice: dict[str, Any] = {}
         made: dict[str, Run] = {}
@@ -107,7 +107,7 @@ class Schedule:
         return choice, list(made.values()), {}
 
     def _stages(self, method: Method) -> list[tuple[str, tuple[Any, ...]]]:
-        """What is chosen for a method, and from which values."""
+        """Return what is chosen for a method, and from which values."""
         stages = list(method.search.items())
         if self.settings is None:
             stages = published_search(method)

@@ -3,46 +3,36 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from benchmarks.training.run import Record
 from clesmote_losses.atomic_write import atomic_write
 
-try:
-    import fcntl
-except ImportError:  # Windows: one process at a time
-    fcntl = None  # type: ignore[assignment]
-
 _LINES = "runs.jsonl"
 
 
 def read_records(folder: Path) -> dict[str, Record]:
-    """The lines of all ``*.jsonl`` of a folder by the name of their run; nothing is written.
+    """Return the lines of all ``*.jsonl`` of a folder by the name of their run; nothing is written.
 
     Raises:
-        ValueError: If there are none, or one is no record.
+        ValueError: If there are none, or a line is no record.
     """
-    records: dict[str, Record] = {}
     paths = sorted(folder.glob("*.jsonl"))
     if not paths:
         raise ValueError(f"there is no {folder / _LINES}. python -m benchmarks run writes one.")
-    for path in paths:
-        _read_lines(path, 0, records)
-    return records
+    return {name: record for path in paths for name, record in _read_lines(path).items()}
 
 
-def _read_lines(path: Path, start: int, records: dict[str, Record]) -> int:
-    """Add the whole lines from a place in the file on to the records; gives how many bytes that were."""
-    with path.open("rb") as file:
-        file.seek(start)
-        lines = file.read().split(b"\n")[:-1]
-    before = len(records) if start else 0
-    for number, line in enumerate(lines, before + 1):
+def _read_lines(path: Path) -> dict[str, Record]:
+    """Return the records of a file by name. A last line without line feed does not count."""
+    records: dict[str, Record] = {}
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
             record = json.loads(line)
             records[record["id"]] = record
@@ -51,7 +41,19 @@ def _read_lines(path: Path, start: int, records: dict[str, Record]) -> int:
                 f"line {number} of {path} is no record of a run ({type(error).__name__}). Take the line out, or write to "
                 "another folder."
             ) from error
-    return sum(len(line) + 1 for line in lines)
+    return records
+
+
+def open_results(folder: Path) -> "Results":
+    """Open the folder that the option ``--out`` names.
+
+    Raises:
+        ValueError: If it cannot be written to, or a line in it is no record.
+    """
+    try:
+        return Results(folder)
+    except OSError as error:
+        raise ValueError(f"--out {folder} cannot be written to: {error.strerror}.") from error
 
 
 class Results:
@@ -69,19 +71,18 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / _LINES
-        (folder / "runs").mkdir(parents=True, exist_ok=True)
+        self._files = folder / "runs"
+        self._files.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab"):
             pass
-        self.records: dict[str, Record] = {}
-        self._read = 0  # bytes
         self.reload()
 
     def reload(self) -> None:
-        """Read the lines that other processes have added."""
-        self._read += _read_lines(self.path, self._read, self.records)
+        """Read the lines again: other processes may have added some."""
+        self.records = _read_lines(self.path)
 
     def has(self, identity: str, *, with_weights: bool = False) -> bool:
-        """Whether a run is done (and its network kept)."""
+        """Return whether a run is done (and its network kept)."""
         record = self.records.get(identity)
         if record is None or (with_weights and not self.weights(identity).exists()):
             return False
@@ -89,22 +90,23 @@ class Results:
 
     @contextmanager
     def claim(self, identity: str, *, with_weights: bool = False) -> Iterator[bool]:
-        """Keep other processes from making the same run; gives ``False`` if one does already, or has done it.
+        """Keep other processes from making the same run; yield ``False`` if one makes it already, or has made it.
 
         The claim ends with the process, however that ends.
         """
-        with self._archive(identity).with_suffix(".lock").open("w") as file:
-            try:
-                if fcntl is not None:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                yield False
-                return
+        lock = FileLock(self._files / f"{identity}.lock", blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
             self.reload()
-            try:
-                yield not self.has(identity, with_weights=with_weights)
-            finally:
-                Path(file.name).unlink(missing_ok=True)
+            yield not self.has(identity, with_weights=with_weights)
+        finally:
+            with suppress(OSError):  # Windows removes no open file: an empty one stays
+                os.unlink(lock.lock_file)
+            lock.release()
 
     def add(self, record: Record, arrays: dict[str, NDArray[Any]] | None = None) -> None:
         """Keep a run. Arrays are written first, so a line stands for both."""
@@ -113,25 +115,24 @@ class Results:
             with atomic_write(self._archive(record["id"])) as unfinished, unfinished.open("wb") as file:
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         line = (json.dumps(record, allow_nan=False) + "\n").encode()
-        with self.path.open("r+b") as file:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed: other processes write here too
-            whole = file.read().rfind(b"\n") + 1
-            file.truncate(whole)
-            file.seek(whole)
+        # other processes write to the file too
+        with FileLock(self._files / "append.lock"), self.path.open("r+b") as file:
+            end = file.read().rfind(b"\n") + 1
+            file.truncate(end)
+            file.seek(end)
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
         self.reload()
 
     def arrays(self, identity: str) -> dict[str, NDArray[Any]]:
-        """The arrays of a run."""
+        """Return the arrays of a run."""
         with np.load(self._archive(identity), allow_pickle=False) as archive:
             return dict(archive)
 
     def weights(self, identity: str) -> Path:
-        """Where the network of a run is kept."""
-        return self.path.with_name("runs") / f"{identity}.safetensors"
+        """Return the file for the network of a run."""
+        return self._files / f"{identity}.safetensors"
 
     def _archive(self, identity: str) -> Path:
-        return self.path.with_name("runs") / f"{identity}.npz"
+        return self._files / f"{identity}.npz"

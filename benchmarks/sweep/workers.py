@@ -1,4 +1,4 @@
-"""Who makes the runs: this process, several, or several that were started on their own with the same folder."""
+"""Making of runs: by this process, by several, or by several that were started separately with the same folder."""
 
 import multiprocessing
 import signal
@@ -23,18 +23,18 @@ class RunsFailedError(RuntimeError):
 
 
 class Job(Protocol):
-    """What a worker is told: plain values, which it makes the schedule of."""
+    """Plain values that each worker makes the same schedule of."""
 
     @property
     def threads(self) -> int:
-        """Of torch on the CPU."""
+        """Return the number of threads of torch on the CPU."""
 
     @property
     def save_weights(self) -> bool:
-        """Keep the network of each run."""
+        """Return whether the network of each run is kept."""
 
-    def prepare(self) -> tuple[Schedule, Results, torch.device]:
-        """The runs, where they are kept, and where they run."""
+    def lay_out(self) -> tuple[Schedule, Results, torch.device]:
+        """Return the runs, where they are kept and the device."""
 
 
 def work(
@@ -45,7 +45,7 @@ def work(
     save_weights: bool,
     on_steps: Callable[[int], object],
 ) -> None:
-    """Make runs until none is left that nobody makes; those of other processes are waited for.
+    """Make runs until all are done; those that other processes make are waited for.
 
     Raises:
         RunsFailedError: At the end, if runs have failed; the others were made.
@@ -74,7 +74,7 @@ def _make(
     on_steps: Callable[[int], object],
     failed: dict[str, str],
 ) -> bool:
-    """Make a run, unless another process does; gives whether it was tried."""
+    """Make a run, unless another process does; return whether it was tried."""
     with results.claim(run.id, with_weights=save_weights) as is_mine:
         if is_mine:
             weights = results.weights(run.id) if save_weights else None
@@ -87,10 +87,10 @@ def _make(
 
 
 def work_in_processes(job: Job, processes: int, total_steps: int) -> None:
-    """Let several processes work, and show how far they are.
+    """Let several processes work, and show their progress.
 
     Raises:
-        RunsFailedError: If one of them fails; what it said is on stderr.
+        RunsFailedError: If one of them fails; its message is on stderr.
     """
     # not forked: threads of torch do not survive it
     context = multiprocessing.get_context("spawn")
@@ -124,7 +124,7 @@ def _worker(job: Job, counter: Any) -> None:
         with counter.get_lock():
             counter.value += steps
 
-    schedule, results, device = job.prepare()
+    schedule, results, device = job.lay_out()
     try:
         work(schedule, results, device, save_weights=job.save_weights, on_steps=count)
     except RunsFailedError as error:
@@ -132,7 +132,7 @@ def _worker(job: Job, counter: Any) -> None:
 
 
 def progress_bar(total_steps: int) -> "tqdm[Any]":
-    """Of optimizer steps, with the time left; in a log file a line every ten seconds."""
+    """Return a progress bar of optimizer steps, with the time left; a log file gets a line every ten seconds."""
     on_screen = sys.stderr.isatty()
     return tqdm(
         total=total_steps,

@@ -39,7 +39,6 @@ from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, decode_target
 from clesmote_losses.embeddings import EmbeddingHook
 
 _POSITIVE_WEIGHT = 100  # "weighted loss" of two classes
-PUBLISHED_SUITE = "cifar10-ablation"
 # tried where no notebook tells the value; the first of each is that of CLE-SMOTE with two classes
 _LRS = (5e-4, 1e-3, 3e-3, 1e-2)
 _EUCLIDEAN_BETAS = (1.0, 10.0, 100.0)  # embeddings of inputs up to 255 lie far apart: 1 would cap nearly every image

@@ -1,4 +1,4 @@
-"""The options that every host offers: each is one entry, of which command line, checks, records and messages are made."""
+"""The options of every host. Each is one entry, from which command line, checks, records and error messages are made."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, get_args
 
 from clesmote_losses.caps import CAPS
 from clesmote_losses.centroids import Mode
-from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.loss_inputs import Gradient
 from clesmote_losses.smote.dataset import Redraw
 from clesmote_losses.smote.resampling import SmallClass
@@ -18,32 +18,29 @@ GROUPS = {
     "cap": "stage 3: the capped loss",
     "triplet": "stage 2: triplet pretraining",
 }
+_WITHOUT_DISTANCE = ("constant", "none")
 
 
 class Need(NamedTuple):
-    """A condition without which an option has no effect.
-
-    Attributes:
-        is_met: Tells of all options together whether the option has an effect.
-        reason: Says why it has none; follows the name of the option.
-    """
+    """A condition without which an option has no effect, and what a message says after "has no effect"."""
 
     is_met: Callable[["Options"], bool]
     reason: tuple[str | Argument, ...]
 
 
 _SAMPLER = Need(
-    lambda options: options.smote is not None, ("without ", Argument("smote"), ": the plan is made already.")
+    lambda options: options.smote is not None,
+    ("without ", Argument("smote"), ", because the plan is already made."),
 )
 _CAP = Need(lambda options: options.cap != "none", ("with ", Argument("cap", "none"), ": drop one of the two."))
 _DISTANCE = Need(
     lambda options: options.cap != "constant",
-    ("with ", Argument("cap", "constant"), ", which needs none: drop one of the two."),
+    ("with ", Argument("cap", "constant"), ", which uses no centroids: drop one of the two."),
 )
 _TRIPLETS = Need(lambda options: options.triplet_epochs > 0, ("without ", Argument("triplet_epochs"), "."))
 
 
-def _option(
+def option(
     default: Any,
     group: str,
     help_text: str,
@@ -55,184 +52,179 @@ def _option(
     metavar: str | None = None,
     needs: Sequence[Need] = (),
 ) -> Any:
-    """Declare an option.
+    """Declare an option, as a field of :class:`Options` or of a dataclass derived from it.
 
     Args:
-        default: Its value where none is given; ``None`` for an option of text that is off.
+        default: Value if none is given; ``None`` for an option of text that is off.
         group: A key of :data:`GROUPS`.
-        help_text: What it means.
-        argument: The library's argument that it sets, by which an error of the library is said in the words of a host.
-        choices: Gives the known values, each time anew: names that are registered later are known too.
-        above, at_least: Bound of a number.
-        metavar: Stands for the value in a help text.
-        needs: Conditions without which it has no effect.
+        help_text: Meaning, for the help of a command line.
+        argument: Argument of the library that the option sets. An error that names it is written with the option's name.
+            With a part of the library before a dot, as in ``"loss.gradient"``, the value is passed on as it is; the parts are
+            sampler, dataset, tracker, loss, pretrainer and fit. Without a dot the recipe converts it.
+        choices: Returns the allowed values. It is called at each use, so names that are registered later are allowed too.
+        above, at_least: Lower bound of a number, excluded or included.
+        metavar: Placeholder of the value in a help text.
+        needs: Conditions without which the option has no effect.
     """
-    return dataclasses.field(
-        default=default,
-        metadata={
-            "group": group,
-            "help": help_text,
-            "argument": argument,
-            "choices": choices,
-            "above": above,
-            "at_least": at_least,
-            "metavar": metavar,
-            "needs": tuple(needs),
-        },
-    )
+    part, _, argument = (argument or "").rpartition(".")
+    meaning = {"group": group, "help": help_text, "part": part, "argument": argument, "metavar": metavar}
+    conditions = {"choices": choices, "above": above, "at_least": at_least, "needs": tuple(needs)}
+    return dataclasses.field(default=default, metadata=meaning | conditions)
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a user asks of the method; each field is declared by :func:`_option`."""
+    """What a user asks of the method; each field is declared by :func:`option`."""
 
-    smote: str | None = _option(
+    smote: str | None = option(
         None,
         "smote",
-        "sampler of imbalanced-learn; turns the method on. 'none' turns that of a recorded run off",
+        "sampler of imbalanced-learn; turns the method on. 'none' turns it off in a recorded run",
         argument="sampler",
         choices=lambda: (*SAMPLERS, "none"),
     )
-    smote_k: int = _option(5, "smote", "neighbours", argument="k_neighbors", above=0, metavar="K", needs=[_SAMPLER])
-    smote_strategy: str = _option(
+    smote_k: int = option(
+        5, "smote", "number of neighbours", argument="k_neighbors", above=0, metavar="K", needs=[_SAMPLER]
+    )
+    smote_strategy: str = option(
         "auto",
         "smote",
-        "which classes are raised to what: a word of imbalanced-learn ('minority', 'not majority', ...), a ratio for two "
-        "classes (0.5), or CLASS=COUNT,CLASS=COUNT by folder name or index",
+        "which classes are over-sampled, and to what size: a word of imbalanced-learn ('minority', 'not majority', ...), "
+        "a ratio for two classes (0.5), or CLASS=COUNT,CLASS=COUNT by folder name or index",
         argument="sampling_strategy",
         metavar="S",
         needs=[_SAMPLER],
     )
-    smote_seed: int = _option(
+    smote_seed: int = option(
         0,
         "smote",
-        "seed of the draw; the same on every rank",
-        argument="random_state",
+        "random seed of the synthetic samples, the same on every rank",
+        argument="sampler.random_state",
         at_least=0,
         metavar="N",
         needs=[_SAMPLER],
     )
-    smote_strata: str | None = _option(
+    smote_strata: str | None = option(
         None,
         "smote",
-        "balance these groups in place of the classes: CSV of filename,stratum or .npy with one group for each image",
+        "balance these groups instead of the classes: CSV of filename,stratum, or .npy with one group per image",
         argument="strata",
         metavar="FILE",
     )
-    smote_plan: str | None = _option(
-        None, "smote", "load the plan, or compute and save it there", argument="plan", metavar="FILE.safetensors"
+    smote_plan: str | None = option(
+        None, "smote", "load the plan, or compute it and save it there", argument="plan", metavar="FILE.safetensors"
     )
-    smote_features: str | None = _option(
+    smote_features: str | None = option(
         None,
         "smote",
-        "search neighbours in these rows, not in pixels: .npy of one row for each image",
+        "search neighbours in these rows instead of in pixels: .npy with one row per image",
         argument="features",
         metavar="FILE",
         needs=[_SAMPLER],
     )
-    smote_image_size: str | None = _option(
-        None,
-        "smote",
-        "images are compared and blended at this size",
-        argument="image_size",
-        metavar="HxW",
+    smote_image_size: str | None = option(
+        None, "smote", "size at which images are compared and blended", argument="image_size", metavar="HxW"
     )
-    smote_small_class: str = _option(
+    smote_small_class: str = option(
         "error",
         "smote",
-        "for a class of K or fewer images",
-        argument="small_class",
+        "what to do with a class of K or fewer images: stop, use the neighbours it has, or copy its images",
+        argument="dataset.small_class",
         choices=lambda: get_args(SmallClass),
         needs=[_SAMPLER],
     )
-    smote_redraw: str = _option(
+    smote_redraw: str = option(
         "never",
         "smote",
-        "'epoch': new synthetic samples each epoch",
-        argument="redraw",
+        "'epoch' draws new synthetic samples in each epoch",
+        argument="dataset.redraw",
         choices=lambda: get_args(Redraw),
     )
-    smote_cache: float = _option(
+    smote_cache: float = option(
         256.0,
         "smote",
-        "megabytes of images that each worker keeps decoded",
-        argument="cache_mb",
+        "megabytes of decoded images that each worker keeps",
+        argument="dataset.cache_mb",
         at_least=0,
         metavar="MB",
     )
-    cap: str = _option(
+    cap: str = option(
         "cosine",
         "cap",
-        "distance that the cap is made of; 'none' trains plainly on the synthetic samples",
+        "distance that gives the cap; 'constant' is one cap for all samples, 'none' is plain SMOTE",
         argument="distance",
-        choices=lambda: (*CAPS, "constant", "none"),
+        choices=lambda: (*CAPS, *_WITHOUT_DISTANCE),
     )
-    cap_beta: float = _option(
+    cap_beta: float = option(
         1.0,
         "cap",
-        "noise tolerance; with a constant cap the cap itself, in nats",
+        "noise tolerance; with a constant cap, the cap itself in nats",
         argument="beta",
         above=0,
         metavar="B",
         needs=[_CAP],
     )
-    cap_gradient: str = _option(
+    cap_gradient: str = option(
         "stop",
         "cap",
-        "gradient of a capped sample",
-        argument="gradient",
+        "gradient of a sample whose loss is above its cap",
+        argument="loss.gradient",
         choices=lambda: get_args(Gradient),
         needs=[_CAP],
     )
-    cap_warmup_epochs: int = _option(
-        0, "cap", "first epochs without caps", argument="warmup_epochs", at_least=0, metavar="N", needs=[_CAP]
+    cap_warmup_epochs: int = option(
+        0,
+        "cap",
+        "number of first epochs without caps",
+        argument="loss.warmup_epochs",
+        at_least=0,
+        metavar="N",
+        needs=[_CAP],
     )
-    centroids: str = _option(
+    centroids: str = option(
         "epoch",
         "cap",
-        "when class centroids are made",
-        argument="mode",
+        "when class centroids are computed",
+        argument="tracker.mode",
         choices=lambda: get_args(Mode),
         needs=[_CAP, _DISTANCE],
     )
-    triplet_epochs: int = _option(
-        0, "triplet", "passes before the training; 0: none", argument="epochs", at_least=0, metavar="N"
+    triplet_epochs: int = option(0, "triplet", "passes before training", argument="fit.epochs", at_least=0, metavar="N")
+    triplet_lr: float = option(
+        1e-4, "triplet", "learning rate (AdamW)", argument="fit.lr", above=0, metavar="LR", needs=[_TRIPLETS]
     )
-    triplet_lr: float = _option(
-        1e-4, "triplet", "learning rate of its AdamW", argument="lr", above=0, metavar="LR", needs=[_TRIPLETS]
-    )
-    triplet_margin: float = _option(
+    triplet_margin: float = option(
         0.0,
         "triplet",
-        "in the unit of the embedding; the paper has none",
-        argument="margin",
+        "margin, in the unit of the embedding; the paper has none",
+        argument="pretrainer.margin",
         at_least=0,
         metavar="M",
         needs=[_TRIPLETS],
     )
-    triplet_sampling: str = _option(
+    triplet_sampling: str = option(
         "dataset",
         "triplet",
         "where positives and negatives come from",
-        argument="sampling",
+        argument="pretrainer.sampling",
         choices=lambda: get_args(Sampling),
         needs=[_TRIPLETS],
     )
-    triplet_checkpoint: str | None = _option(
+    triplet_checkpoint: str | None = option(
         None,
         "triplet",
-        "written after each pass; a rerun goes on from there",
-        argument="checkpoint",
+        "checkpoint written after each pass; a rerun continues from it",
+        argument="fit.checkpoint",
         metavar="FILE",
         needs=[_TRIPLETS],
     )
 
     @classmethod
     def from_given(cls, given: dict[str, Any], recorded: dict[str, Any] | None = None) -> "Options":
-        """Make options of those given, then those of a recorded run, the others at their defaults.
+        """Make options from those given, else from those of a recorded run, else from the defaults.
 
         Raises:
-            ArgumentError: If one is unknown or out of range, or given without the option that it needs.
+            ArgumentError: If an option is unknown, out of range, or given without the option that it needs.
         """
         both = {name: value for name, value in {**(recorded or {}), **given}.items() if value is not None}
         if unknown := sorted(both.keys() - {field.name for field in dataclasses.fields(cls)}):
@@ -255,7 +247,7 @@ class Options:
         for field in dataclasses.fields(cls):
             for need in field.metadata["needs"]:
                 if given.get(field.name, field.default) != field.default and not need.is_met(options):
-                    raise ArgumentError(field.name, Argument(field.name), " has no meaning ", *need.reason)
+                    raise ArgumentError(field.name, Argument(field.name), " has no effect ", *need.reason)
         if options.cap == "constant" and options.cap_gradient == "flow":
             raise ArgumentError(
                 "cap_gradient",
@@ -268,28 +260,38 @@ class Options:
 
     @property
     def distance(self) -> str | None:
-        """The distance of the cap, as :class:`CappedSMOTELoss` takes it; ``None`` for a constant cap or none."""
-        return None if self.cap in ("constant", "none") else self.cap
+        """The distance of the cap, as :class:`CappedSMOTELoss` takes it; ``None`` for a constant cap or none.
+
+        Raises:
+            ArgumentError: If the cap is unknown.
+        """
+        check_choice("cap", self.cap, (*CAPS, *_WITHOUT_DISTANCE))
+        return None if self.cap in _WITHOUT_DISTANCE else self.cap
+
+    def arguments(self, part: str) -> dict[str, Any]:
+        """Return what a part of the library is given, by argument; options without a value are left out."""
+        fields = (field for field in dataclasses.fields(self) if field.metadata["part"] == part)
+        values = {field.metadata["argument"]: getattr(self, field.name) for field in fields}
+        return {argument: value for argument, value in values.items() if value is not None}
 
     def recorded(self) -> dict[str, Any]:
-        """Return every option that has a value, as plain values: what a run keeps of them."""
+        """Return the options that have a value, as plain values that a run can save."""
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
 def option_of(name: str, options: type[Options] = Options) -> "dataclasses.Field[Any] | None":
-    """Return the option of this name, or else the one that sets the library's argument of this name."""
+    """Return the option of this name, or else the option that sets the library's argument of this name, if any."""
     fields = dataclasses.fields(options)
     by_name = {field.metadata["argument"]: field for field in fields} | {field.name: field for field in fields}
     return by_name.get(name)
 
 
 def _check_range(field: "dataclasses.Field[Any]", value: Any) -> None:
-    known, above, at_least = (field.metadata[name] for name in ("choices", "above", "at_least"))
+    choices, above, at_least = (field.metadata[name] for name in ("choices", "above", "at_least"))
+    if choices is not None and value is not None:
+        check_choice(field.name, value, choices())
     wanted = None
-    if known is not None and value is not None and value not in known():
-        wanted = f"one of {tuple(known())}"
-        value = repr(value)
-    elif above is not None and not value > above:
+    if above is not None and not value > above:
         wanted = "positive" if above == 0 else f"above {above}"
     elif at_least is not None and not value >= at_least:
         wanted = f"{at_least} or more"

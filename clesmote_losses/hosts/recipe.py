@@ -60,9 +60,7 @@ def training_set(
         "sampler": _sampler(options, base, labels if strata is None else strata),
         "strata": strata,
         "image_size": _image_size(options.smote_image_size),
-        "small_class": options.smote_small_class,
-        "redraw": options.smote_redraw,
-        "cache_mb": options.smote_cache,
+        **options.arguments("dataset"),
     }
 
     def make() -> SMOTEPlan:
@@ -110,13 +108,12 @@ def build_loss(model: nn.Module, num_classes: int, options: Options, **of_cross_
     """
     tracker = None
     if options.distance is not None:
-        tracker = ClassCentroidTracker(model, num_classes, mode=options.centroids)  # type: ignore[arg-type]
+        tracker = ClassCentroidTracker(model, num_classes, **options.arguments("tracker"))
     return CappedSMOTELoss(
         float("inf") if options.cap == "none" else options.cap_beta,
         tracker=tracker,
         distance=options.distance,
-        gradient=options.cap_gradient,  # type: ignore[arg-type]
-        warmup_epochs=options.cap_warmup_epochs,
+        **options.arguments("loss"),
         **of_cross_entropy,
     ).to(next(model.parameters()).device)
 
@@ -135,13 +132,8 @@ def pretrain(
     """
     own, train_set.transform = train_set.transform, transform
     try:
-        TripletPretrainer(model, margin=options.triplet_margin, sampling=options.triplet_sampling).fit(  # type: ignore[arg-type]
-            train_set,
-            epochs=options.triplet_epochs,
-            lr=options.triplet_lr,
-            checkpoint=options.triplet_checkpoint,
-            **fit,
-        )
+        pretrainer = TripletPretrainer(model, **options.arguments("pretrainer"))
+        pretrainer.fit(train_set, **options.arguments("fit"), **fit)
     finally:
         train_set.transform = own
 
@@ -207,7 +199,7 @@ def _sampler(options: Options, base: Any, groups: NDArray[Any]) -> Any:
     if options.smote is None:
         return None
     strategy = _strategy(options.smote_strategy, base, groups)
-    return SAMPLERS[options.smote].make(options.smote_k, sampling_strategy=strategy, random_state=options.smote_seed)
+    return SAMPLERS[options.smote].make(options.smote_k, sampling_strategy=strategy, **options.arguments("sampler"))
 
 
 def _strategy(text: str, base: Any, groups: NDArray[Any]) -> Any:

@@ -91,7 +91,7 @@ class NeighborSearch:
                 raise ValueError(
                     f"features must have shape ({len(groups)}, D), a row for each sample; got {tuple(matrix.shape)}."
                 )
-            features = matrix.__getitem__
+            features = matrix.to(_INDEXABLE.get(matrix.dtype, matrix.dtype)).__getitem__
         self._rows_of: Callable[[Any], Tensor] = features
         self._repeats_neighbors, self._small_class, self._device = repeats_neighbors, small_class, device
         self._read: Indices = np.empty(0, dtype=np.int64)

@@ -13,7 +13,7 @@ TESTED = "train.py of timm 1.0.15, 1.0.20, 1.0.25, 1.0.28 and 1.0.29.dev0, legac
 
 
 def flag_parser(options: type[Options] = Options) -> argparse.ArgumentParser:
-    """Make the parser of the command line: flags of the method, then the script, then the arguments of the script."""
+    """Make the parser of the command line: flags of the method, the script, arguments of the script."""
     parser = argparse.ArgumentParser(
         prog="clesmote-timm",
         usage="clesmote-timm [FLAGS OF THE METHOD] path/to/train.py [FLAGS OF TRAIN.PY]",
@@ -42,36 +42,41 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def write_as_flag(argument: Argument) -> str:
-    """Write an argument that a message names as it is typed on the command line, if it is one of ours."""
-    option = option_of(argument.name)
+def write_as_flag(argument: Argument, options: type[Options] = Options) -> str:
+    """Write an argument as on the command line: as a flag of the method if there is one, else as a flag of the script."""
+    option = option_of(argument.name, options)
     if option is None:
         return f"{argument.name}={argument.value}" if argument.value else _flag(argument.name)
     value = argument.value.strip("\"'")
-    if value.startswith("("):  # a tuple of Python has another form on the command line
+    if value.startswith("("):  # the command line has no tuples
         value = option.metadata["metavar"] or value
     return f"{_flag(option.name)} {value}".strip()
 
 
 @contextmanager
-def errors_as_flags(*more: type[BaseException]) -> Iterator[None]:
-    """End the program with the message of an error alone, with flags in place of the library's arguments.
+def errors_as_flags(*more: type[BaseException], options: type[Options] = Options) -> Iterator[None]:
+    """End the program with the message of an error, without a traceback, and with flags instead of the library's arguments.
 
     Args:
-        more: Kinds of errors besides ``TypeError`` and ``ValueError``; all others keep their traceback.
+        more: Types of errors besides ``TypeError`` and ``ValueError``. All others keep their traceback.
+        options: Options that have a flag.
+
+    Raises:
+        SystemExit: In place of the error.
     """
     try:
         yield
     except (TypeError, ValueError, *more) as error:  # type: ignore[misc]  # mypy 2.4 takes the tuple for a value
         message = str(error)
         if isinstance(error, ArgumentError):
-            message, flag = error.message(write_as_flag), write_as_flag(Argument(error.argument))
+            message = error.message(lambda argument: write_as_flag(argument, options))
+            flag = write_as_flag(Argument(error.argument), options)
             message = message if flag in message else f"{flag}: {message}"
         raise SystemExit(f"clesmote-timm: error: {message}") from error
 
 
 def misplaced_flag(arguments: Sequence[str], source: str) -> str | None:
-    """Find the first flag of the method among those of the script, unless the script's text has one of that name too."""
+    """Find the first flag of the method among the script's arguments; a flag that the script's source names is its own."""
     ours = {_flag(field.name) for field in dataclasses.fields(Options)}
     names = (argument.split("=")[0] for argument in arguments)
     return next((name for name in names if name in ours and name not in source), None)
@@ -81,11 +86,11 @@ def check_script_arguments(args: argparse.Namespace, options: Options) -> None:
     """Refuse flags of the script that the method cannot be combined with.
 
     Args:
-        args: What ``train.py`` parsed; flags that its version lacks are not looked at.
-        options: Of the method.
+        args: Parsed arguments of ``train.py``; it may lack some, since timm's versions differ.
+        options: Options of the method.
 
     Raises:
-        ValueError: Naming the flag to drop.
+        ValueError: If there is such a flag; the message names it.
     """
 
     def given(name: str) -> Any:

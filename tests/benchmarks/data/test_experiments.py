@@ -88,6 +88,21 @@ def test_oversampling_aims_at_classes_alike_and_sub_conditions_alike():
     assert of_classes("x", {"a": 50, "b": 5, "c": 7}).raised() == {"a": 50, "b": 50, "c": 50}
 
 
+def test_oversampling_rounds_up_where_a_total_does_not_divide_evenly():
+    three = ("a", "b", "c")
+    experiment = Experiment("x", "x", {"n": 100, "a": 5, "b": 3, "c": 2}, {"normal": ("n",), "abnormal": three})
+    # abnormal is to have 100 images: 33.3 of each sub-condition, so 34
+    assert experiment.raised() == {"n": 100, "a": 34, "b": 34, "c": 34}
+    # abnormal has 3 * 33 = 99 and normal is raised to 100, or has 101 itself: 101 / 3 = 33.7
+    assert experiment.raised({"n": 100, "a": 33, "b": 3, "c": 2}) == {"n": 100, "a": 34, "b": 34, "c": 34}
+    assert experiment.raised({"n": 101, "a": 33, "b": 3, "c": 2}) == {"n": 101, "a": 34, "b": 34, "c": 34}
+    # 3 * 34 = 102 are more than 100: nothing is rounded, normal follows
+    assert experiment.raised({"n": 100, "a": 34, "b": 3, "c": 2}) == {"n": 102, "a": 34, "b": 34, "c": 34}
+    five = Experiment("x", "x", {"n": 7, "m": 2, "a": 3, "b": 2, "c": 2}, {"normal": ("n", "m"), "abnormal": three})
+    # 2 * 7 = 14 against 3 * 3 = 9: 14 / 3 = 4.7
+    assert five.raised() == {"n": 7, "m": 7, "a": 5, "b": 5, "c": 5}
+
+
 @pytest.mark.parametrize(
     ("counts", "message"),
     [

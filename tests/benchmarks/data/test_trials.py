@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from benchmarks.data.experiments import Experiment, imbalances, of_classes
 from benchmarks.data.trials import described, draw
@@ -53,28 +52,9 @@ def test_experiments_draw_independently():
     assert drawn[0] != drawn[1]
 
 
-def test_an_official_validation_split_is_kept():
+def test_an_official_validation_split_is_validated_on():
     source = replace(small_source(), held_out=np.arange(180) % 3 == 0)
-    assert source.split[1].tolist() == list(range(0, 180, 3))
     assert len(draw(source, SICK, 0).validation) == 60
-
-
-def test_patients_never_cross_a_split():
-    rng = np.random.default_rng(0)
-    patients = rng.integers(0, 70, 180)  # of several strata each
-    source = small_source(patients=patients)
-    pool, validation = source.split
-    assert len(pool) + len(validation) == 180
-    assert not set(patients[pool]) & set(patients[validation])
-    assert set(source.stratum[validation]) == {0, 1, 2}
-    assert 9 < len(validation) < 30
-
-
-def test_a_stratum_of_one_patient_cannot_be_split():
-    patients = np.arange(180)
-    patients[120:] = 120
-    with pytest.raises(ValueError, match="class 'c' has no image left for"):
-        _ = small_source(patients=patients).split
 
 
 def test_images_of_the_test_set_keep_several_sub_conditions():

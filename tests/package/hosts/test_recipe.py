@@ -1,18 +1,21 @@
-"""The training set that the flags describe, from timm's own data sets on disk."""
+"""The training set that the options describe, from timm's data sets on disk."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from timm.data import create_dataset
 
-from clesmote_losses import SMOTEPlan
-from clesmote_losses.hosts.options import Options
-from clesmote_losses.hosts.recipe import description, training_set
-from clesmote_losses.hosts.strata_file import read_strata
+from clesmote_losses import SMOTEPlan, encode_target
+from clesmote_losses.caps import CAPS
+from clesmote_losses.errors import ArgumentError
+from clesmote_losses.hosts.options import Options, option
+from clesmote_losses.hosts.recipe import build_loss, description, tracker_of, training_set
 
 SMOTE = {"smote": "smote"}
 
@@ -100,46 +103,15 @@ def test_a_stream_is_refused(data):
         training_set(Stream(), Options(**SMOTE))
 
 
-@pytest.mark.parametrize("suffix", ["csv", "npy"])
-def test_strata_are_balanced_in_place_of_classes(suffix, data, tmp_path):
+def test_strata_are_balanced_instead_of_classes(data, tmp_path):
     dataset = base(data)
-    names = [dataset.filename(i) for i in range(len(dataset))]
-    strata = [f"{Path(name).parent.name}-{'a' if int(Path(name).stem[-2:]) < 6 else 'b'}" for name in names]
-    path = tmp_path / f"strata.{suffix}"
-    if suffix == "npy":
-        np.save(path, np.array(strata))
-    else:
-        order = np.random.default_rng(0).permutation(len(names))  # rows are found by name, not by place
-        text = "filename,stratum\n" + "".join(f"./{names[i]},{strata[i]}\n" for i in order)
-        path.write_text(text, encoding="utf-8-sig")  # as Excel writes it
-    assert read_strata(str(path), dataset).tolist() == strata
-    options = Options(**SMOTE, smote_strata=str(path), smote_strategy="one-a=12,two-a=9", smote_k=3)
-    train_set = training_set(dataset, options)
+    names = [Path(dataset.filename(i)) for i in range(len(dataset))]
+    strata = [f"{name.parent.name}-{'a' if int(name.stem[-2:]) < 6 else 'b'}" for name in names]
+    np.save(tmp_path / "strata.npy", np.array(strata))
+    wanted = {"smote_strata": str(tmp_path / "strata.npy"), "smote_strategy": "one-a=12,two-a=9", "smote_k": 3}
+    train_set = training_set(dataset, Options(**SMOTE, **wanted))
     assert counts(train_set) == [30, 8, 15]
-    parents = {strata[i] for i in train_set.plan.base}
-    assert parents == {"one-a", "two-a"}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("file,group\na,b\n", "columns filename and stratum.*found file, group"),
-        ("filename;stratum\na;b\n", "comma-separated .*found filename;stratum"),
-        ("filename,stratum\n", "columns filename and stratum.*found no rows"),
-        ("filename,stratum\none/one00.png,a\none/one00.png,b\n", "puts one/one00.png into two strata, 'a' and 'b'"),
-        ("filename,stratum\none00.png,a\n", r"no stratum for image 1 \(.*one/one01.png\)"),
-    ],
-)
-def test_a_table_of_strata_that_does_not_fit(text, message, data, tmp_path):
-    (tmp_path / "strata.csv").write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_strata(str(tmp_path / "strata.csv"), base(data))
-
-
-def test_strata_of_python_objects_are_refused_with_a_way_out(data, tmp_path):
-    np.save(tmp_path / "strata.npy", np.array(["a", "b"], dtype=object))
-    with pytest.raises(ValueError, match=r"array.astype\(str\)"):
-        read_strata(str(tmp_path / "strata.npy"), base(data))
+    assert {strata[i] for i in train_set.plan.base} == {"one-a", "two-a"}
 
 
 def test_neighbours_are_searched_in_the_given_rows(data, tmp_path):
@@ -180,3 +152,40 @@ def test_the_plan_of_a_resumed_run_yields_to_a_named_one(data, tmp_path):
     assert named.options["random_state"] == 0
     resumed = training_set(base(data), Options(**SMOTE, smote_seed=1), resumed_plan=plans[1]).plan
     assert resumed.lam.tolist() == SMOTEPlan.load(plans[1]).lam.tolist()
+
+
+def test_the_loss_reads_the_table_of_caps_when_it_is_built(monkeypatch):
+    model = timm.create_model("test_resnet", num_classes=3)
+    with pytest.raises(ArgumentError, match=r"cap must be one of .*'cosine', 'euclidean'.*; got 'manhattan'"):
+        build_loss(model, 3, Options(**SMOTE, cap="manhattan"))
+    monkeypatch.setitem(CAPS, "manhattan", lambda embeddings, labels, centroids, beta: torch.full((len(labels),), beta))
+    criterion = build_loss(model, 3, Options(**SMOTE, cap="manhattan", cap_beta=0.25, centroids="batch"))
+    target = encode_target(torch.tensor([0, 1]), torch.tensor([True, False]))
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    plain = torch.nn.functional.cross_entropy(model.eval()(images), torch.tensor([0, 1]), reduction="none")
+    assert plain[0] > 0.25
+    assert criterion(model(images), target).item() == pytest.approx((0.25 + plain[1].item()) / 2)
+
+
+@pytest.mark.parametrize(
+    ("cap", "beta", "has_tracker"), [("none", float("inf"), False), ("constant", 0.5, False), ("euclidean", 0.5, True)]
+)
+def test_a_loss_has_a_tracker_where_its_cap_needs_centroids(cap, beta, has_tracker):
+    model = timm.create_model("test_resnet", num_classes=3)
+    criterion = build_loss(model, 3, Options(**SMOTE, cap=cap, cap_beta=0.5))
+    assert criterion.beta == beta
+    assert (tracker_of(criterion) is not None) == has_tracker
+    assert tracker_of(None) is None
+
+
+def test_an_option_that_names_an_argument_reaches_the_library_by_its_entry_alone(data):
+    @dataclasses.dataclass(frozen=True)
+    class More(Options):
+        cap_label_smoothing: float = option(0.0, "cap", "smoothing", argument="loss.label_smoothing", at_least=0)
+        smote_flag: str = option("target", "smote", "where the flag is", argument="dataset.flag")
+
+    options = More.from_given({"smote": "smote", "cap_label_smoothing": 0.25, "smote_flag": "item", "cap": "constant"})
+    assert build_loss(torch.nn.Linear(2, 3), 3, options).label_smoothing == 0.25
+    train_set = training_set(base(data), options)
+    assert train_set.flag == "item"
+    assert len(train_set[0]) == 3

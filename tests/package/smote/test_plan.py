@@ -294,7 +294,7 @@ def test_a_plan_of_another_number_of_real_samples_is_refused_though_the_digest_f
 def test_options_that_differ_are_named_and_equal_ones_pass() -> None:
     plan, labels = small_plan()
     plan.check_options(SMOTE(k_neighbors=3, random_state=0), labels)
-    message = r"other options than those of the sampler: k_neighbors=3 \(wanted 2\)\. Pass one of the two"
+    message = r"other options than those of the sampler: k_neighbors=3 \(wanted 2\)\. Pass only one of plan and sampler"
     with pytest.raises(ArgumentError, match=message) as caught:
         plan.check_options(SMOTE(k_neighbors=2, random_state=0), labels)
     assert caught.value.argument == "plan"

@@ -11,7 +11,10 @@ import torch
 from safetensors import safe_open
 
 from clesmote_losses import SMOTEPlan
+from clesmote_losses.hosts.recipe import tracker_of
+from clesmote_losses.hosts.timm import command as command_module
 from clesmote_losses.hosts.timm import main
+from clesmote_losses.hosts.timm.script import Stages
 from tests.support.gloo import launch
 from tests.support.timm_runs import (
     SCRIPTS,
@@ -137,22 +140,23 @@ def test_a_kill_while_the_plan_is_written_leaves_no_plan(data, tmp_path):
 
 
 def train(rank, arguments):
-    # nothing but what the run itself leaves: losses of summary.csv on rank 0, and what this rank trained on
-    from clesmote_losses.hosts.timm import script as timm_stages
-
+    """Run the command, and return what each epoch of this rank left: plan, centroids, counts, metrics."""
     made, epochs = [], []
 
-    class Recorded(timm_stages.Stages):
+    class Recorded(Stages):
         def train_one_epoch(self, *values, **keywords):
             metrics = super().train_one_epoch(*values, **keywords)
-            made.append((self.train_set.plan, self.tracker.centroids, self.tracker.counts, metrics))
+            tracker = tracker_of(self.criterion)
+            made.append((self.train_set.plan, tracker.centroids, tracker.counts, metrics))
             epochs.append(values[2].sampler.epoch)
             return metrics
 
-    from clesmote_losses.hosts import timm
-
-    timm.Stages = Recorded
-    timm.main(arguments)
+    modules = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command_module, "Stages", Recorded)
+        main(arguments)
+    for name in {"script_arguments", "task_train", "old_train"} - modules:
+        sys.modules.pop(name, None)  # this process serves other tests
     assert epochs == list(range(len(epochs)))  # DistributedSampler shuffles anew each epoch
     return made
 
@@ -162,7 +166,7 @@ def train(rank, arguments):
 )
 def test_two_processes_train_as_one_does_at_the_same_global_batch(kind, centroids, data, tmp_path):
     skip_unless_timm_has(kind)
-    options = ["--model", "test_vit", "--no-aug", "--epochs", "3"]  # without batch norm, which ranks do not share
+    options = ["--model", "test_vit", "--no-aug", "--epochs", "2"]  # without batch norm, which ranks do not share
     flags = ["--smote", "smote", "--cap-beta", "0.01", "--centroids", centroids, "--smote-redraw", "epoch"]
     results = {}
     for processes, batch in ((1, 16), (2, 8)):

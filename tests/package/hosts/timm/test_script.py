@@ -1,6 +1,9 @@
-"""timm's train.py by flags: the modes people train in, on a script of each kind."""
+"""timm's train.py by flags: the modes people train in. What depends on the kind of script runs on both kinds."""
 
+import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,31 +12,64 @@ import torch
 import yaml
 
 from clesmote_losses import ClassCentroidTracker, SMOTEPlan
+from clesmote_losses.caps import CAPS
 from clesmote_losses.triplet_checkpoint import read_state
-from tests.support.timm_runs import KINDS, SCRIPTS, SMOTE, losses, run, run_alone, skip_unless_timm_has
+from tests.support.timm_runs import (
+    KINDS,
+    SCRIPTS,
+    SMOTE,
+    command,
+    losses,
+    one_thread,
+    run,
+    skip_unless_timm_has,
+    summary,
+)
 
+try:
+    from timm.task import ClassificationTask
+
+    KIND = "task" if hasattr(ClassificationTask, "get_task_state") else "old"
+except ImportError:  # an early timm
+    KIND = "old"
 PLAIN = ("--no-aug", "--smoothing", "0")
+ALONE = ("--epochs", "2", "--workers", "1")  # several versions of timm cannot do without a worker
+RUN_SCRIPTS = """
+import json, runpy, sys
+for arguments in json.loads(sys.argv[1]):
+    sys.argv, sys.path[0] = arguments, arguments[0].rpartition("/")[0]
+    runpy.run_path(arguments[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def rows_alone(data, tmp_path_factory):
+    """Rows of each kind of script, from one process that knows nothing of the method."""
+    kinds = {kind: tmp_path_factory.mktemp(kind) for kind in {KIND, "old"}}
+    commands = json.dumps([[*command(kind, data, folder), *ALONE] for kind, folder in kinds.items()])
+    subprocess.run([sys.executable, "-c", RUN_SCRIPTS, commands], check=True, env=one_thread())
+    return {kind: summary(folder) for kind, folder in kinds.items()}
 
 
 @pytest.fixture(scope="module")
 def reference(data, tmp_path_factory):
-    """An epoch without augmentation, by kind of script."""
-    done = {}
-
-    def row(kind):
-        if kind not in done:
-            (done[kind],) = run(kind, data, tmp_path_factory.mktemp(kind), SMOTE, *PLAIN)
-        return done[kind]
-
+    """An epoch without augmentation."""
+    (row,) = run(KIND, data, tmp_path_factory.mktemp("reference"), SMOTE, *PLAIN)
     return row
 
 
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """A run of one epoch: its rows, and the folder of its files."""
+    folder = tmp_path_factory.mktemp("finished")
+    flags = [*SMOTE, "--smote-seed", "3", "--smote-image-size", "32"]
+    return run(KIND, data, folder, flags), folder / "run"
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_flags_the_script_runs_as_alone(kind, data, tmp_path):
-    options = ["--epochs", "2", "--workers", "1"]  # several versions of timm cannot do without a worker
-    alone = run_alone(kind, data, tmp_path / "alone", *options)
-    assert run(kind, data, tmp_path / "with", [], *options) == alone
-    assert "clesmote" not in (tmp_path / "with" / "run" / "args.yaml").read_text()
+def test_without_flags_the_script_runs_as_alone(kind, data, rows_alone, tmp_path):
+    assert run(kind, data, tmp_path, [], *ALONE) == rows_alone[kind]
+    assert "clesmote" not in (tmp_path / "run" / "args.yaml").read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -71,22 +107,18 @@ def test_summary_yaml_plan_and_checkpoint_of_a_run(kind, data, tmp_path):
     assert torch.equal(loaded.state_dict()["fc.weight"], stored["state_dict"]["fc.weight"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_recorded_run_is_repeated_from_its_args_yaml(kind, data, tmp_path):
-    rows = run(kind, data, tmp_path / "first", [*SMOTE, "--smote-seed", "3", "--smote-image-size", "32"])
-    again = run(kind, data, tmp_path / "again", [], "--config", str(tmp_path / "first" / "run" / "args.yaml"))
-    other = run(kind, data, tmp_path / "o", ["--smote-seed", "4"], "-c", str(tmp_path / "first" / "run" / "args.yaml"))
-    assert again == rows
-    assert losses(other) != losses(rows)
-    plain = run(kind, data, tmp_path / "p", ["--cap", "none"], "-c", str(tmp_path / "first" / "run" / "args.yaml"))
+def test_a_recorded_run_is_repeated_from_its_args_yaml(data, finished, tmp_path):
+    rows, folder = finished
+    recorded = ["--config", str(folder / "args.yaml")]
+    assert run(KIND, data, tmp_path / "again", [], *recorded) == rows
+    assert losses(run(KIND, data, tmp_path / "other", ["--smote-seed", "4"], *recorded)) != losses(rows)
+    plain = run(KIND, data, tmp_path / "plain", ["--cap", "none"], *recorded)
     assert "train_share_capped" not in plain[0]
     assert plain[0]["train_synthetic"] == 28
-    yaml_file = str(tmp_path / "first" / "run" / "args.yaml")
-    off = run(kind, data, tmp_path / "off", ["--smote", "none"], "-c", yaml_file, "--workers", "1")
-    assert off == run(kind, data, tmp_path / "never", [], "--workers", "1")
+    off = run(KIND, data, tmp_path / "off", ["--smote", "none"], *recorded, "--workers", "1")
+    assert off == run(KIND, data, tmp_path / "never", [], "--workers", "1")
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("arguments", "tolerance"),
     [
@@ -96,14 +128,14 @@ def test_a_recorded_run_is_repeated_from_its_args_yaml(kind, data, tmp_path):
         (["--grad-checkpointing"], 0),
         (["--model-ema"], 0),
         (["--clip-grad", "1e6"], 1e-6),
-        (["--torchcompile", "aot_eager"], 1e-3),
+        pytest.param(["--torchcompile", "aot_eager"], 1e-3, marks=pytest.mark.slow),
         (["--amp"], 0.05),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
-def test_modes_that_should_not_change_the_loss_do_not(kind, arguments, tolerance, data, reference, tmp_path):
-    (row,) = run(kind, data, tmp_path, SMOTE, *PLAIN, *arguments)
-    expected = reference(kind)
+def test_modes_that_should_not_change_the_loss_do_not(arguments, tolerance, data, reference, tmp_path):
+    (row,) = run(KIND, data, tmp_path, SMOTE, *PLAIN, *arguments)
+    expected = reference
     assert 0 < expected["train_share_capped"] < 1  # the case is not degenerate
     for name in ("train_loss", "train_mean_cap"):
         assert row[name] == pytest.approx(expected[name], rel=tolerance, abs=0)
@@ -111,20 +143,18 @@ def test_modes_that_should_not_change_the_loss_do_not(kind, arguments, tolerance
     assert abs(row["train_capped"] - expected["train_capped"]) <= (2 if tolerance else 0)
 
 
-def test_both_kinds_of_script_train_alike(reference):
+def test_both_kinds_of_script_train_alike(data, reference, tmp_path):
     skip_unless_timm_has("task")
-    assert reference("task") == reference("old")
+    assert run("old", data, tmp_path, SMOTE, *PLAIN) == [reference]
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("argument", [["--grad-accum-steps", "3"], ["--sched-on-updates"]], ids=lambda value: value[0])
-def test_modes_that_train_otherwise_see_every_sample_once_too(kind, argument, data, reference, tmp_path):
-    (row,) = run(kind, data, tmp_path, SMOTE, *PLAIN, *argument)
+def test_modes_that_train_differently_see_every_sample_once(argument, data, reference, tmp_path):
+    (row,) = run(KIND, data, tmp_path, SMOTE, *PLAIN, *argument)
     assert row["train_synthetic"] == 28
-    assert row["train_loss"] != reference(kind)["train_loss"]
+    assert row["train_loss"] != reference["train_loss"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "flags",
     [
@@ -135,21 +165,32 @@ def test_modes_that_train_otherwise_see_every_sample_once_too(kind, argument, da
     ],
     ids=" ".join,
 )
-def test_every_sampler_and_cap_trains(kind, flags, data, tmp_path):
+def test_every_sampler_and_cap_trains(flags, data, tmp_path):
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(44, 3)))  # in which the classes overlap
     flags = [str(tmp_path / "rows.npy") if flag == "FEATURES" else flag for flag in flags]
-    rows = run(kind, data, tmp_path, flags, "--epochs", "2", "--workers", "2")
+    rows = run(KIND, data, tmp_path, flags, "--epochs", "2", "--workers", "1")
     assert all(row["train_synthetic"] > 10 and row["train_loss"] > 0 for row in rows)
     assert all(("train_mean_cap" in row) == ("none" not in flags) for row in rows)
 
 
+def test_a_cap_that_is_registered_later_trains(data, tmp_path, monkeypatch):
+    def manhattan(embeddings, labels, centroids, beta):
+        return beta / (embeddings - centroids[labels]).abs().sum(dim=1)
+
+    monkeypatch.setitem(CAPS, "manhattan", manhattan)
+    (row,) = run(KIND, data, tmp_path, ["--smote", "smote", "--cap", "manhattan"])
+    assert row["train_synthetic"] == 28
+    assert row["train_without_centroid"] == 0
+    assert 0 < row["train_mean_cap"] < 0.5  # below what the cosine gives: the distance has no bound
+
+
 def test_warm_up_caps_nothing(data, tmp_path):
-    rows = run("old", data, tmp_path, [*SMOTE, "--cap-warmup-epochs", "1"], "--epochs", "2")
+    rows = run(KIND, data, tmp_path, [*SMOTE, "--cap-warmup-epochs", "1"], "--epochs", "2")
     assert [row["train_capped"] > 0 for row in rows] == [False, True]
 
 
 @pytest.mark.parametrize("smoothing", ["0", "0.1"])
-def test_label_smoothing_is_taken_over(smoothing, data, tmp_path):
+def test_the_label_smoothing_of_the_script_is_kept(smoothing, data, tmp_path):
     flags = ["--smote", "smote", "--smote-strategy", "one=24"]
     rows = run("old", data, tmp_path / "with", flags, "--smoothing", smoothing, "--workers", "1")
     alone = run("old", data, tmp_path / "alone", [], "--smoothing", smoothing, "--workers", "1")
@@ -167,7 +208,7 @@ def variant(tmp_path, kind, old, new):
     return tmp_path / "variant.py"
 
 
-def test_a_loss_of_the_scripts_own_hands_its_options_over(data, tmp_path):
+def test_the_options_of_the_scripts_loss_are_kept(data, tmp_path):
     own = "torch.nn.CrossEntropyLoss()\n"
     weighted = "torch.nn.CrossEntropyLoss(torch.tensor([9.0, 1.0, 1.0]), label_smoothing=0.2, ignore_index=2)\n"
     script = variant(tmp_path, "old", own, weighted)
@@ -186,13 +227,13 @@ def test_a_loss_of_the_scripts_own_hands_its_options_over(data, tmp_path):
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_loss_that_ours_cannot_take_the_place_of_is_refused(kind, loss, message, data, tmp_path):
+def test_a_loss_that_ours_cannot_replace_is_refused(kind, loss, message, data, tmp_path):
     script = variant(tmp_path, kind, "torch.nn.CrossEntropyLoss()\n", f"{loss}\n")
     with pytest.raises(SystemExit, match=message):
         run(kind, data, tmp_path, SMOTE, "--smoothing", "0", script=script)
 
 
-def test_a_loader_of_the_scripts_own_need_not_know_all_of_timms_options(data, tmp_path):
+def test_a_loader_of_the_script_need_not_know_all_options_of_timms(data, tmp_path):
     script = variant(
         tmp_path,
         "old",
@@ -205,10 +246,9 @@ def test_a_loader_of_the_scripts_own_need_not_know_all_of_timms_options(data, tm
 
 
 @pytest.mark.parametrize("flag", [["--mixup", "0.2"], ["--bce-loss"]], ids=" ".join)
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_cannot_go_along_is_refused_before_anything_is_written(kind, flag, data, tmp_path):
+def test_an_excluded_flag_is_refused_before_anything_is_written(flag, data, tmp_path):
     with pytest.raises(SystemExit, match=f"{flag[0]} .*: drop it"):
-        run(kind, data, tmp_path / "out", SMOTE, *flag)
+        run(KIND, data, tmp_path / "out", SMOTE, *flag)
     assert not (tmp_path / "out").exists()
 
 
@@ -222,30 +262,26 @@ def test_a_refresh_runs_under_the_autocast_of_the_training(data, tmp_path, monke
 
     monkeypatch.setattr(ClassCentroidTracker, "refresh", watched)
     for folder, arguments in (("plain", []), ("amp", ["--amp"])):
-        run("old", data, tmp_path / folder, SMOTE, *arguments)
+        run(KIND, data, tmp_path / folder, SMOTE, *arguments)
     assert seen == [False, True]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("centroids", ["epoch", "online"])
+@pytest.mark.parametrize(("kind", "centroids"), [("task", "epoch"), ("task", "online"), ("old", "online")])
 def test_a_resumed_run_equals_the_uninterrupted_one(kind, centroids, data, tmp_path):
     flags = [*SMOTE, "--centroids", centroids, "--smote-redraw", "epoch", "--triplet-epochs", "1"]
-    whole = run(kind, data, tmp_path / "whole", flags, "--epochs", "4")
-    run(kind, data, tmp_path / "part", flags, "--epochs", "2")
-    resumed = run(
-        kind, data, tmp_path / "rest", flags, "--epochs", "4", "--resume", str(tmp_path / "part/run/last.pth.tar")
-    )
-    assert resumed == whole[2:]
-    assert whole[2]["train_capped"] > 0
-    assert whole[2]["train_without_centroid"] == 0
+    whole = run(kind, data, tmp_path / "whole", flags, "--epochs", "3")
+    run(kind, data, tmp_path / "part", flags)
+    checkpoint = str(tmp_path / "part/run/last.pth.tar")
+    assert run(kind, data, tmp_path / "rest", flags, "--epochs", "3", "--resume", checkpoint) == whole[1:]
+    assert whole[1]["train_capped"] > 0
+    assert whole[1]["train_without_centroid"] == 0
 
 
-def test_to_resume_without_the_flags_is_warned_of(data, tmp_path, caplog):
-    run("old", data, tmp_path / "part", SMOTE)
-    checkpoint = str(tmp_path / "part" / "run" / "last.pth.tar")
-    for flags, warnings in (SMOTE, 0), ([], 1):
+def test_a_run_resumed_without_the_flags_is_warned_of(data, finished, tmp_path, caplog):
+    arguments = ["--resume", str(finished[1] / "last.pth.tar"), "--epochs", "2", "--workers", "1"]
+    for flags, warnings in ([*SMOTE, "--smote-seed", "3", "--smote-image-size", "32"], 0), ([], 1):
         caplog.clear()
-        run("old", data, tmp_path / f"rest{warnings}", flags, "--resume", checkpoint, "--epochs", "2", "--workers", "1")
+        run(KIND, data, tmp_path / str(warnings), flags, *arguments)
         assert sum("goes on without it" in message for message in caplog.messages) == warnings
 
 
@@ -265,31 +301,31 @@ def test_a_loop_that_calls_another_loss_is_warned_of(data, tmp_path, caplog):
 
 def test_online_centroids_that_are_lost_leave_one_epoch_uncapped(data, tmp_path):
     flags = [*SMOTE, "--centroids", "online"]
-    run("old", data, tmp_path, flags, "--epochs", "1")
+    run(KIND, data, tmp_path, flags)
     (tmp_path / "run" / "centroids-0.safetensors").unlink()
     checkpoint = str(tmp_path / "run" / "last.pth.tar")
-    rows = run("old", data, tmp_path / "rest", flags, "--epochs", "3", "--resume", checkpoint)
+    rows = run(KIND, data, tmp_path / "rest", flags, "--epochs", "3", "--resume", checkpoint)
     assert [row["train_without_centroid"] for row in rows] == [28, 0]
 
 
 def test_saved_centroids_go_when_timm_deletes_their_checkpoint(data, tmp_path):
-    run("old", data, tmp_path, [*SMOTE, "--centroids", "online"], "--epochs", "6", "--lr", "0")  # all metrics alike
+    run(KIND, data, tmp_path, [*SMOTE, "--centroids", "online"], "--epochs", "6", "--lr", "0")  # all metrics alike
     folder = tmp_path / "run"
     kept = {int(path.stem.split("-")[1].split(".")[0]) for path in folder.glob("checkpoint-*.pth.tar")}
     assert len(kept) == 2
     assert {int(path.stem.split("-")[1]) for path in folder.glob("centroids-*.safetensors")} == kept | {4, 5}
 
 
-def test_the_plan_of_a_resumed_run_is_that_of_its_folder(data, tmp_path):
-    run("old", data, tmp_path / "part", SMOTE)
-    folder = tmp_path / "part" / "run"
+def test_the_plan_of_a_resumed_run_is_that_of_its_folder(data, finished, tmp_path):
+    folder = shutil.copytree(finished[1], tmp_path / "part")
     plan = SMOTEPlan.load(folder / "smote-plan.safetensors")
     plan.lam[:] = 0.25  # what no computation would give
     plan.save(folder / "smote-plan.safetensors")
-    run("old", data, tmp_path / "rest", SMOTE, "--epochs", "2", "--resume", str(folder / "last.pth.tar"))
+    recorded = ["-c", str(folder / "args.yaml"), "--resume", str(folder / "last.pth.tar"), "--epochs", "2"]
+    run(KIND, data, tmp_path / "rest", [], *recorded)
     assert set(SMOTEPlan.load(tmp_path / "rest/run/smote-plan.safetensors").lam) == {0.25}
     with pytest.raises(SystemExit, match="made with other options"):
-        run("old", data, tmp_path, [*SMOTE, "--smote-k", "2"], "--resume", str(folder / "last.pth.tar"))
+        run(KIND, data, tmp_path, ["--smote-k", "2"], *recorded)
 
 
 def pretrained(kind, data, folder, *arguments):
@@ -320,7 +356,7 @@ def test_pretraining_comes_before_the_first_epoch_and_reaches_the_moving_average
 def test_pretraining_follows_prefetching_seed_augmentation_and_autocast_of_the_script(data, tmp_path):
     arguments = ([], ["--no-prefetcher"], ["--amp"], ["--no-aug"], ["--seed", "7"])
     weights = [
-        pretrained("old", data, tmp_path / str(i), *extra)[0]["conv1.0.weight"] for i, extra in enumerate(arguments)
+        pretrained(KIND, data, tmp_path / str(i), *extra)[0]["conv1.0.weight"] for i, extra in enumerate(arguments)
     ]
     state = read_state(tmp_path / "4.pt")
     assert state["settings"]["seed"] == 7
@@ -337,7 +373,7 @@ def test_pretraining_follows_prefetching_seed_augmentation_and_autocast_of_the_s
         ("test_efficientnet", []),
         ("dpn48b", ["k_sec=[1,1,1,1]"]),  # a 1x1 convolution classifies
         ("deit_tiny_distilled_patch16_224", ["depth=1", "img_size=32"]),  # two heads
-        ("crossvit_tiny_240", ["depth=[[1,1,0]]"]),
+        ("crossvit_tiny_240", ["depth=[[1,1,0]]", "img_size=120"]),
         ("efficientvim_m1", []),
         pytest.param("resnet50_clip", [], marks=pytest.mark.slow),
     ],
@@ -345,8 +381,8 @@ def test_pretraining_follows_prefetching_seed_augmentation_and_autocast_of_the_s
 def test_families_with_special_heads_train(model, arguments, data, tmp_path):
     if model not in timm.list_models():
         pytest.skip(f"this timm has no {model}")
-    size = {"crossvit_tiny_240": "240", "efficientvim_m1": "64", "resnet50_clip": "64"}.get(model, "32")
+    size = {"crossvit_tiny_240": "120", "efficientvim_m1": "64", "resnet50_clip": "64"}.get(model, "32")
     extra = ["--model-kwargs", *arguments] if arguments else []
-    rows = run("old", data, tmp_path, SMOTE, "--model", model, "--img-size", size, "--batch-size", "24", *extra)
+    rows = run(KIND, data, tmp_path, SMOTE, "--model", model, "--img-size", size, "--batch-size", "24", *extra)
     assert rows[0]["train_synthetic"] == 28
     assert rows[0]["train_mean_cap"] >= 0.25

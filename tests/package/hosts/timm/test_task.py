@@ -74,6 +74,7 @@ def test_a_checkpoint_of_plain_timm_leaves_the_centroids_unknown():
     assert train(resumed, 1)[0]["without_centroid"] == 10
 
 
+@pytest.mark.slow
 def test_the_moving_average_and_the_compiled_model_train_alike():
     plain, wrapped = task(), task()
     wrapped.setup_ema(decay=0.5)

@@ -1,0 +1,193 @@
+"""``python -m benchmarks run``: its options, and what it makes of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from rich.console import Console
+
+from benchmarks.command_line import AboveZero, Command, PositiveInt, further_options, option
+from benchmarks.data.experiments import Experiment
+from benchmarks.data.source import Source
+from benchmarks.methods.networks import make_network
+from benchmarks.methods.registry import METHODS, Method
+from benchmarks.sweep.declaration import Suite
+from benchmarks.sweep.registry import SUITES, check_suite_options, suite_options
+from benchmarks.sweep.schedule import Schedule
+from benchmarks.sweep.store import Results, open_results
+from benchmarks.sweep.workers import progress_bar, work, work_in_processes
+from benchmarks.training.as_published import check_published
+from benchmarks.training.augmentation import AUGMENTATIONS
+from benchmarks.training.controlled import Settings
+from clesmote_losses.restore import preserved_rng
+
+LEARNING_RATES = (1e-3, 3e-3, 1e-2)  # the first is the one that other choices start from
+_OF_SETTINGS = ("model", "steps", "epochs", "batch_size", "augmentation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCommand(Command):
+    """Options of ``run``."""
+
+    summary: ClassVar[str] = "make the runs of a suite"
+
+    suite: str = field(metadata=option("%(choices)s", is_positional=True, metavar="SUITE", choices=SUITES))
+    preset: Literal["correct", "as_published"] = field(default="correct", metadata=option("(%(default)s)"))
+    methods: tuple[str, ...] | None = field(
+        default=None, metadata=option("(those of the suite; see list)", metavar="METHOD")
+    )
+    experiments: tuple[str, ...] | None = field(
+        default=None, metadata=option("(all of the suite; see list)", metavar="NAME")
+    )
+    trials: PositiveInt = field(default=5, metadata=option("runs with the seeds 0, 1, ... of each (%(default)s)"))
+    model: str | None = field(
+        default=None, metadata=option("convnet, or timm's name of a network, untrained (the suite's)")
+    )
+    image_size: PositiveInt | None = field(
+        default=None, metadata=option("images are resized to it, squashed (the suite's)", metavar="PIXELS")
+    )
+    steps: PositiveInt | None = field(
+        default=None, metadata=option("optimizer steps of a run, whatever the method (the suite's)")
+    )
+    epochs: PositiveInt | None = field(
+        default=None, metadata=option("parts of these steps, each ending with a test (the suite's)")
+    )
+    batch_size: PositiveInt | None = field(default=None, metadata=option("(the suite's)"))
+    augmentation: str | None = field(
+        default=None, metadata=option("of the training images (the suite's)", choices=AUGMENTATIONS)
+    )
+    lr: tuple[AboveZero, ...] | None = field(
+        default=None, metadata=option(f"learning rates to choose from ({' '.join(map(str, LEARNING_RATES))})")
+    )
+    tune: bool = field(
+        default=True, metadata=option("first learning rate, defaults of the methods", flag="--no-tuning")
+    )
+    validate: bool = field(
+        default=True, metadata=option("train on all images; the last epoch counts", flag="--no-validation")
+    )
+    data_dir: Path = field(metadata=option("the data; see list", metavar="DIR"))
+    device: str = field(default="auto", metadata=option("(auto: the GPU if there is one)"))
+    amp: bool = field(default=False, metadata=option("train under autocast to bfloat16"))
+    channels_last: bool = field(default=True, metadata=option("memory layout (yes)"))
+    threads: PositiveInt = field(default=1, metadata=option("of torch on the CPU, for each job (%(default)s)"))
+    jobs: PositiveInt = field(default=1, metadata=option("runs at the same time (%(default)s)"))
+    save_weights: bool = field(default=False, metadata=option("keep the network of each run as .safetensors"))
+    out: Path | None = field(default=None, metadata=option("output folder (runs/SUITE)", metavar="DIR"))
+    suite_options: dict[str, Any] = field(default_factory=dict, metadata=further_options(suite_options))
+
+    def prepare(self, console: Console) -> Callable[[], None]:
+        """Read the data and lay out the runs; return the making of them."""
+        return partial(self._make_runs, *self.lay_out(), console)
+
+    def lay_out(self) -> tuple[Schedule, Results, torch.device]:
+        """Return the runs, where they are kept and the device. Whatever a wrong option breaks, it breaks here.
+
+        Raises:
+            ValueError: If an option is wrong.
+        """
+        suite = SUITES[self.suite]
+        methods = self._methods(suite)
+        settings = self._settings(suite) if self.preset == "correct" else None
+        if settings is None:
+            self._check_published(suite, methods)
+        check_suite_options(suite, self.suite_options)
+        results = open_results(self.out or Path("runs") / self.suite)
+        source = suite.read(self.data_dir, self.image_size, self.suite_options)
+        experiments = self._experiments(suite, source)
+        if settings is not None:
+            with preserved_rng():  # an unknown network fails here
+                channels = source.images.shape[3]
+                make_network(settings.model, num_classes=2, image_size=source.image_size, in_chans=channels)
+        schedule = Schedule(
+            suite.name,
+            source,
+            experiments,
+            methods,
+            settings,
+            range(self.trials),
+            self.lr or LEARNING_RATES,
+            self.tune,
+            self.experiments,
+        )
+        return schedule, results, pick_device(self.device)
+
+    def _methods(self, suite: Suite) -> list[Method]:
+        if self.methods is None:
+            return list(suite.methods)
+        return [METHODS[name] for name in dict.fromkeys(self.methods)]
+
+    def _settings(self, suite: Suite) -> Settings:
+        """Return the suite's settings with those that were given in their place."""
+        given = {name: getattr(self, name) for name in _OF_SETTINGS if getattr(self, name) is not None}
+        settings = replace(
+            suite.settings, **given, amp=self.amp, channels_last=self.channels_last, validate=self.validate
+        )
+        if self.tune and not self.validate:
+            raise ValueError("--no-validation leaves nothing to choose by: it needs --no-tuning, and one --lr.")
+        if not self.tune and len(self.lr or ()) > 1:
+            raise ValueError("--no-tuning takes one --lr: there is nothing to choose.")
+        if settings.batch_size < 2:
+            raise ValueError("--batch-size must be 2 or more: batch normalisation needs more than one image.")
+        if settings.steps < settings.epochs:
+            raise ValueError(f"--steps {settings.steps} must be at least --epochs {settings.epochs}.")
+        return settings
+
+    def _check_published(self, suite: Suite, methods: list[Method]) -> None:
+        for name in (*_OF_SETTINGS, "image_size", "lr"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"--{name.replace('_', '-')} is fixed by preset {self.preset}: leave it out.")
+        if self.preset not in suite.presets:
+            owners = " and ".join(other.name for other in SUITES.values() if self.preset in other.presets)
+            raise ValueError(f"preset {self.preset} is of {owners}: of {suite.name} no pipeline is published.")
+        for method in methods:
+            check_published(method)
+
+    def _experiments(self, suite: Suite, source: Source) -> list[Experiment]:
+        validate = self.preset == "as_published" or self.validate
+        experiments = list(suite.experiments(source, validate))
+        known = {experiment.name for experiment in experiments}
+        if unknown := [name for name in self.experiments or () if name not in known]:
+            names = ", ".join(experiment.name for experiment in experiments)
+            raise ValueError(f"no experiment {unknown[0]!r} in {suite.name}; there are {names}.")
+        for experiment in experiments:
+            experiment.check(source)
+        if validate:
+            source.split  # noqa: B018 -- a stratum that cannot be split fails here
+        return experiments
+
+    def _make_runs(self, schedule: Schedule, results: Results, device: torch.device, console: Console) -> None:
+        ready, waiting = schedule.ready(results.records)
+        missing = [run for run in ready if not results.has(run.id, with_weights=self.save_weights)]
+        if len(missing) < len(ready):
+            console.print(f"{len(ready) - len(missing)} runs are in {results.path} already and are kept.")
+        for step, count in schedule.source.flow.items():
+            console.print(f"  {count:7} {step}")
+        for experiment in schedule.experiments:
+            if experiment.note and (self.experiments is None or experiment.name in self.experiments):
+                console.print(f"{experiment.name}: {experiment.note}")
+        known = sum(run.steps for run in missing)
+        steps = known + waiting * known // max(len(missing), 1)  # runs to come are like those that are known
+        console.print(f"{len(missing) + waiting} runs to make, on {device}, {self.jobs} at a time.")
+        if self.jobs > 1:
+            work_in_processes(self, self.jobs, steps)
+        else:
+            with progress_bar(steps) as bar:
+                work(schedule, results, device, save_weights=self.save_weights, on_steps=bar.update)
+        console.print(f"Written: {results.path}")
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of a name; ``"auto"`` is the GPU if there is one.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error

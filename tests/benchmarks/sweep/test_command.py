@@ -1,0 +1,98 @@
+"""``python -m benchmarks run``: its options, and the runs that come of them."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.__main__ import main
+from benchmarks.data.image_files import image_files, read_images
+from benchmarks.training.evaluation import on_device, predict, to_input
+from tests.support.tiny_runs import command, lines, write_waves
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_waves(tmp_path_factory.mktemp("waves"))
+
+
+def test_without_validation_all_images_are_trained_on(data, tmp_path):
+    main(command(data, tmp_path, "--methods", "none", "--no-tuning", "--no-validation", "--trials", "1"))
+    (record,) = lines(tmp_path)
+    assert record["config"]["experiment"]["counts"]["well"] == 60 > 54  # a tenth would be held out
+    assert set(record["chosen"]) == {"test"}
+
+
+def test_weights_are_kept_so_that_timm_loads_them(data, tmp_path):
+    main(
+        command(
+            data,
+            tmp_path,
+            "--methods",
+            "none",
+            "--no-tuning",
+            "--save-weights",
+            "--model",
+            "test_resnet",
+            "--image-size",
+            "32",
+        )
+    )
+    record = lines(tmp_path)[0]
+    model = timm.create_model(
+        "test_resnet", num_classes=2, checkpoint_path=tmp_path / "runs" / f"{record['id']}.safetensors"
+    )
+    files = {name: image_files(data / "test" / name) for name in ("well", "cough", "fever")}
+    images = read_images([file for found in files.values() for file in found], 32)
+    labels = np.repeat([0, 1, 1], 12)
+    scores = predict(model, on_device(images, torch.device("cpu")), to_input)
+    assert roc_auc_score(labels, scores[:, 1]) == pytest.approx(record["chosen"]["test"]["auroc"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--methods", "smot"], "no method 'smot'; there are none, oversampling"),
+        (["--experiments", "intercalss"], "no experiment 'intercalss' in folder; there are interclass"),
+        (["--normal", "wel"], "--normal wel is no class: which of cough, fever, well are all others told from?"),
+        (["--model", "resnet_of_mine"], "timm has no model 'resnet_of_mine'"),
+        (["--steps", "1"], "--steps 1 must be at least --epochs 2"),
+        (["--lr", "-1"], "wanted a finite number above 0"),
+        (["--trials", "0"], "wanted a number of 1 or more"),
+        (["--device", "quantum"], "--device quantum cannot be used"),
+        (["--data-dir", "{data}/train"], "has no folder train/"),
+        (["--out", "{data}/test/well/0000.png"], "cannot be written to: Not a directory"),
+        (["--preset", "as_published"], "is fixed by preset as_published: leave it out"),
+        (["--external", "{data}"], "--external is of chexpert, and folder has no use for it"),
+        (["--no-tuning", "--lr", "1e-3", "1e-2"], "--no-tuning takes one --lr"),
+        (["--image-size", "8"], "convnet takes images of 16x16 and more"),
+    ],
+)
+def test_a_mistake_ends_in_one_line_that_says_what_to_do(options, message, data, tmp_path, capsys):
+    options = [option.format(data=data) for option in options]
+    with pytest.raises(SystemExit) as end:
+        main(command(data, tmp_path, *options))
+    printed = capsys.readouterr()
+    assert end.value.code == 2
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_as_published_is_of_one_suite(data, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(
+            [
+                "run",
+                "folder",
+                "--normal",
+                "well",
+                "--data-dir",
+                str(data),
+                "--out",
+                str(tmp_path),
+                "--preset",
+                "as_published",
+            ]
+        )
+    assert "preset as_published is of cifar10-ablation" in capsys.readouterr().err
