@@ -1,6 +1,7 @@
-"""AUROC of a timm checkpoint: ``python integrations/auroc.py DATA/test --model resnet18 --checkpoint FILE``.
+"""Print the AUROC of a timm checkpoint: ``python integrations/auroc.py DATA/test --model resnet18 --checkpoint FILE``.
 
-Of several classes, the mean of each against the rest. timm's validate.py gives accuracies, which hide imbalance.
+With more than two classes it is the mean of one class against the rest. timm's validate.py prints accuracies, which hide
+imbalance.
 """
 
 import argparse

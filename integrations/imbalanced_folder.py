@@ -1,7 +1,7 @@
-"""An imbalanced copy of an image folder: ``python integrations/imbalanced_folder.py FROM TO normal=1200 virus=60 bacteria=60``.
+"""Make an imbalanced copy of an image folder: ``python integrations/imbalanced_folder.py FROM TO normal=1200 virus=60``.
 
-``FROM/train/CLASS`` is drawn from at random, CLASS=COUNT images of each class that is named; other folders beside ``train``
-are copied whole. ``--oversample`` repeats files until the classes are equal, which is the plainest baseline.
+CLASS=COUNT draws COUNT images of ``FROM/train/CLASS`` at random. Other folders beside ``train`` are copied whole.
+``--oversample`` repeats files until all classes are equally large, which is the simplest baseline.
 """
 
 import argparse

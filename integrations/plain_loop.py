@@ -1,4 +1,4 @@
-"""CLE-SMOTE in a loop written by hand: ``python integrations/plain_loop.py DATA``, with images in ``DATA/train/CLASS/``.
+"""Train with CLE-SMOTE in a loop of your own: ``python integrations/plain_loop.py DATA``, with images in ``DATA/train/CLASS/``.
 
 The eleven lines that end in ``# +`` are the method; without them this is a plain training loop.
 """

@@ -1,4 +1,4 @@
-"""What one host (a training script or framework that people use already) needs to run the method; nothing is computed here.
+"""Connect the method to hosts: training scripts and frameworks that people already use. Nothing is computed here.
 
-A module of this package is imported by who uses that host, and by nobody else.
+``options``, ``recipe`` and ``strata_file`` serve every host. A subpackage serves one host, and only its users import it.
 """

@@ -1,4 +1,4 @@
-"""The earlier import path of :mod:`clesmote_losses.epochs`."""
+"""Keep the earlier import path of :mod:`clesmote_losses.epochs`."""
 
 from clesmote_losses.epochs import begin_epoch, end_epoch
 

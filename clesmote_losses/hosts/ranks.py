@@ -1,4 +1,4 @@
-"""The earlier import path of :mod:`clesmote_losses.distributed`."""
+"""Keep the earlier import path of :mod:`clesmote_losses.distributed`."""
 
 from clesmote_losses.distributed import from_rank_0
 

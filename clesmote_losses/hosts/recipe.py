@@ -1,4 +1,4 @@
-"""What every host does with the options of the method: training set, pretraining, loss with its tracker, files of a run."""
+"""Build what every host needs from the options: training set, pretraining, loss and tracker, files of a run."""
 
 import logging
 from collections.abc import Callable
@@ -31,27 +31,29 @@ _logger = logging.getLogger(__name__)
 def training_set(
     base: Any, options: Options, *, num_classes: int | None = None, resumed_plan: Path | None = None
 ) -> SMOTEDataset:
-    """Wrap a data set, with the synthetic samples that the options ask for.
+    """Add to a data set the synthetic samples that the options ask for.
 
     Under ``torch.distributed`` rank 0 reads the images and makes the plan, and sends it to the others.
 
     Args:
         base: Map-style data set of ``(image, label)``.
-        options: Of the method.
-        num_classes: Of the model; ``None`` if it is not known yet.
-        resumed_plan: Plan of the run that is resumed, if there is one.
+        options: Options of the method.
+        num_classes: Number of classes of the model; ``None`` if it is not known yet.
+        resumed_plan: Plan file of the run that is resumed, if there is one.
 
     Raises:
-        TypeError, ValueError, RuntimeError: As :class:`SMOTEDataset`, and if a file does not fit the data set.
+        TypeError, ValueError, RuntimeError: As in :class:`SMOTEDataset`, and if a file does not fit the data set.
     """
     if isinstance(base, IterableDataset):
-        raise TypeError(f"{type(base).__name__} is read as a stream; a blend needs two images by index. Use a folder.")
+        raise TypeError(
+            f"{type(base).__name__} is read as a stream, but a synthetic sample needs two images by index. Use an image folder."
+        )
     labels = find_labels(base)
     if num_classes is not None and labels.max(initial=0) >= num_classes:
         raise ArgumentError(
             "num_classes",
             f"the training set has classes up to {labels.max()}{_class_names(base)}, and the model num_classes={num_classes}. Is a "
-            "folder misspelt, or ",
+            "folder misspelt, or is ",
             Argument("num_classes"),
             " too small?",
         )
@@ -67,7 +69,7 @@ def training_set(
         file = next((Path(f) for f in (options.smote_plan, resumed_plan) if f is not None and Path(f).exists()), None)
         if file is not None:
             unread = "; the features are not read" if options.smote_features is not None else ""
-            _logger.info("CLE-SMOTE: the plan is that of %s%s", file, unread)
+            _logger.info("CLE-SMOTE: plan loaded from %s%s", file, unread)
             return SMOTEPlan.load(file)
         given = Argument("smote_plan", str(options.smote_plan))
         if common["sampler"] is None:
@@ -84,7 +86,7 @@ def training_set(
 
 
 def description(train_set: SMOTEDataset) -> str:
-    """Say how many real and synthetic samples there are of every class."""
+    """Describe how many real and synthetic samples each class has."""
     names = {index: name for name, index in _class_to_index(train_set.base).items()}
     real, synthetic = (
         np.bincount(train_set.labels[train_set.is_synthetic == flag], minlength=train_set.labels.max() + 1)
@@ -98,13 +100,13 @@ def description(train_set: SMOTEDataset) -> str:
 
 
 def build_loss(model: nn.Module, num_classes: int, options: Options, **of_cross_entropy: Any) -> CappedSMOTELoss:
-    """Make the loss, on the device of the model, with a tracker on the model where its cap needs one.
+    """Make the loss on the device of the model, with a tracker of the model if its cap needs centroids.
 
     Args:
-        model: Network to train, not wrapped.
+        model: Network to train, without wrappers such as DistributedDataParallel.
         num_classes: Number of classes.
-        options: Of the method.
-        of_cross_entropy: Options of the host's own loss: ``weight``, ``label_smoothing``, ``ignore_index``.
+        options: Options of the method.
+        of_cross_entropy: Options of the host's loss: ``weight``, ``label_smoothing``, ``ignore_index``.
     """
     tracker = None
     if options.distance is not None:
@@ -124,11 +126,11 @@ def pretrain(
     """Run the triplet pretraining that the options ask for.
 
     Args:
-        model: Network to train, not wrapped.
-        train_set: What it trains on.
-        options: Of the method.
-        transform: Takes the place of the transform of the data set meanwhile: it gives images as the model takes them.
-        fit: Options of :meth:`TripletPretrainer.fit` that the host knows: ``batch_size``, ``amp``, ``num_workers``, ``seed``.
+        model: Network to train, without wrappers such as DistributedDataParallel.
+        train_set: Training set.
+        options: Options of the method.
+        transform: Replaces the transform of the training set during the pretraining; it returns the input of the model.
+        fit: Arguments of :meth:`TripletPretrainer.fit` that the host knows: ``batch_size``, ``amp``, ``num_workers``, ``seed``.
     """
     own, train_set.transform = train_set.transform, transform
     try:
@@ -139,19 +141,19 @@ def pretrain(
 
 
 def tracker_of(criterion: CappedSMOTELoss | None) -> ClassCentroidTracker | None:
-    """Return the tracker of a loss, if it has one."""
+    """Return the tracker of a loss, or ``None``."""
     tracker = None if criterion is None else criterion.tracker
     return tracker if isinstance(tracker, ClassCentroidTracker) else None
 
 
 def save_centroids(tracker: ClassCentroidTracker, folder: Path, epoch: int, is_kept: Callable[[int], bool]) -> None:
-    """Write the running means of an epoch, which no refresh can make again, and delete those of epochs that are not kept.
+    """Write the running means of an epoch, which cannot be recomputed, and delete those of epochs that are not kept.
 
     Args:
         tracker: In mode ``"online"``.
-        folder: Of the run.
-        epoch: Counted from 0.
-        is_kept: Tells whether the checkpoint of an earlier epoch is still there.
+        folder: Folder of the run.
+        epoch: Epoch, counted from 0.
+        is_kept: Returns whether the running means of an earlier epoch are still needed.
     """
     write_centroids(folder / _centroid_file(epoch), tracker.state_dict())
     for earlier in range(epoch):
@@ -160,7 +162,7 @@ def save_centroids(tracker: ClassCentroidTracker, folder: Path, epoch: int, is_k
 
 
 def load_centroids(tracker: ClassCentroidTracker, folder: Path, epoch: int) -> Path | None:
-    """Restore the running means at the end of an epoch, on every rank; gives the file if it is missing."""
+    """Restore the running means of the end of an epoch, on every rank; return the file if it is missing, else ``None``."""
     file = folder / _centroid_file(epoch)
     state = from_rank_0(lambda: read_centroids(file, tracker.num_classes) if file.exists() else None)
     if state is None:
@@ -174,12 +176,12 @@ def _centroid_file(epoch: int) -> str:
 
 
 def statistics(stats: dict[str, float], options: Options) -> dict[str, float]:
-    """Keep what the loss counted in an epoch and the options make meaningful."""
+    """Return the statistics of an epoch that have a meaning under the options."""
     return {"synthetic": stats["synthetic"]} if options.cap == "none" else stats
 
 
 def describe_statistics(stats: dict[str, float]) -> str:
-    """Say in a line what the loss counted in an epoch."""
+    """Describe the statistics of an epoch in one line."""
     text = f"{stats['synthetic']:.0f} synthetic samples"
     if "share_capped" in stats:
         text += f", {stats['share_capped']:.1%} capped, mean cap {stats['mean_cap']:.3g} nats"
@@ -188,14 +190,14 @@ def describe_statistics(stats: dict[str, float]) -> str:
 
 
 def refresh_options(train_set: SMOTEDataset, *, batch_size: int, num_workers: int, world_size: int) -> dict[str, int]:
-    """Choose the loader of a refresh: workers only where there are more batches than workers, since they start slowly."""
+    """Return loader options of a refresh: workers, which start slowly, only if there are more batches than workers."""
     is_read = np.isin(train_set.labels, train_set.oversampled_classes) & ~train_set.is_synthetic
     batches = is_read.sum() // (batch_size * world_size)
     return {"batch_size": batch_size, "num_workers": num_workers if batches > num_workers else 0}
 
 
 def _sampler(options: Options, base: Any, groups: NDArray[Any]) -> Any:
-    """Make imbalanced-learn's sampler; ``None`` if the plan file is all there is."""
+    """Make imbalanced-learn's sampler; return ``None`` if only a plan file is given."""
     if options.smote is None:
         return None
     strategy = _strategy(options.smote_strategy, base, groups)
@@ -203,7 +205,7 @@ def _sampler(options: Options, base: Any, groups: NDArray[Any]) -> Any:
 
 
 def _strategy(text: str, base: Any, groups: NDArray[Any]) -> Any:
-    """Read a ``sampling_strategy`` of imbalanced-learn: a ratio, a word, or a dict of counts."""
+    """Parse a ``sampling_strategy`` of imbalanced-learn: a ratio, a word, or counts of classes."""
     try:
         return float(text)
     except ValueError:
@@ -246,7 +248,7 @@ def _class_names(base: Any) -> str:
 def _image_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    numbers = str(text).lower().split("x")  # a recorded one may have come back from YAML as a number
+    numbers = str(text).lower().split("x")  # YAML turns a recorded "64" into a number
     if len(numbers) > 2 or not all(number.isdigit() and int(number) for number in numbers):
         raise ArgumentError(
             "smote_image_size", Argument("smote_image_size"), f" must be N or HxW in pixels; got {text!r}."

@@ -1,4 +1,4 @@
-"""Groups of the images inside the classes, read from a file."""
+"""Read groups of images (strata) from a file."""
 
 import csv
 import os
@@ -11,12 +11,18 @@ from clesmote_losses.smote.base_dataset import image_path
 
 
 def read_strata(path: str, base: Any) -> NDArray[Any]:
-    """Read one group for each sample of ``base``: from ``.npy`` in their order, from CSV by file name.
+    """Read one group for each sample of a data set.
 
-    A name in the CSV is as much of the end of the path as tells the files apart: ``person1.jpeg`` or ``virus/person1.jpeg``.
+    Args:
+        path: ``.npy`` with one group per sample in the order of ``base``, or CSV with the columns ``filename`` and
+            ``stratum``. A file name may be any end of the path that is unique: ``person1.jpeg``, ``virus/person1.jpeg``.
+        base: Data set that knows the paths of its images.
+
+    Returns:
+        Numbers or strings, shape ``(N,)``.
 
     Raises:
-        ValueError: If a sample has no group or two.
+        ValueError: If the file cannot be read, or if a sample has no group or two.
     """
     if path.endswith(".npy"):
         try:
@@ -26,7 +32,7 @@ def read_strata(path: str, base: Any) -> NDArray[Any]:
                 f"{path} cannot be read ({error}). Save groups as numbers or strings: array.astype(str)."
             ) from error
         return given
-    with open(path, newline="", encoding="utf-8-sig") as file:  # Excel puts a mark before the first column
+    with open(path, newline="", encoding="utf-8-sig") as file:  # Excel writes a byte-order mark
         rows = list(csv.DictReader(file))
     if not rows or not {"filename", "stratum"} <= rows[0].keys():
         columns = ", ".join(map(str, rows[0])) if rows else "no rows"

@@ -1,4 +1,4 @@
-"""The earlier import path of :mod:`clesmote_losses.hosts.recipe`."""
+"""Keep the earlier import path of :mod:`clesmote_losses.hosts.recipe`."""
 
 from clesmote_losses.hosts.recipe import description, training_set
 from clesmote_losses.hosts.strata_file import read_strata

@@ -1,4 +1,4 @@
-"""The earlier import path of :mod:`clesmote_losses.hosts.timm.task`."""
+"""Keep the earlier import path of :mod:`clesmote_losses.hosts.timm.task`."""
 
 from clesmote_losses.hosts.timm.task import CLESMOTETask
 

@@ -1,4 +1,4 @@
-"""The earlier import path of :mod:`clesmote_losses.hosts.timm.transforms`."""
+"""Keep the earlier import path of :mod:`clesmote_losses.hosts.timm.transforms`."""
 
 from clesmote_losses.hosts.timm.transforms import Normalized, evaluation_transform, normalized_transform
 

@@ -1,4 +1,4 @@
-"""timm's ``train.py`` with the method by flags, and a task for loops built on ``timm.task``."""
+"""Run timm's ``train.py`` with flags of the method, or use the method as a task in a loop built on ``timm.task``."""
 
 from clesmote_losses.hosts.timm.command import main
 

@@ -1,6 +1,6 @@
-"""``python -m clesmote_losses.hosts.timm``: the same as the command ``clesmote-timm``."""
+"""Run ``python -m clesmote_losses.hosts.timm``, which is the command ``clesmote-timm``."""
 
 from clesmote_losses.hosts.timm.command import main
 
-if __name__ == "__main__":  # workers that are spawned import this file
+if __name__ == "__main__":  # spawned workers import this file
     main()

@@ -1,4 +1,4 @@
-"""The method's options as flags, and which flags of timm's ``train.py`` the method cannot be combined with."""
+"""Offer the options of the method as flags, and refuse flags of timm's ``train.py`` that the method excludes."""
 
 import argparse
 import dataclasses
@@ -105,19 +105,19 @@ def check_script_arguments(args: argparse.Namespace, options: Options) -> None:
         ("--cutmix-minmax", given("cutmix_minmax"), soft),
         ("--aug-splits", given("aug_splits"), splits),
         ("--jsd-loss", given("jsd_loss"), splits),
-        ("--bce-loss", given("bce_loss"), "is another loss than the cross-entropy that Eq. 2 caps"),
+        ("--bce-loss", given("bce_loss"), "replaces the cross-entropy that Eq. 2 caps"),
         ("--kd-model-name", given("kd_model_name"), "adds a loss on synthetic images that no cap bounds"),
-        ("--naflex-loader", given("naflex_loader"), "reads images into patches of its own and skips the training set"),
-        ("--torchscript", given("torchscript"), "does not let a hook listen to the classifier"),
+        ("--naflex-loader", given("naflex_loader"), "reads its own patches and bypasses the training set"),
+        ("--torchscript", given("torchscript"), "does not allow a hook on the classifier"),
         (
             f"--dataset {given('dataset')}",
             kind == "hfds",
-            "does not tell its labels without reading its images, and an image folder does",
+            "gives no labels without reading all images; an image folder does",
         ),
         (
             f"--dataset {given('dataset')}",
             kind in ("wds", "tfds", "hfids"),
-            "is read as a stream; a blend needs two images by index",
+            "is read as a stream, but a synthetic sample needs two images by index",
         ),
         (
             "--use-multi-epochs-loader",

@@ -1,4 +1,4 @@
-"""The functions that take the place of those of timm's ``train.py``."""
+"""The functions that replace those of timm's ``train.py``."""
 
 import inspect
 import logging
@@ -20,6 +20,7 @@ from clesmote_losses.epochs import begin_epoch, end_epoch
 from clesmote_losses.hosts import recipe
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
+from clesmote_losses.hosts.timm.script_loss import loss_options
 from clesmote_losses.hosts.timm.transforms import evaluation_transform, normalized_transform
 from clesmote_losses.smote.base_dataset import Transform
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -29,11 +30,11 @@ _logger = logging.getLogger(__name__)
 
 
 class Stages:
-    """Stage 1 where the script makes its training set, stage 2 before its first epoch, stage 3 in each.
+    """Run the method inside the script: synthetic samples in its training set, pretraining before its first epoch, caps.
 
     Args:
-        given: Flags of the method that the command line has; without any, and without a recorded run as ``--config``, the
-            script's own functions run as they are.
+        given: Flags of the method on the command line. Without any, and without a recorded run as ``--config``, the
+            script's functions run unchanged.
     """
 
     def __init__(self, given: dict[str, Any]) -> None:
@@ -47,10 +48,10 @@ class Stages:
         self.eval_transform: Transform | None = None
 
     def put_into(self, script: ModuleType) -> None:
-        """Replace the script's functions.
+        """Replace the functions of the script.
 
         Raises:
-            ValueError: If it lacks one.
+            ValueError: If flags of the method were given and the script lacks a function.
         """
         missing = [name for name in (*_REPLACED, "main") if not callable(getattr(script, name, None))]
         if "train_one_epoch" not in missing:
@@ -60,8 +61,8 @@ class Stages:
                 missing.append("train_one_epoch(task=) or (loss_fn=)")
         if missing:
             self.refusal = (
-                f"{script.__file__} has no {', '.join(missing)}, so it is not a train.py of timm that the flags support. Tested with {TESTED}. "
-                "For a loop of your own see integrations/plain_loop.py."
+                f"{script.__file__} has no {', '.join(missing)}, so it is not a train.py that the flags support. Tested with {TESTED}. "
+                "For your own loop see integrations/plain_loop.py."
             )
         if missing and self.given:
             raise ValueError(self.refusal)
@@ -71,7 +72,7 @@ class Stages:
                 setattr(script, name, getattr(self, name.lstrip("_")))
 
     def parse_args(self) -> tuple[Namespace, str]:
-        """The script's arguments, with the method's options among them as ``clesmote``."""
+        """Parse the script's arguments, and add the options of the method as ``clesmote``."""
         args, text = self.original["_parse_args"]()
         if self.given == {"smote": "none"}:
             args.clesmote = None
@@ -96,7 +97,7 @@ class Stages:
         return args, yaml.safe_dump(vars(args), default_flow_style=False)
 
     def create_dataset(self, *values: Any, **keywords: Any) -> Any:
-        """The script's data set; the training set is wrapped."""
+        """Make the script's data set; wrap it if it is the training set."""
         dataset = self.original["create_dataset"](*values, **keywords)
         if self.options is None or not keywords.get("is_training"):
             return dataset
@@ -115,14 +116,14 @@ class Stages:
         return self.train_set
 
     def create_loader(self, *values: Any, **keywords: Any) -> Any:
-        """The script's loader."""
+        """Make the script's loader."""
         if self.options is not None and keywords.get("num_workers") == 0:
-            # timm up to 1.0.28 asks for workers that live on where there are none, which torch refuses
+            # timm up to 1.0.28 asks for persistent workers even without workers, which torch refuses
             keywords.setdefault("persistent_workers", False)
         return self.original["create_loader"](*values, **keywords)
 
     def train_one_epoch(self, *values: Any, **keywords: Any) -> Any:
-        """The script's epoch, with our loss."""
+        """Train the script's epoch with the capped loss, and add its counts to the metrics."""
         original = self.original["train_one_epoch"]
         if self.options is None:
             return original(*values, **keywords)
@@ -136,14 +137,14 @@ class Stages:
             self.criterion = self._start(self.options, self.train_set, given)
         sampler: Any = getattr(given["loader"], "sampler", None)
         if hasattr(sampler, "set_epoch"):
-            # most scripts set the epoch of the data set or else of the sampler, and ours is a data set that takes one
+            # most scripts set the epoch of the sampler only if the data set has no set_epoch, and SMOTEDataset has one
             sampler.set_epoch(epoch)
         batch_size = getattr(self.args, "validation_batch_size", None) or self.args.batch_size
         world_size = getattr(self.args, "world_size", 1)
         reading = recipe.refresh_options(
             self.train_set, batch_size=batch_size, num_workers=self.args.workers, world_size=world_size
         )
-        with given.get("amp_autocast", nullcontext)():  # as the forwards of the training
+        with given.get("amp_autocast", nullcontext)():  # as in the forward passes of training
             begin_epoch(self.criterion, self.train_set, epoch, transform=self.eval_transform, **reading)
         if "task" in given:
             given["task"].criterion = self.criterion
@@ -167,12 +168,12 @@ class Stages:
         return metrics
 
     def _start(self, options: Options, train_set: SMOTEDataset, given: dict[str, Any]) -> CappedSMOTELoss:
-        """Before the first epoch: pretrain, and make tracker and loss."""
+        """Pretrain, and make tracker and loss, before the first epoch."""
         args, model = given["args"], unwrap(given["model"])
         self.eval_transform = evaluation_transform(args, model)
         with errors_as_flags():
             replaced = getattr(given["task"], "criterion", None) if "task" in given else given["loss_fn"]
-            criterion = recipe.build_loss(model, args.num_classes, options, **_options_of(replaced))
+            criterion = recipe.build_loss(model, args.num_classes, options, **loss_options(replaced))
         tracker, resumed = recipe.tracker_of(criterion), getattr(args, "resume", None)
         if resumed and tracker is not None and tracker.mode == "online":
             with errors_as_flags():
@@ -190,7 +191,7 @@ class Stages:
 
     def _pretrain(self, options: Options, train_set: SMOTEDataset, model: nn.Module, given: dict[str, Any]) -> None:
         args, transform = given["args"], train_set.transform
-        # --train-img-sizes has one transform for each size, and keeps them elsewhere
+        # with --train-img-sizes the data set has no transform: the loader has one for each size
         own = self.eval_transform if transform is None else normalized_transform(transform, given["loader"])
         recipe.pretrain(
             model,
@@ -203,7 +204,7 @@ class Stages:
             seed=args.seed,
             progress=sys.stderr.isatty(),  # no bar in a log file
         )
-        # the moving average was made of the weights before
+        # the moving average still has the weights from before the pretraining
         average: Any = given.get("model_ema") or getattr(given.get("task"), "trainable_module_ema", None)
         if average is not None:
             getattr(average, "_orig_mod", average).set(model)
@@ -211,21 +212,3 @@ class Stages:
     def _log(self, message: str) -> None:
         if getattr(self.args, "rank", 0) == 0:
             _logger.info("CLE-SMOTE: %s", message)
-
-
-def _options_of(loss: Any) -> dict[str, Any]:
-    """Options of the script's loss, for ours that takes its place.
-
-    Raises:
-        ValueError: If it is of a kind that ours cannot take the place of.
-    """
-    from timm.loss.cross_entropy import LabelSmoothingCrossEntropy
-
-    if isinstance(loss, LabelSmoothingCrossEntropy):
-        return {"label_smoothing": loss.smoothing}
-    if isinstance(loss, nn.CrossEntropyLoss) and loss.reduction == "mean":
-        return {"weight": loss.weight, "label_smoothing": loss.label_smoothing, "ignore_index": loss.ignore_index}
-    raise ValueError(
-        f"the script trains with {loss if loss is None else type(loss).__name__}; the capped loss takes the place of CrossEntropyLoss "
-        "(with its weight, smoothing and ignore_index) and LabelSmoothingCrossEntropy, averaged over the batch."
-    )

@@ -1,4 +1,4 @@
-"""A ``timm.task`` for people who build their own loop on timm's tasks (timm 1.0.27 or newer: earlier tasks hold no state)."""
+"""Use the method as a task in a loop built on ``timm.task`` (timm 1.0.27 or newer; earlier tasks hold no state)."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from clesmote_losses.smote.dataset import SMOTEDataset
 
 
 class CLESMOTETask(ClassificationTask):
-    """``ClassificationTask`` with the capped loss, that keeps its centroids in the task state of timm's checkpoints.
+    """Train with the capped loss as timm's ``ClassificationTask`` does, and keep the centroids in timm's checkpoints.
 
-    Call :meth:`begin_epoch` and :meth:`end_epoch` around each epoch, on every rank; everything else (DDP, compile, EMA,
+    Call :meth:`begin_epoch` and :meth:`end_epoch` around each epoch, on every rank. Everything else (DDP, compile, EMA,
     clipping, checkpoints) is timm's.
 
     Args:
         model: Network to train, before ``compile`` and ``prepare_distributed``.
-        criterion: The loss. Its tracker, if it has one, was made on ``model``.
-        train_set: What the loop trains on.
+        criterion: Loss. Its tracker, if it has one, must track ``model``.
+        train_set: Training set of the loop.
         device, dtype, verbose: As in ``ClassificationTask``.
 
     Raises:
@@ -59,22 +59,22 @@ class CLESMOTETask(ClassificationTask):
         self.train_set = train_set
 
     def begin_epoch(self, epoch: int, **refresh: Any) -> None:
-        """As :func:`clesmote_losses.epochs.begin_epoch`, with this task's loss and training set."""
+        """Call :func:`clesmote_losses.epochs.begin_epoch` with this task's loss and training set."""
         begin_epoch(self.criterion, self.train_set, epoch, **refresh)
 
     def end_epoch(self) -> dict[str, float]:
-        """As :func:`clesmote_losses.epochs.end_epoch`, with this task's loss."""
+        """Call :func:`clesmote_losses.epochs.end_epoch` with this task's loss, and return its statistics."""
         return end_epoch(self.criterion)
 
     def get_task_state(self, module: nn.Module | None = None, ema: bool = False) -> dict[str, Tensor]:
-        """Centroids and counts; timm writes them beside the model's weights, not among them."""
+        """Return centroids and counts; timm writes them beside the model's weights, not among them."""
         tracker = self.criterion.tracker
         return tracker.state_dict() if isinstance(tracker, ClassCentroidTracker) and not ema else {}
 
     def load_task_state(
         self, state: dict[str, Tensor] | None, strict: bool = True, module: nn.Module | None = None, ema: bool = False
     ) -> None:
-        """Restore what :meth:`get_task_state` gave; a checkpoint without it (of plain timm) leaves the centroids unknown."""
+        """Restore the state of :meth:`get_task_state`; a checkpoint without it (of plain timm) leaves the centroids unknown."""
         tracker = self.criterion.tracker
         if state and isinstance(tracker, ClassCentroidTracker) and not ema:
             tracker.load_state_dict(state)

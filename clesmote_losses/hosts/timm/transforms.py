@@ -1,4 +1,4 @@
-"""Images as the model takes them, where timm's loader or its evaluation has the last step."""
+"""Prepare images for the model where timm's loader or evaluation does the last step."""
 
 from argparse import Namespace
 from typing import Any
@@ -10,7 +10,7 @@ from clesmote_losses.smote.base_dataset import Transform
 
 
 def evaluation_transform(args: Namespace, model: nn.Module) -> Transform:
-    """The transform of the script's evaluation, normalisation included."""
+    """Make the transform of the script's evaluation, normalisation included."""
     from timm.data.config import resolve_data_config
     from timm.data.loader import adapt_to_chs
     from timm.data.transforms_factory import create_transform
@@ -23,18 +23,18 @@ def evaluation_transform(args: Namespace, model: nn.Module) -> Transform:
 
 
 def normalized_transform(transform: Transform, loader: Any) -> Transform:
-    """The training transform, with the normalisation that timm's prefetching loader does after the data set."""
+    """Add the normalisation that timm's prefetching loader does after the data set to the training transform."""
     from timm.data.loader import PrefetchLoader
 
     return Normalized(transform, loader.mean, loader.std) if isinstance(loader, PrefetchLoader) else transform
 
 
 class Normalized:
-    """A transform of timm's prefetching loader, whose uint8 images are normalised only after the data set.
+    """Normalise the uint8 images of a transform, which timm's prefetching loader would do after the data set.
 
     Args:
-        transform: It gives uint8 images, shape ``(C, H, W)``.
-        mean, std: In grey levels of 0 ... 255, shape ``(C,)``.
+        transform: Returns uint8 images, shape ``(C, H, W)``.
+        mean, std: Mean and standard deviation in grey levels of 0 to 255, shape ``(C,)``.
     """
 
     def __init__(self, transform: Transform, mean: Tensor, std: Tensor) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from imblearn.over_sampling import SMOTE
 from PIL import Image
 from timm.data import create_dataset
 
@@ -16,8 +17,9 @@ from clesmote_losses.caps import CAPS
 from clesmote_losses.errors import ArgumentError
 from clesmote_losses.hosts.options import Options, option
 from clesmote_losses.hosts.recipe import build_loss, description, tracker_of, training_set
+from clesmote_losses.smote.samplers import SAMPLERS, Sampler
 
-SMOTE = {"smote": "smote"}
+ON = {"smote": "smote"}
 
 
 def base(data, name=""):
@@ -30,11 +32,11 @@ def counts(train_set):
 
 @pytest.mark.parametrize("name", ["", "torch/image_folder"])
 def test_the_default_raises_every_class_to_the_largest(name, data):
-    train_set = training_set(base(data, name), Options(**SMOTE))
+    train_set = training_set(base(data, name), Options(**ON))
     assert counts(train_set) == [24, 24, 24]
     assert train_set.plan.options["random_state"] == 0
     assert description(train_set) == "44 real + 28 synthetic samples: one 24, three 8 + 16, two 12 + 12"
-    nothing = training_set(base(data, name), Options(**SMOTE, smote_strategy="one=24"))
+    nothing = training_set(base(data, name), Options(**ON, smote_strategy="one=24"))
     assert description(nothing) == "44 real + 0 synthetic samples: one 24, three 8, two 12"
 
 
@@ -48,13 +50,13 @@ def test_the_default_raises_every_class_to_the_largest(name, data):
     ],
 )
 def test_strategies(strategy, expected, data):
-    assert counts(training_set(base(data), Options(**SMOTE, smote_strategy=strategy))) == expected
+    assert counts(training_set(base(data), Options(**ON, smote_strategy=strategy))) == expected
 
 
 def test_a_ratio_is_for_two_classes(data, tmp_path):
     for name in ("one", "three"):
         shutil.copytree(data / "train" / name, tmp_path / "train" / name)
-    assert counts(training_set(base(tmp_path), Options(**SMOTE, smote_strategy="0.75"))) == [24, 18]
+    assert counts(training_set(base(tmp_path), Options(**ON, smote_strategy="0.75"))) == [24, 18]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_a_ratio_is_for_two_classes(data, tmp_path):
 )
 def test_wrong_options(options, message, data):
     with pytest.raises(ValueError, match=message):
-        training_set(base(data), Options(**{**SMOTE, **options}))
+        training_set(base(data), Options(**{**ON, **options}))
 
 
 def test_a_misspelt_class_folder_is_named(data, tmp_path):
@@ -80,7 +82,7 @@ def test_a_misspelt_class_folder_is_named(data, tmp_path):
     (tmp_path / "train" / "thre").mkdir()
     (tmp_path / "train" / "three" / "three00.png").rename(tmp_path / "train" / "thre" / "three00.png")
     with pytest.raises(ValueError, match=r"classes up to 3 \(one, thre, three, two\), and the model num_classes=3"):
-        training_set(base(tmp_path), Options(**SMOTE), num_classes=3)
+        training_set(base(tmp_path), Options(**ON), num_classes=3)
 
 
 def test_images_of_unequal_size_ask_for_one(data, tmp_path):
@@ -88,9 +90,9 @@ def test_images_of_unequal_size_ask_for_one(data, tmp_path):
     with Image.open(tmp_path / "train" / "three" / "three01.png") as image:
         image.resize((40, 30)).save(tmp_path / "train" / "three" / "three01.png")
     with pytest.raises(ValueError, match="pass image_size="):
-        training_set(base(tmp_path), Options(**SMOTE))
+        training_set(base(tmp_path), Options(**ON))
     for size, expected in (("16", (16, 16)), ("16x12", (12, 16)), (16, (16, 16))):  # PIL gives width first
-        train_set = training_set(base(tmp_path), Options(**SMOTE, smote_image_size=size))
+        train_set = training_set(base(tmp_path), Options(**ON, smote_image_size=size))
         assert train_set[len(train_set) - 1][0].size == expected
 
 
@@ -100,7 +102,7 @@ def test_a_stream_is_refused(data):
             return iter(())
 
     with pytest.raises(TypeError, match="Stream is read as a stream"):
-        training_set(Stream(), Options(**SMOTE))
+        training_set(Stream(), Options(**ON))
 
 
 def test_strata_are_balanced_instead_of_classes(data, tmp_path):
@@ -109,7 +111,7 @@ def test_strata_are_balanced_instead_of_classes(data, tmp_path):
     strata = [f"{name.parent.name}-{'a' if int(name.stem[-2:]) < 6 else 'b'}" for name in names]
     np.save(tmp_path / "strata.npy", np.array(strata))
     wanted = {"smote_strata": str(tmp_path / "strata.npy"), "smote_strategy": "one-a=12,two-a=9", "smote_k": 3}
-    train_set = training_set(dataset, Options(**SMOTE, **wanted))
+    train_set = training_set(dataset, Options(**ON, **wanted))
     assert counts(train_set) == [30, 8, 15]
     assert {strata[i] for i in train_set.plan.base} == {"one-a", "two-a"}
 
@@ -117,20 +119,20 @@ def test_strata_are_balanced_instead_of_classes(data, tmp_path):
 def test_neighbours_are_searched_in_the_given_rows(data, tmp_path):
     rows = np.arange(44.0)[:, None]  # on a line: each image's neighbours are those beside it
     np.save(tmp_path / "rows.npy", rows)
-    plan = training_set(base(data), Options(**SMOTE, smote_k=2, smote_features=str(tmp_path / "rows.npy"))).plan
+    plan = training_set(base(data), Options(**ON, smote_k=2, smote_features=str(tmp_path / "rows.npy"))).plan
     assert np.abs(plan.base - plan.neighbor).max() <= 2
-    assert training_set(base(data), Options(**SMOTE, smote_k=2)).plan.base.tolist() != plan.base.tolist()
+    assert training_set(base(data), Options(**ON, smote_k=2)).plan.base.tolist() != plan.base.tolist()
 
 
 def test_a_plan_file_is_saved_then_loaded_and_never_overwritten(data, tmp_path):
     path = tmp_path / "plan.safetensors"
-    options = Options(**SMOTE, smote_plan=str(path))
+    options = Options(**ON, smote_plan=str(path))
     made = training_set(base(data), options).plan
     stamp = path.stat().st_mtime_ns
     for again in (options, Options(smote_plan=str(path))):
         assert training_set(base(data), again).plan.lam.tolist() == made.lam.tolist()
     with pytest.raises(ValueError, match="made with other options"):
-        training_set(base(data), Options(**SMOTE, smote_k=2, smote_plan=str(path)))
+        training_set(base(data), Options(**ON, smote_k=2, smote_plan=str(path)))
     shutil.copytree(data / "train", tmp_path / "train")
     (tmp_path / "train" / "one" / "one00.png").unlink()
     with pytest.raises(ValueError, match="made for another data set"):
@@ -147,19 +149,19 @@ def test_the_plan_of_a_resumed_run_yields_to_a_named_one(data, tmp_path):
     plans = {}
     for seed in (0, 1):
         plans[seed] = tmp_path / f"{seed}.safetensors"
-        training_set(base(data), Options(**SMOTE, smote_seed=seed, smote_plan=str(plans[seed])))
+        training_set(base(data), Options(**ON, smote_seed=seed, smote_plan=str(plans[seed])))
     named = training_set(base(data), Options(smote_plan=str(plans[0])), resumed_plan=plans[1]).plan
     assert named.options["random_state"] == 0
-    resumed = training_set(base(data), Options(**SMOTE, smote_seed=1), resumed_plan=plans[1]).plan
+    resumed = training_set(base(data), Options(**ON, smote_seed=1), resumed_plan=plans[1]).plan
     assert resumed.lam.tolist() == SMOTEPlan.load(plans[1]).lam.tolist()
 
 
 def test_the_loss_reads_the_table_of_caps_when_it_is_built(monkeypatch):
     model = timm.create_model("test_resnet", num_classes=3)
     with pytest.raises(ArgumentError, match=r"cap must be one of .*'cosine', 'euclidean'.*; got 'manhattan'"):
-        build_loss(model, 3, Options(**SMOTE, cap="manhattan"))
+        build_loss(model, 3, Options(**ON, cap="manhattan"))
     monkeypatch.setitem(CAPS, "manhattan", lambda embeddings, labels, centroids, beta: torch.full((len(labels),), beta))
-    criterion = build_loss(model, 3, Options(**SMOTE, cap="manhattan", cap_beta=0.25, centroids="batch"))
+    criterion = build_loss(model, 3, Options(**ON, cap="manhattan", cap_beta=0.25, centroids="batch"))
     target = encode_target(torch.tensor([0, 1]), torch.tensor([True, False]))
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     plain = torch.nn.functional.cross_entropy(model.eval()(images), torch.tensor([0, 1]), reduction="none")
@@ -172,7 +174,7 @@ def test_the_loss_reads_the_table_of_caps_when_it_is_built(monkeypatch):
 )
 def test_a_loss_has_a_tracker_where_its_cap_needs_centroids(cap, beta, has_tracker):
     model = timm.create_model("test_resnet", num_classes=3)
-    criterion = build_loss(model, 3, Options(**SMOTE, cap=cap, cap_beta=0.5))
+    criterion = build_loss(model, 3, Options(**ON, cap=cap, cap_beta=0.5))
     assert criterion.beta == beta
     assert (tracker_of(criterion) is not None) == has_tracker
     assert tracker_of(None) is None
@@ -189,3 +191,14 @@ def test_an_option_that_names_an_argument_reaches_the_library_by_its_entry_alone
     train_set = training_set(base(data), options)
     assert train_set.flag == "item"
     assert len(train_set[0]) == 3
+
+
+def test_a_sampler_that_is_registered_later_makes_the_plan(data, monkeypatch):
+    class MySMOTE(SMOTE):
+        pass
+
+    monkeypatch.setitem(SAMPLERS, "mine", Sampler(lambda: MySMOTE))
+    plan = training_set(base(data), Options(smote="mine", smote_k=3)).plan
+    assert plan.options["sampler"] == "MySMOTE"
+    assert plan.options["k_neighbors"] == 3
+    assert len(plan) == 28

@@ -19,6 +19,7 @@ from clesmote_losses.hosts.timm.flags import (
     flag_parser,
     misplaced_flag,
 )
+from tests.support.timm_runs import KIND, run
 
 ON = Options(smote="smote")
 
@@ -146,3 +147,10 @@ def test_images_of_unequal_size_ask_for_the_flag():
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(RuntimeError, match="a bug"), errors_as_flags():
         raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize("flag", [["--mixup", "0.2"], ["--bce-loss"]], ids=" ".join)
+def test_an_excluded_flag_is_refused_before_anything_is_written(flag, data, tmp_path):
+    with pytest.raises(SystemExit, match=f"{flag[0]} .*: drop it"):
+        run(KIND, data, tmp_path / "out", ["--smote", "smote"], *flag)
+    assert not (tmp_path / "out").exists()

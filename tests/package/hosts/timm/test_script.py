@@ -1,9 +1,6 @@
 """timm's train.py by flags: the modes people train in. What depends on the kind of script runs on both kinds."""
 
-import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,41 +11,16 @@ import yaml
 from clesmote_losses import ClassCentroidTracker, SMOTEPlan
 from clesmote_losses.caps import CAPS
 from clesmote_losses.triplet_checkpoint import read_state
-from tests.support.timm_runs import (
-    KINDS,
-    SCRIPTS,
-    SMOTE,
-    command,
-    losses,
-    one_thread,
-    run,
-    skip_unless_timm_has,
-    summary,
-)
+from tests.support.timm_runs import KIND, KINDS, SMOTE, losses, run, run_alone, skip_unless_timm_has, variant
 
-try:
-    from timm.task import ClassificationTask
-
-    KIND = "task" if hasattr(ClassificationTask, "get_task_state") else "old"
-except ImportError:  # an early timm
-    KIND = "old"
 PLAIN = ("--no-aug", "--smoothing", "0")
 ALONE = ("--epochs", "2", "--workers", "1")  # several versions of timm cannot do without a worker
-RUN_SCRIPTS = """
-import json, runpy, sys
-for arguments in json.loads(sys.argv[1]):
-    sys.argv, sys.path[0] = arguments, arguments[0].rpartition("/")[0]
-    runpy.run_path(arguments[0], run_name="__main__")
-"""
 
 
 @pytest.fixture(scope="module")
 def rows_alone(data, tmp_path_factory):
-    """Rows of each kind of script, from one process that knows nothing of the method."""
-    kinds = {kind: tmp_path_factory.mktemp(kind) for kind in {KIND, "old"}}
-    commands = json.dumps([[*command(kind, data, folder), *ALONE] for kind, folder in kinds.items()])
-    subprocess.run([sys.executable, "-c", RUN_SCRIPTS, commands], check=True, env=one_thread())
-    return {kind: summary(folder) for kind, folder in kinds.items()}
+    """Rows of each kind of script without the method."""
+    return run_alone(data, {kind: tmp_path_factory.mktemp(kind) for kind in {KIND, "old"}}, *ALONE)
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +46,9 @@ def test_without_flags_the_script_runs_as_alone(kind, data, rows_alone, tmp_path
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_where_nothing_is_synthetic_the_losses_are_those_of_the_script_alone(kind, data, tmp_path):
-    options = ["--epochs", "2", "--workers", "1", "--smoothing", "0"]
-    alone = run(kind, data, tmp_path / "alone", [], *options)
-    rows = run(kind, data, tmp_path / "with", [*SMOTE, "--smote-strategy", "one=24"], *options)  # as many as there are
+    alone = run(kind, data, tmp_path / "alone", [], *ALONE, "--smoothing", "0")
+    flags = [*SMOTE, "--smote-strategy", "one=24"]  # as many as there are
+    rows = run(kind, data, tmp_path / "with", flags, *ALONE, "--smoothing", "0")
     assert [row["train_synthetic"] for row in rows] == [0, 0]
     for name in ("train_loss", "eval_loss", "eval_top1"):
         assert [row[name] for row in rows] == [row[name] for row in alone]
@@ -189,50 +161,6 @@ def test_warm_up_caps_nothing(data, tmp_path):
     assert [row["train_capped"] > 0 for row in rows] == [False, True]
 
 
-@pytest.mark.parametrize("smoothing", ["0", "0.1"])
-def test_the_label_smoothing_of_the_script_is_kept(smoothing, data, tmp_path):
-    flags = ["--smote", "smote", "--smote-strategy", "one=24"]
-    rows = run("old", data, tmp_path / "with", flags, "--smoothing", smoothing, "--workers", "1")
-    alone = run("old", data, tmp_path / "alone", [], "--smoothing", smoothing, "--workers", "1")
-    assert losses(rows) == pytest.approx(losses(alone), rel=1e-5)
-    plain = run("old", data, tmp_path / "plain", [], "--smoothing", "0.3", "--workers", "1")
-    assert losses(rows) != pytest.approx(losses(plain), rel=1e-2)
-
-
-def variant(tmp_path, kind, old, new):
-    """A derivative of a script, beside what it imports."""
-    text = (SCRIPTS / f"{kind}_train.py").read_text()
-    assert old in text
-    (tmp_path / "variant.py").write_text(text.replace(old, new))
-    shutil.copy(SCRIPTS / "script_arguments.py", tmp_path)
-    return tmp_path / "variant.py"
-
-
-def test_the_options_of_the_scripts_loss_are_kept(data, tmp_path):
-    own = "torch.nn.CrossEntropyLoss()\n"
-    weighted = "torch.nn.CrossEntropyLoss(torch.tensor([9.0, 1.0, 1.0]), label_smoothing=0.2, ignore_index=2)\n"
-    script = variant(tmp_path, "old", own, weighted)
-    arguments = ["--smoothing", "0", "--workers", "1"]
-    nothing = [*SMOTE, "--smote-strategy", "one=24"]
-    alone = run("old", data, tmp_path / "alone", [], *arguments, script=script)
-    assert losses(run("old", data, tmp_path / "with", nothing, *arguments, script=script)) == losses(alone)
-    assert losses(run("old", data, tmp_path / "plain", nothing, *arguments)) != losses(alone)
-
-
-@pytest.mark.parametrize(
-    ("loss", "message"),
-    [
-        ("torch.nn.MultiMarginLoss()", "trains with MultiMarginLoss"),
-        ("torch.nn.CrossEntropyLoss(reduction='sum')", "averaged"),
-    ],
-)
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_loss_that_ours_cannot_replace_is_refused(kind, loss, message, data, tmp_path):
-    script = variant(tmp_path, kind, "torch.nn.CrossEntropyLoss()\n", f"{loss}\n")
-    with pytest.raises(SystemExit, match=message):
-        run(kind, data, tmp_path, SMOTE, "--smoothing", "0", script=script)
-
-
 def test_a_loader_of_the_script_need_not_know_all_options_of_timms(data, tmp_path):
     script = variant(
         tmp_path,
@@ -243,13 +171,6 @@ def test_a_loader_of_the_script_need_not_know_all_options_of_timms(data, tmp_pat
         "    return timms(dataset, is_training=is_training, no_aug=no_aug, crop_pct=crop_pct, **common)\n\n\ndef main():",
     )
     assert run("old", data, tmp_path, SMOTE, "--workers", "1", script=script)[0]["train_synthetic"] == 28
-
-
-@pytest.mark.parametrize("flag", [["--mixup", "0.2"], ["--bce-loss"]], ids=" ".join)
-def test_an_excluded_flag_is_refused_before_anything_is_written(flag, data, tmp_path):
-    with pytest.raises(SystemExit, match=f"{flag[0]} .*: drop it"):
-        run(KIND, data, tmp_path / "out", SMOTE, *flag)
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_refresh_runs_under_the_autocast_of_the_training(data, tmp_path, monkeypatch):
@@ -283,20 +204,6 @@ def test_a_run_resumed_without_the_flags_is_warned_of(data, finished, tmp_path, 
         caplog.clear()
         run(KIND, data, tmp_path / str(warnings), flags, *arguments)
         assert sum("goes on without it" in message for message in caplog.messages) == warnings
-
-
-def test_a_loop_that_calls_another_loss_is_warned_of(data, tmp_path, caplog):
-    script = variant(tmp_path, "old", "loss = loss_fn(", "loss = other_loss(")
-    text = script.read_text().replace("import torch\n", "import torch\nfrom clesmote_losses import decode_target\n", 1)
-    script.write_text(
-        text.replace(
-            "\n\ndef train_one_epoch",
-            "\n\ndef other_loss(output, target):\n"
-            "    return torch.nn.functional.cross_entropy(output, decode_target(target)[0])\n\n\ndef train_one_epoch",
-        )
-    )
-    run("old", data, tmp_path, SMOTE, script=script)
-    assert any("the loss saw no synthetic sample" in message for message in caplog.messages)
 
 
 def test_online_centroids_that_are_lost_leave_one_epoch_uncapped(data, tmp_path):
