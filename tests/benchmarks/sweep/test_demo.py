@@ -15,6 +15,13 @@ from benchmarks.sweep.store import Results
 TINY = ["--classes", "3=20", "8=5", "--epochs", "2", "--seeds", "0", "--batch-size", "16"]
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Leave the drawing out of tests that look at lines alone: it takes longer than the runs."""
+    monkeypatch.setattr("benchmarks.sweep.demo.learning_curves", lambda *given: None)
+    monkeypatch.setattr("benchmarks.sweep.demo.draw_gallery", lambda *given: None)
+
+
 def demo(folder, *options):
     main(["demo", "--out", str(folder), *options])
     return [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
@@ -62,6 +69,7 @@ def test_each_run_leaves_one_line_with_its_curve_and_its_share_of_capped_samples
     assert 0 <= records[2]["share_capped"] <= 1
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_same_seed_gives_the_same_line_and_another_seed_another(finished, tmp_path):
     folder, records = finished
     torch.rand(1)  # the global generator has no say
@@ -76,6 +84,7 @@ def test_the_same_seed_gives_the_same_line_and_another_seed_another(finished, tm
     assert other["curve"] != one["curve"]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_run_leaves_random_numbers_and_threads_as_they_were(tmp_path):
     state = torch.get_rng_state()
     torch.set_num_threads(2)
@@ -87,6 +96,7 @@ def test_a_run_leaves_random_numbers_and_threads_as_they_were(tmp_path):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_run_that_is_there_is_not_made_again_and_a_line_cut_off_is(finished, tmp_path, capsys):
     shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
     lines = (tmp_path / "runs.jsonl").read_bytes()
@@ -104,6 +114,7 @@ def test_a_run_that_is_there_is_not_made_again_and_a_line_cut_off_is(finished, t
     assert changed[3]["config"]["experiment"]["image_size"] == 24
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_table_shows_mean_and_variance_of_the_seeds(tmp_path, capsys):
     records = demo(tmp_path, "--classes", "3=20", "8=5", "--epochs", "1", "--seeds", "0", "1", "--methods", "none")
     values = [record["last"]["test"]["auroc"] for record in records]
