@@ -76,8 +76,7 @@ def training_set(
             raise ArgumentError("smote_plan", given, " does not exist yet: add ", Argument("smote"), " to make it.")
         if options.smote_plan is not None and not Path(options.smote_plan).parent.is_dir():
             raise ArgumentError("smote_plan", given, ": make its folder first.")  # before the search
-        features = None if options.smote_features is None else np.load(options.smote_features, mmap_mode="c")
-        plan = SMOTEDataset(base, **common, features=features).plan
+        plan = SMOTEDataset(base, **common, features=_read_features(options.smote_features)).plan
         if options.smote_plan is not None:
             plan.save(options.smote_plan)
         return plan
@@ -194,6 +193,18 @@ def refresh_options(train_set: SMOTEDataset, *, batch_size: int, num_workers: in
     is_read = np.isin(train_set.labels, train_set.oversampled_classes) & ~train_set.is_synthetic
     batches = is_read.sum() // (batch_size * world_size)
     return {"batch_size": batch_size, "num_workers": num_workers if batches > num_workers else 0}
+
+
+def _read_features(path: str | None) -> NDArray[Any] | None:
+    """Map the rows that neighbours are searched in from a file."""
+    if path is None:
+        return None
+    try:
+        rows: NDArray[Any] = np.load(path, mmap_mode="c")
+    except (OSError, EOFError, ValueError) as error:
+        message = f" cannot be read ({error}). Save one row of numbers per image by numpy.save."
+        raise ArgumentError("smote_features", Argument("smote_features", path), message) from error
+    return rows
 
 
 def _sampler(options: Options, base: Any, groups: NDArray[Any]) -> Any:

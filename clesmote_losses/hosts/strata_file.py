@@ -27,13 +27,16 @@ def read_strata(path: str, base: Any) -> NDArray[Any]:
     if path.endswith(".npy"):
         try:
             given: NDArray[Any] = np.load(path)
-        except ValueError as error:
+        except (OSError, EOFError, ValueError) as error:
             raise ValueError(
                 f"{path} cannot be read ({error}). Save groups as numbers or strings: array.astype(str)."
             ) from error
         return given
-    with open(path, newline="", encoding="utf-8-sig") as file:  # Excel writes a byte-order mark
-        rows = list(csv.DictReader(file))
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:  # Excel writes a byte-order mark
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error}).") from error
     if not rows or not {"filename", "stratum"} <= rows[0].keys():
         columns = ", ".join(map(str, rows[0])) if rows else "no rows"
         raise ValueError(

@@ -95,13 +95,12 @@ class RealImages:
         """Return the values of an image for a blend, from the kept images if it is one of them. Do not write to them."""
         if index in self._kept:
             return self._kept[index]
-        image = self.resized(index)
-        decoded = decode(image)
+        decoded = decode(self.resized(index))
         cost = decoded.values.nbytes + _OVERHEAD
         if cost <= self._room:
             self._room -= cost
-            if _is_part(image):  # kept as a view, it would keep the whole array alive
-                decoded = decoded._replace(values=decoded.values.clone())
+            # A copy: a view would keep the whole array alive that it shows, of whatever library.
+            decoded = decoded._replace(values=decoded.values.clone())
             self._kept[index] = decoded
         return decoded
 
@@ -147,16 +146,6 @@ class RealImages:
 def as_row(features: Any) -> Tensor:
     """Return features of any kind as a tensor on the CPU."""
     return torch.as_tensor(features).detach().cpu()
-
-
-def _is_part(image: Any) -> bool:
-    """Whether the image is a view of an array or tensor that holds more than the image."""
-    if isinstance(image, Tensor):
-        return image.untyped_storage().nbytes() > image.nbytes
-    whole = image
-    while isinstance(whole, np.ndarray) and whole.base is not None:
-        whole = whole.base
-    return isinstance(image, np.ndarray) and memoryview(whole).nbytes > image.nbytes
 
 
 def _is_label(given: Any, label: np.int64) -> bool:

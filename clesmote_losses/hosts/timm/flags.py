@@ -11,6 +11,8 @@ from clesmote_losses.hosts.options import GROUPS, Options, option_of
 
 TESTED = "train.py of timm 1.0.15, 1.0.20, 1.0.25, 1.0.28 and 1.0.29.dev0, legacy_train.py of 1.0.29.dev0"
 
+_OF_THE_SCRIPT = ("num_classes",)  # arguments of errors that are flags of train.py
+
 
 def flag_parser(options: type[Options] = Options) -> argparse.ArgumentParser:
     """Make the parser of the command line: flags of the method, the script, arguments of the script."""
@@ -46,7 +48,8 @@ def write_as_flag(argument: Argument, options: type[Options] = Options) -> str:
     """Write an argument as on the command line: as a flag of the method if there is one, else as a flag of the script."""
     option = option_of(argument.name, options)
     if option is None:
-        return f"{argument.name}={argument.value}" if argument.value else _flag(argument.name)
+        name = _flag(argument.name) if argument.name in _OF_THE_SCRIPT else argument.name
+        return f"{name}={argument.value}" if argument.value else name
     value = argument.value.strip("\"'")
     if value.startswith("("):  # the command line has no tuples
         value = option.metadata["metavar"] or value

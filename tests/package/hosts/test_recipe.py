@@ -202,3 +202,11 @@ def test_a_sampler_that_is_registered_later_makes_the_plan(data, monkeypatch):
     assert plan.options["sampler"] == "MySMOTE"
     assert plan.options["k_neighbors"] == 3
     assert len(plan) == 28
+
+
+@pytest.mark.parametrize("option", ["smote_features", "smote_strata"])
+def test_a_file_that_cannot_be_read_is_named(option, data, tmp_path):
+    (tmp_path / "empty.npy").touch()
+    for path in (tmp_path / "missing.npy", tmp_path / "empty.npy"):
+        with pytest.raises(ValueError, match=f"{path.name} cannot be read"):
+            training_set(base(data), Options(smote="smote", smote_k=3, **{option: str(path)}))

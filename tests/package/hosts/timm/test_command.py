@@ -186,6 +186,7 @@ def test_two_processes_train_as_one_does_at_the_same_global_batch(kind, centroid
         assert metrics[0] == pytest.approx(metrics[2], rel=1e-4, nan_ok=True)
         assert metrics[0]["capped"] == metrics[1]["capped"] == metrics[2]["capped"]
     rows = summary(tmp_path / "2")
+    assert [len(of_rank) for of_rank in (*results[1], *results[2])] == [2] * 3  # epochs that were recorded
     assert rows[-1]["train_capped"] > 0
     assert losses(rows) == pytest.approx(losses(summary(tmp_path / "1")), rel=1e-4)
 

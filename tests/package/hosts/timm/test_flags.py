@@ -12,12 +12,14 @@ from imblearn.over_sampling import SMOTE
 from torch.utils.data import TensorDataset
 
 from clesmote_losses import SMOTEDataset
+from clesmote_losses.errors import Argument
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import (
     check_script_arguments,
     errors_as_flags,
     flag_parser,
     misplaced_flag,
+    write_as_flag,
 )
 from tests.support.timm_runs import KIND, run
 
@@ -154,3 +156,9 @@ def test_an_excluded_flag_is_refused_before_anything_is_written(flag, data, tmp_
     with pytest.raises(SystemExit, match=f"{flag[0]} .*: drop it"):
         run(KIND, data, tmp_path / "out", ["--smote", "smote"], *flag)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_argument_that_is_no_flag_keeps_its_name():
+    assert write_as_flag(Argument("m_neighbors")) == "m_neighbors"
+    assert write_as_flag(Argument("num_classes")) == "--num-classes"
+    assert write_as_flag(Argument("image_size", "(height, width)")) == "--smote-image-size HxW"
