@@ -1,4 +1,4 @@
-"""The measurements as a table, those that miss their target first, and as bars."""
+"""Show measurements as a table, with missed targets first, and as bars."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ _LOOKS: dict[Outcome, tuple[str, str]] = {
 
 
 def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Write ``micro.md``, ``micro.csv`` and ``micro.png``; gives the files."""
+    """Write ``micro.md``, ``micro.csv`` and ``micro.png``, and return these files."""
     files = [folder / f"micro.{suffix}" for suffix in ("md", "csv", "png")]
     text = "\n".join(
         ["# Micro-benchmarks", "", *_header(rows), "", table_of(rows).markdown(), "![targets](micro.png)", ""]
@@ -35,12 +35,12 @@ def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def _header(rows: Sequence[Row]) -> Iterator[str]:
-    """What was measured on what, for how long, and beside what."""
+    """Say what was measured on which machine, for how long, and beside which other processes."""
     names: dict[str, list[str]] = {}
     for row in rows:
         names.setdefault(", ".join(f"{key} {value}" for key, value in row.environment.items()), []).append(row.name)
-    for machine, of_one in names.items():
-        yield f"- {', '.join(of_one)}: {machine}"
+    for machine, measured in names.items():
+        yield f"- {', '.join(measured)}: {machine}"
     seconds = ", ".join(f"{row.name} {row.seconds:.0f}" for row in rows)
     yield f"- {sum(row.seconds for row in rows):.0f} s in all; of each row: {seconds}"
     if disturbed := [f"{row.name} ({row.other_processes:.2g} processors)" for row in rows if row.is_disturbed]:
@@ -50,13 +50,13 @@ def _header(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _by_outcome(rows: Sequence[Row]) -> list[tuple[str, Measurement]]:
-    """Every measurement with the name of its row, those that miss their target first, and then those that may."""
+    """Sort all measurements, each with the name of its row: missed targets first, then undecided ones."""
     pairs = [(row.name, measurement) for row in rows for measurement in row.measurements]
     return sorted(pairs, key=lambda pair: _ORDER.index(pair[1].outcome))
 
 
 def table_of(rows: Sequence[Row]) -> Table:
-    """To be read: a line for each measurement."""
+    """Make the table for readers: one line for each measurement."""
     return Table(
         "micro",
         "Medians (± half the range between quartiles); missed targets first",
@@ -80,7 +80,7 @@ def _cells(name: str, measurement: Measurement) -> dict[str, str]:
 
 
 def numbers_of(rows: Sequence[Row]) -> pd.DataFrame:
-    """Make a table to compute with: a line for each contestant, and the result on the line of ours."""
+    """Make the table for programs: one line for each contestant, with the result on the line of ours."""
     lines = []
     for name, measurement in _by_outcome(rows):
         for who, values in measurement.values.items():
@@ -107,7 +107,7 @@ def numbers_of(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Result over target of each measurement where both are above 0. PNG."""
+    """Draw result over target of each measurement where both are above 0, into a PNG file."""
     aimed = [
         (
             f"{name}: {measurement.title}",

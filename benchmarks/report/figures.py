@@ -55,6 +55,7 @@ _MORE = {
     "Fresh draws and warm-up": ("cle-smote", "cle-smote-redraw", "cle-smote-warmup", "smote-redraw"),
 }
 _REFERENCES = ("smote", "cle-smote")
+_DRAWN = {name for panels in (_FIGURE_4, _FIGURE_5, _MORE) for names in panels.values() for name in names}
 
 Panels = Mapping[str, tuple[Sequence[str], Sequence[str]]]  # methods and experiments by title
 
@@ -63,15 +64,17 @@ def figures_of(group: Group, folder: Path, slug: str) -> list[Path]:
     """Draw the figures of a group that it has runs for, and return their files."""
     title = f"{group.suite}, preset {group.preset}, {group.settings['model']}"
     figures: dict[str, tuple[str, Panels]] = {}  # title and panels by the name of the file
+    others = [name for name in group.methods if name not in _DRAWN]
+    more = {**_MORE, "Other methods": (*_REFERENCES, *others)}
     if set(group.kinds) & set(KIND_TITLES):
         kinds: Panels = {KIND_TITLES.get(kind, kind): (_FIGURE_3, names) for kind, names in group.kinds.items()}
         figures[f"figure-3-{slug}"] = title, kinds
-        more: Panels = {panel: (methods, group.experiments) for panel, methods in _MORE.items()}
-        figures[f"more-{slug}"] = f"{title}; all experiments", more
+        panels: Panels = {panel: (methods, group.experiments) for panel, methods in more.items()}
+        figures[f"more-{slug}"] = f"{title}; all experiments", panels
     else:
         for name in group.experiments:
-            for figure, shown in (("figure-4", _FIGURE_4), ("figure-5", _FIGURE_5), ("more", _MORE)):
-                panels: Panels = {panel: (methods, [name]) for panel, methods in shown.items()}
+            for figure, shown in (("figure-4", _FIGURE_4), ("figure-5", _FIGURE_5), ("more", more)):
+                panels = {panel: (methods, [name]) for panel, methods in shown.items()}
                 figures[f"{figure}-{slug}-{name}"] = f"{title}; {name}", panels
     test, made = group.tests[0], []
     for file, (title_of_figure, panels) in figures.items():

@@ -6,6 +6,7 @@ from PIL import Image
 
 from benchmarks.methods.registry import METHODS
 from benchmarks.report import figures
+from benchmarks.report.groups import groups_of
 from benchmarks.report.write import write_report
 from tests.support.run_lines import VALUE, line, seventeen
 
@@ -33,6 +34,18 @@ def test_methods_in_a_panel_differ_in_colour_dashes_and_marker(monkeypatch, tmp_
                 assert len(set(looks)) == len(looks), (place.get_title(), look, looks)
             shown |= {curve.get_label() for curve in place.get_lines()}
     assert shown == {method.title for method in METHODS.values()}
+
+
+@pytest.mark.parametrize("kind", [None, "interclass"])
+def test_a_method_that_no_panel_names_is_drawn_too(kind, monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(figures, "learning_curves", lambda panels, *_: drawn.append(panels) or tmp_path)
+    monkeypatch.setattr(figures, "save", lambda *_: None)
+    records = [line(name, kind=kind, experiment=kind or "binary") for name in ("smote", "focal")]
+    records[1]["config"]["method"]["name"] = "of-tomorrow"
+    figures.figures_of(groups_of(records)[0], tmp_path, "slug")
+    (panels,) = drawn
+    assert {title: list(lines) for title, lines in panels.items()} == {"Other methods": ["smote", "of-tomorrow"]}
 
 
 def test_rows_of_the_forest_stand_at_their_names(monkeypatch, tmp_path):

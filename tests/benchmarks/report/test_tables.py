@@ -96,6 +96,22 @@ def test_a_method_that_the_registry_lacks_goes_by_its_name():
     assert row[1] == "of-tomorrow"
 
 
+def test_a_metric_is_blank_where_one_line_of_the_method_lacks_it():
+    records = [line("smote", seed) for seed in range(3)]
+    records[1]["chosen"]["test"].pop("ece")
+    records[2]["chosen"]["test"]["auprc"] = None  # a value that was not finite
+    (row,) = tables(records)["metrics-test"].cells.to_dict("records")
+    assert (row["ECE"], row["AUPRC"]) == ("", "")
+    assert row["AUROC"] == f"{VALUE['smote'] + 0.001:.4f} (0.0010)"
+
+
+def test_choices_of_a_method_that_the_registry_lacks_show_its_learning_rate():
+    records = [line("smote", 9, role="tuning"), line("smote", rates=[0.001])]
+    for record in records:
+        record["config"]["suite"], record["config"]["method"] = "of-tomorrow", {"name": "of-tomorrow"}
+    assert rows_of(tables(records)["choices"]) == [("binary", "of-tomorrow", "lr 0.001", "1", "0.6390")]
+
+
 def test_cells_stand_under_their_heading_in_markdown():
     text = tables([line("smote"), line("none")])["metrics-test"].markdown()
     lines = [re.split(r"\s*\|\s*", row) for row in text.splitlines() if row.startswith("|")]

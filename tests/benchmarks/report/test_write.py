@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from benchmarks.report import figures
 from benchmarks.report.write import write_report
 from benchmarks.sweep.store import read_records
 from tests.support.committed import RESULTS, assert_committed
@@ -22,7 +23,9 @@ COMMITTED = sorted(path.parent for path in RESULTS.glob("*/report.md"))
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
-def test_committed_reports_are_those_of_the_committed_lines(folder, tmp_path):
+def test_committed_reports_are_those_of_the_committed_lines(folder, monkeypatch, tmp_path):
+    # names of figures are compared, and pixels are not: test_figures.py draws
+    monkeypatch.setattr(figures, "save", lambda figure, path: path.touch())
     lines = list(folder.glob("*.jsonl"))
     for path in lines:
         shutil.copy(path, tmp_path)
