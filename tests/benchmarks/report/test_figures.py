@@ -11,12 +11,18 @@ from benchmarks.report.write import write_report
 from tests.support.run_lines import VALUE, line, seventeen
 
 
-def test_methods_in_a_panel_differ_in_colour_dashes_and_marker(monkeypatch, tmp_path):
-    drawn = []
-    new_figure = figures.new_figure
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are drawn, each with its axes. They are not rendered."""
+    kept, new_figure = [], figures.new_figure
     monkeypatch.setattr(
-        figures, "new_figure", lambda *given, **options: drawn.append(new_figure(*given, **options)) or drawn[-1]
+        figures, "new_figure", lambda *given, **options: kept.append(new_figure(*given, **options)) or kept[-1]
     )
+    monkeypatch.setattr(figures, "save", lambda figure, path: path.touch())
+    return kept
+
+
+def test_methods_in_a_panel_differ_in_colour_dashes_and_marker(drawn, tmp_path):
     records = [line(name, seed) for name in METHODS for seed in range(2)]
     files = write_report(records, tmp_path)
     assert {path.name for path in files if path.suffix == ".png"} == {
@@ -48,12 +54,7 @@ def test_a_method_that_no_panel_names_is_drawn_too(kind, monkeypatch, tmp_path):
     assert {title: list(lines) for title, lines in panels.items()} == {"Other methods": ["smote", "of-tomorrow"]}
 
 
-def test_rows_of_the_forest_stand_at_their_names(monkeypatch, tmp_path):
-    drawn = []
-    new_figure = figures.new_figure
-    monkeypatch.setattr(
-        figures, "new_figure", lambda *given, **options: drawn.append(new_figure(*given, **options)) or drawn[-1]
-    )
+def test_rows_of_the_forest_stand_at_their_names(drawn, tmp_path):
     records = [
         r
         for r in seventeen()
