@@ -1,31 +1,19 @@
 """The options of every host. Each is one entry, from which command line, checks, records and error messages are made."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from clesmote_losses.caps import CAPS
 from clesmote_losses.centroids import Mode
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
+from clesmote_losses.hosts.declaration import Need, check_range, option
 from clesmote_losses.loss_inputs import Gradient
 from clesmote_losses.smote.dataset import Redraw
 from clesmote_losses.smote.resampling import SmallClass
 from clesmote_losses.smote.samplers import SAMPLERS
 from clesmote_losses.triplet_sampling import Sampling
 
-GROUPS = {
-    "smote": "stage 1: synthetic samples",
-    "cap": "stage 3: the capped loss",
-    "triplet": "stage 2: triplet pretraining",
-}
 _WITHOUT_DISTANCE = ("constant", "none")
-
-
-class Need(NamedTuple):
-    """A condition without which an option has no effect, and what a message says after "has no effect"."""
-
-    is_met: Callable[["Options"], bool]
-    reason: tuple[str | Argument, ...]
 
 
 _SAMPLER = Need(
@@ -38,38 +26,6 @@ _DISTANCE = Need(
     ("with ", Argument("cap", "constant"), ", which uses no centroids: drop one of the two."),
 )
 _TRIPLETS = Need(lambda options: options.triplet_epochs > 0, ("without ", Argument("triplet_epochs"), "."))
-
-
-def option(
-    default: Any,
-    group: str,
-    help_text: str,
-    *,
-    argument: str | None = None,
-    choices: Callable[[], Iterable[str]] | None = None,
-    above: float | None = None,
-    at_least: float | None = None,
-    metavar: str | None = None,
-    needs: Sequence[Need] = (),
-) -> Any:
-    """Declare an option, as a field of :class:`Options` or of a dataclass derived from it.
-
-    Args:
-        default: Value if none is given; ``None`` for an option of text that is off.
-        group: A key of :data:`GROUPS`.
-        help_text: Meaning, for the help of a command line.
-        argument: Argument of the library that the option sets. An error that names it is written with the option's name.
-            With a part of the library before a dot, as in ``"loss.gradient"``, the value is passed on as it is; the parts are
-            sampler, dataset, tracker, loss, pretrainer and fit. Without a dot the recipe converts it.
-        choices: Returns the allowed values. It is called at each use, so names that are registered later are allowed too.
-        above, at_least: Lower bound of a number, excluded or included.
-        metavar: Placeholder of the value in a help text.
-        needs: Conditions without which the option has no effect.
-    """
-    part, _, argument = (argument or "").rpartition(".")
-    meaning = {"group": group, "help": help_text, "part": part, "argument": argument, "metavar": metavar}
-    conditions = {"choices": choices, "above": above, "at_least": at_least, "needs": tuple(needs)}
-    return dataclasses.field(default=default, metadata=meaning | conditions)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,7 +189,7 @@ class Options:
             raise ArgumentError("smote", Argument("smote", "none"), " turns the method off: drop its other options.")
         options = cls(**both)
         for field in dataclasses.fields(cls):
-            _check_range(field, getattr(options, field.name))
+            check_range(field, getattr(options, field.name))
         if options.smote is None and options.smote_plan is None:
             raise ArgumentError(
                 "smote",
@@ -284,16 +240,3 @@ def option_of(name: str, options: type[Options] = Options) -> "dataclasses.Field
     fields = dataclasses.fields(options)
     by_name = {field.metadata["argument"]: field for field in fields} | {field.name: field for field in fields}
     return by_name.get(name)
-
-
-def _check_range(field: "dataclasses.Field[Any]", value: Any) -> None:
-    choices, above, at_least = (field.metadata[name] for name in ("choices", "above", "at_least"))
-    if choices is not None and value is not None:
-        check_choice(field.name, value, choices())
-    wanted = None
-    if above is not None and not value > above:
-        wanted = "positive" if above == 0 else f"above {above}"
-    elif at_least is not None and not value >= at_least:
-        wanted = f"{at_least} or more"
-    if wanted is not None:
-        raise ArgumentError(field.name, Argument(field.name), f" must be {wanted}; got {value}.")

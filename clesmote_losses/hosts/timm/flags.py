@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from clesmote_losses.errors import Argument, ArgumentError
-from clesmote_losses.hosts.options import GROUPS, Options, option_of
+from clesmote_losses.hosts.declaration import GROUPS
+from clesmote_losses.hosts.options import Options, option_of
 
 TESTED = "train.py of timm 1.0.15, 1.0.20, 1.0.25, 1.0.28 and 1.0.29.dev0, legacy_train.py of 1.0.29.dev0"
 

@@ -122,3 +122,9 @@ def test_a_cap_that_is_added_to_the_table_caps(data, monkeypatch, name):
     assert seen == [0.5]
     assert objective.end_epoch()["share_capped"] == 1  # the Manhattan distances are all above 1
     assert loss < other
+
+
+def test_a_share_that_is_chosen_by_cosine_distance_is_refused_for_other_caps(data):
+    method = replace(METHODS["cle-smote-share"], target_share=0.3, distance="euclidean")
+    with pytest.raises(ValueError, match="cosine distance"):
+        loss_of_all(method, data)

@@ -7,7 +7,8 @@ import yaml
 
 from clesmote_losses.caps import CAPS
 from clesmote_losses.errors import Argument, ArgumentError
-from clesmote_losses.hosts.options import GROUPS, Need, Options, option, option_of
+from clesmote_losses.hosts.declaration import option
+from clesmote_losses.hosts.options import GROUPS, Need, Options, option_of
 from clesmote_losses.hosts.timm.flags import errors_as_flags, flag_parser, write_as_flag
 from clesmote_losses.smote.samplers import SAMPLERS
 
@@ -45,7 +46,7 @@ from clesmote_losses.smote.samplers import SAMPLERS
         (
             {"smote": "smote", "cap": "x"},
             "cap",
-            "cap must be one of ('cosine', 'euclidean', 'constant', 'none'); got 'x'",
+            f"cap must be one of {(*CAPS, 'constant', 'none')}; got 'x'",
         ),
     ],
 )
@@ -144,7 +145,7 @@ def test_an_error_of_the_library_names_the_flag_of_a_new_option():
         errors_as_flags(options=WithNoise),
     ):
         raise error
-    assert write_as_flag(Argument("noise_level")) == "--noise-level"  # the script's, as far as Options knows
+    assert write_as_flag(Argument("noise_level")) == "noise_level"  # Options has no such option
 
 
 def test_a_new_cap_is_a_choice(monkeypatch):

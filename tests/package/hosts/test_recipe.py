@@ -15,7 +15,8 @@ from timm.data import create_dataset
 from clesmote_losses import SMOTEPlan, encode_target
 from clesmote_losses.caps import CAPS
 from clesmote_losses.errors import ArgumentError
-from clesmote_losses.hosts.options import Options, option
+from clesmote_losses.hosts.declaration import option
+from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.recipe import build_loss, description, tracker_of, training_set
 from clesmote_losses.smote.samplers import SAMPLERS, Sampler
 
