@@ -7,8 +7,8 @@ import yaml
 
 from clesmote_losses.caps import CAPS
 from clesmote_losses.errors import Argument, ArgumentError
-from clesmote_losses.hosts.declaration import option
-from clesmote_losses.hosts.options import GROUPS, Need, Options, option_of
+from clesmote_losses.hosts.declaration import GROUPS, option
+from clesmote_losses.hosts.options import Need, Options, option_of
 from clesmote_losses.hosts.timm.flags import errors_as_flags, flag_parser, write_as_flag
 from clesmote_losses.smote.samplers import SAMPLERS
 
