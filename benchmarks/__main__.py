@@ -108,8 +108,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         action()
     except KeyboardInterrupt:
         if isinstance(command, MicroCommand):
-            sys.exit("Broken off. Rows that were finished are kept.")
-        sys.exit("Broken off. What was done is kept; the same command goes on from there.")
+            sys.exit("Interrupted. Finished rows are kept.")
+        sys.exit("Interrupted. Finished runs are kept; the same command continues.")
     except (OSError, RunsFailedError) as error:
         sys.exit(f"{parser.prog}: error: {error}")
     finally:

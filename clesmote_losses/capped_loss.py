@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from clesmote_losses.caps import CAPS
 from clesmote_losses.distributed import sum_over_ranks
 from clesmote_losses.errors import check_choice
-from clesmote_losses.loss_inputs import Gradient as Gradient
-from clesmote_losses.loss_inputs import Reduction, as_columns, check_cap, check_options, check_rows
+from clesmote_losses.loss_inputs import Gradient, Reduction, as_columns, check_cap, check_options, check_rows
 from clesmote_losses.targets import decode_target
 
 

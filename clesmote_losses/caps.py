@@ -1,9 +1,9 @@
 """Caps of the paper's Eq. 2: how much a synthetic sample may cost, given how far its embedding is from its class.
 
-A new cap is one function with the signature of :func:`cosine_cap`, and one entry of :data:`CAPS`. The loss reads the
-table when it is built, so an entry may be added at run time. The function gets embeddings of shape ``(N, D)``, labels
-(negative for an ignored row), centroids of shape ``(C, D)`` (NaN for a class not known yet) and ``beta``; it returns
-caps of shape ``(N,)``, ``inf`` where there is none.
+A new cap is one function with the signature of :func:`cosine_cap`, and one entry of :data:`CAPS`. The loss checks the name
+when it is built and looks the function up at each step, so an entry may be added at run time. The function gets embeddings
+of shape ``(N, D)``, labels (negative for an ignored row), centroids of shape ``(C, D)`` (NaN for a class not known yet) and
+``beta``; it returns caps of shape ``(N,)``, ``inf`` where there is none.
 """
 
 from collections.abc import Callable

@@ -76,7 +76,7 @@ class CheckedFile:
             raise
         except Exception as error:  # a damaged header can make safetensors raise almost anything
             raise ValueError(
-                f"{os.fspath(path)} is no .safetensors file, or a damaged one: {error}. {self.remedy}"
+                f"{os.fspath(path)} is not a .safetensors file, or is damaged: {error}. {self.remedy}"
             ) from error
         if text.get("format") != self.format:
             raise ValueError(
@@ -99,7 +99,7 @@ class CheckedFile:
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]], text: Mapping[str, str]) -> str:
-    """Digest of the text and of name, dtype, shape and bytes of every array; the order of neither matters."""
+    """Compute a digest of the text and of name, dtype, shape and bytes of every array; the order of neither matters."""
     ordered = sorted(arrays.items())
     described = [sorted(text.items()), [[name, array.dtype.name, array.shape] for name, array in ordered]]
     digest = hashlib.sha256(json.dumps(described).encode())
@@ -112,7 +112,7 @@ def _metadata(text: Mapping[str, str]) -> dict[str, Any]:
     try:
         metadata = json.loads(text.get("metadata", ""))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"its metadata are no JSON ({error}).") from error
+        raise ValueError(f"its metadata is not JSON ({error}).") from error
     if not isinstance(metadata, dict):
         raise ValueError(f"its metadata must be a dict; got {type(metadata).__name__}.")
     return metadata

@@ -89,6 +89,8 @@ class TripletPretrainer:
             raise ValueError(f"margin must be 0 or more; got {margin}.")
         check_choice("anchors", anchors, get_args(Anchors))
         check_choice("sampling", sampling, get_args(Sampling))
+        if loss is not None and margin:
+            raise ValueError("margin= belongs to the triplet loss, and loss= replaces it: pass one of the two.")
         if loss is not None and sampling != "batch":
             raise ValueError('loss= takes a whole batch of embeddings and labels: it needs sampling="batch".')
         self.model = unwrap(model)

@@ -116,6 +116,10 @@ def build_capped(method: Any, training: Training) -> CappedObjective:
         gradient=method.gradient,
         warmup_epochs=method.warmup_epochs,
     )
+    if method.centroid == "stratum" and method.warmup_epochs:
+        raise ValueError(
+            f"centroids of strata have no warm-up; {method.name} has warmup_epochs={method.warmup_epochs}."
+        )
     if method.target_share is not None and method.distance != "cosine":
         raise ValueError(
             f"target_share chooses beta by cosine distance; {method.name} has distance={method.distance!r}."

@@ -145,7 +145,4 @@ VARIANTS = (
     Method("smote-redraw", "SMOTE, fresh draws", data="smote", redraw=True, tuned_as="smote"),
 )
 MAIN_METHODS = (*BASELINES, CLE_SMOTE)
-METHODS = Lookup(
-    "method",
-    {method.name: method for method in (*BASELINES, *ABLATION, CLE_SMOTE, UPPER_BOUND, *MODERN, *VARIANTS)},
-)
+METHODS = Lookup.by_name("method", (*BASELINES, *ABLATION, CLE_SMOTE, UPPER_BOUND, *MODERN, *VARIANTS))

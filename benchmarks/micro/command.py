@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 import benchmarks.micro
+from benchmarks.lookup import Lookup
 from benchmarks.micro.measure import Benchmark
 from benchmarks.micro.other_processes import OtherProcesses
 from benchmarks.micro.report import write_report
@@ -22,11 +23,11 @@ from benchmarks.training.environment import environment
 _PEERS = ("torchvision", "pillow", "faiss-cpu", "pytorch-metric-learning")
 
 
-def _find() -> dict[str, Benchmark]:
+def _find() -> Lookup[Benchmark]:
     """Collect the rows that the files of this folder declare."""
     names = (module.name for module in pkgutil.iter_modules(benchmarks.micro.__path__, "benchmarks.micro."))
     modules = (import_module(name) for name in names if name != __name__)
-    return {row.name: row for module in modules for row in getattr(module, "BENCHMARKS", ())}
+    return Lookup.by_name("row", (row for module in modules for row in getattr(module, "BENCHMARKS", ())))
 
 
 ROWS = _find()

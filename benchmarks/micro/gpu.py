@@ -10,8 +10,8 @@ import torch
 from benchmarks.micro.loss import loss
 from benchmarks.micro.measure import Benchmark, Measurement, Target, take_turns
 from benchmarks.micro.steps import Setting, step, training_step
-from clesmote_losses.capped_loss import Gradient
 from clesmote_losses.centroids import Mode
+from clesmote_losses.loss_inputs import Gradient
 from clesmote_losses.smote.neighbors import nearest_neighbors
 
 _STEP = Setting("resnet50", 224, 256, 30, "cuda", amp=True, channels_last=True, at_most=1.005)

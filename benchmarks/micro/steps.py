@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from benchmarks.micro.measure import Benchmark, Measurement, Target, Work, take_turns
 from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, encode_target
-from clesmote_losses.capped_loss import Gradient
 from clesmote_losses.centroids import Mode
+from clesmote_losses.loss_inputs import Gradient
 
 _CLASSES = 10
 _OURS, _PLAIN = "tracker and CappedSMOTELoss", "CrossEntropyLoss"

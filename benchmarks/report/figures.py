@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.data.experiments import KIND_TITLES
-from benchmarks.methods.registry import CLE_SMOTE, MODERN, VARIANTS
+from benchmarks.methods.registry import CLE_SMOTE
 from benchmarks.report.drawing import new_figure, save
 from benchmarks.report.groups import Group, title_of
 from benchmarks.report.statistics import differences
@@ -46,12 +46,24 @@ _FIGURE_4 = {
     "With triplets": ("smote", "cle-smote-v1", "cle-smote"),
 }
 _FIGURE_5 = {"Baselines": ("none", "oversampling", "smote", "weighted", "cle-smote", "balanced")}
-_MODERN, _VARIANTS = [method.name for method in MODERN], [method.name for method in VARIANTS]
 _MORE = {
-    "Later losses": ("cle-smote", *_MODERN[:4]),
-    "Later sampling": ("cle-smote", "smote", *_MODERN[4:]),
-    "Variants of the cap": ("cle-smote", *_VARIANTS[:3], *_VARIANTS[4:6]),
-    "Variants of the pretraining": ("cle-smote", *_VARIANTS[6:9], "smote-triplets"),
+    "Later losses": ("cle-smote", "logit-adjustment", "balanced-softmax", "ldam-drw", "focal"),
+    "Later sampling": ("cle-smote", "smote", "borderline-smote", "adasyn", "strong-augmentation"),
+    "Variants of the cap": (
+        "cle-smote",
+        "cle-smote-scale",
+        "cle-smote-flow",
+        "cle-smote-share",
+        "cle-smote-stratum",
+        "cle-smote-online",
+    ),
+    "Variants of the pretraining": (
+        "cle-smote",
+        "cle-smote-margin",
+        "cle-smote-in-batch",
+        "cle-smote-supcon",
+        "smote-triplets",
+    ),
     "Fresh draws and warm-up": ("cle-smote", "cle-smote-redraw", "cle-smote-warmup", "smote-redraw"),
 }
 _REFERENCES = ("smote", "cle-smote")

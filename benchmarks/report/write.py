@@ -75,12 +75,13 @@ def _protocol(group: Group) -> str:
     if group.superseded:
         tuning += f", {group.superseded} trials left out for later ones of the same method, experiment and seed"
     seeds = ", ".join(map(str, sorted(set(group.trials["seed"]))))
+    device = ", ".join(versions.pop("device"))
+    versions_of = [f"{name} {'/'.join(found)}" for name, found in versions.items()]
     lines = [
         f"- data: {experiment['source']} (digest {experiment['digest']}), {experiment['image_size']}x{experiment['image_size']} pixels",
         f"- network: {settings['model']} from random weights; {budget}",
-        f"- seeds {seeds}; {len(trials)} trials, {tuning}; "
-        f"{_duration(seconds)} in all on {', '.join(versions.pop('device'))}",
-        f"- versions: {', '.join(f'{name} {chr(47).join(found)}' for name, found in versions.items())}",
+        f"- seeds {seeds}; {len(trials)} trials, {tuning}; {_duration(seconds)} in all on {device}",
+        f"- versions: {', '.join(versions_of)}",
     ]
     if selection := group.first.get("selection"):
         lines.append(f"- selection: {', '.join(f'{count} {step}' for step, count in selection.items())}")

@@ -83,7 +83,7 @@ class RunCommand(Command):
         return partial(self._make_runs, *self.lay_out(), console)
 
     def lay_out(self) -> tuple[Schedule, Results, torch.device]:
-        """Return the runs, where they are kept and the device. Whatever a wrong option breaks, it breaks here.
+        """Return the runs, where they are kept and the device. Every wrong option raises here.
 
         Raises:
             ValueError: If an option is wrong.

@@ -105,7 +105,7 @@ class DemoCommand(Command):
         return partial(run_demo, *self.lay_out(), console)
 
     def lay_out(self) -> tuple[list[Run], Results]:
-        """Return the runs and where they are kept. Whatever a wrong option breaks, it breaks here.
+        """Return the runs and where they are kept. Every wrong option raises here.
 
         Raises:
             ValueError: If an option is wrong.
@@ -124,7 +124,7 @@ class DemoCommand(Command):
             epochs=self.epochs,
             batch_size=self.batch_size,
             lr=_LR,
-            augmentation="shift",  # no flip: a mirrored digit is none
+            augmentation="shift",  # no flip: a mirrored digit is not a digit
             validate=False,
         )
         with preserved_rng():  # an unknown network fails here
@@ -204,7 +204,7 @@ def _announce(console: Console, runs: Sequence[Run]) -> None:
             fewer = min(counts) < max(experiment.counts.values())
             console.print(
                 f"{chosen.title}: {min(counts)} real images of each class"
-                + (", because there are no more of one: this is no upper bound here." if fewer else ".")
+                + (", because one class has no more: this is not an upper bound here." if fewer else ".")
             )
     console.print(
         "A seed draws the training images, the weights, the order and the shifts; methods of one seed share the first two. The "

@@ -13,7 +13,7 @@ class NormalClass:
     """Options of a suite that must be told its normal class."""
 
     normal: str | None = field(
-        default=None, metadata=option("the class that all others are told from", metavar="CLASS")
+        default=None, metadata=option("the normal class, which all others are compared with", metavar="CLASS")
     )
 
 

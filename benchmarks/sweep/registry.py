@@ -17,7 +17,7 @@ def find_suites() -> Lookup[Suite]:
     names = [f"{suites.__name__}.{module.name}" for module in pkgutil.iter_modules(suites.__path__)]
     found: list[Suite] = [importlib.import_module(name).SUITE for name in names]
     found.sort(key=lambda suite: (suite.order, suite.name))
-    return Lookup("suite", {suite.name: suite for suite in found})
+    return Lookup.by_name("suite", found)
 
 
 SUITES = find_suites()

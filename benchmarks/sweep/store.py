@@ -38,7 +38,7 @@ def _read_lines(path: Path) -> dict[str, Record]:
             records[record["id"]] = record
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
-                f"line {number} of {path} is no record of a run ({type(error).__name__}). Take the line out, or write to "
+                f"line {number} of {path} is no record of a run ({type(error).__name__}). Remove the line, or write to "
                 "another folder."
             ) from error
     return records

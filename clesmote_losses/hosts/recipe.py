@@ -20,7 +20,7 @@ from clesmote_losses.hosts.strata_file import read_strata
 from clesmote_losses.smote.base_dataset import Transform, find_labels
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.plan import SMOTEPlan
-from clesmote_losses.smote.samplers import SAMPLERS
+from clesmote_losses.smote.samplers import make_sampler
 from clesmote_losses.triplet_pretrainer import TripletPretrainer
 
 PLAN_FILE = "smote-plan.safetensors"  # in the folder of a run
@@ -212,7 +212,7 @@ def _sampler(options: Options, base: Any, groups: NDArray[Any]) -> Any:
     if options.smote is None:
         return None
     strategy = _strategy(options.smote_strategy, base, groups)
-    return SAMPLERS[options.smote].make(options.smote_k, sampling_strategy=strategy, **options.arguments("sampler"))
+    return make_sampler(options.smote, options.smote_k, sampling_strategy=strategy, **options.arguments("sampler"))
 
 
 def _strategy(text: str, base: Any, groups: NDArray[Any]) -> Any:

@@ -26,7 +26,7 @@ def check_base(base: Any) -> None:
 
 
 def find_labels(dataset: "Dataset[Any]") -> Labels:
-    """Class index of every sample, int64, shape ``(N,)``, from what the data set already holds: no image is read.
+    """Find the class index of every sample, int64, shape ``(N,)``, from what the data set already holds: no image is read.
 
     Knows torchvision's data sets (``targets``, ``labels``, ``samples``), timm's ``ImageDataset``, ``TensorDataset``,
     ``Subset`` and ``ConcatDataset``, and applies a ``target_transform``.
@@ -61,7 +61,7 @@ def find_labels(dataset: "Dataset[Any]") -> Labels:
 
 
 def check_labels(labels: Any, length: int) -> Labels:
-    """Labels as int64 of shape ``(length,)``.
+    """Convert labels to int64 of shape ``(length,)``.
 
     Raises:
         TypeError: If they are no integers.
@@ -86,7 +86,7 @@ def check_labels(labels: Any, length: int) -> Labels:
 
 
 def split_transform(dataset: "Dataset[Any]") -> tuple["Dataset[Any]", Transform | None]:
-    """A copy of the data set that yields raw images, and the image transform it had. The data set itself is not changed.
+    """Return a copy of the data set that yields raw images, and the image transform it had. The data set itself is not changed.
 
     The copy is shallow: images in memory are shared. The ``target_transform`` stays where it is.
 
@@ -128,7 +128,7 @@ def split_transform(dataset: "Dataset[Any]") -> tuple["Dataset[Any]", Transform 
 
 
 def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
-    """Where sample ``index`` lies on disk, if the data set knows."""
+    """Return the path of sample ``index``, if the data set knows it."""
     if isinstance(dataset, Subset):
         return image_path(dataset.dataset, int(dataset.indices[index]))
     if isinstance(dataset, ConcatDataset):
@@ -144,7 +144,7 @@ def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
 
 
 def image_names(dataset: "Dataset[Any]") -> list[str] | None:
-    """Folder and name of every image's file, ``"virus/person1.jpeg"``; ``None`` if the data set knows no files."""
+    """Return folder and name of every image's file, ``"virus/person1.jpeg"``; ``None`` if the data set knows no files."""
     if len(dataset) == 0 or image_path(dataset, 0) is None:  # type: ignore[arg-type]
         return None
     paths = (image_path(dataset, i) or "" for i in range(len(dataset)))  # type: ignore[arg-type]

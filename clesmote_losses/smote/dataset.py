@@ -106,6 +106,7 @@ class SMOTEDataset(Dataset[Any]):
         base_dataset.check_base(base)
         check_choice("redraw", redraw, get_args(Redraw))
         check_choice("flag", flag, get_args(Flag))
+        check_choice("small_class", small_class, get_args(SmallClass))
         if plan is not None and features is not None:
             raise ValueError("features= are for the neighbour search, and a plan= has done it: pass one of the two.")
         from sklearn.base import clone
@@ -176,7 +177,7 @@ class SMOTEDataset(Dataset[Any]):
 
         Raises:
             RuntimeError: If it cannot be read.
-            ValueError: If the base data set gives another label for it than it told before.
+            ValueError: If the base data set gives another label for it than it reported before.
         """
         return self._images.resized(index)
 

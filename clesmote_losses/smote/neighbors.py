@@ -49,9 +49,7 @@ def nearest_neighbors(
     # Products lose the fewest digits where the rows lie around zero.
     center = np.full(width, 128, dtype=np.float32) if is_exact else matrix.mean(0, dtype=np.float64)
     if not np.isfinite(center).all():
-        raise ValueError(
-            "features hold NaN or infinity, so they have no neighbours. Mend the images, or the features= given."
-        )
+        raise ValueError("features hold NaN or infinity, so they have no neighbours. Fix the images or features=.")
     at_once = max(1, block_bytes // (8 * max(n, min(width, _COLUMNS))))
     for start in range(0, len(queries), at_once):
         index = queries[start : start + at_once].numpy()
@@ -72,7 +70,7 @@ def nearest_neighbors(
 def _relative_distances(
     matrix: NDArray[Any], index: NDArray[np.int64], center: NDArray[Any], device: torch.device | str, at_once: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Squared distances less the squared norm of the query, ``(q, n)``, and squared norms of all rows, ``(n,)``."""
+    """Compute squared distances less the squared norm of the query, ``(q, n)``, and squared norms of all rows, ``(n,)``."""
     norms, products = np.zeros(len(matrix)), np.zeros((len(index), len(matrix)))
     for left in range(0, matrix.shape[1], _COLUMNS):
         columns, middle = matrix[:, left : left + _COLUMNS], center[left : left + _COLUMNS]
@@ -89,6 +87,6 @@ def _relative_distances(
 def _squared_distances(
     matrix: NDArray[Any], query: np.int64, some: NDArray[np.int64], block_bytes: int
 ) -> NDArray[np.float64]:
-    """Squared distance of some rows to a query, float64, by differences."""
+    """Compute squared distances of some rows to a query, float64, by differences."""
     parts = np.array_split(some, 1 + some.size * matrix.shape[1] * 8 // block_bytes)
     return np.concatenate([np.square(matrix[part].astype(np.float64) - matrix[query]).sum(1) for part in parts])

@@ -149,7 +149,7 @@ class SMOTEPlan:
             raise ArgumentError(
                 "plan",
                 f"synthetic sample {wrong[0]} of this plan has label {label}, and its parents {base} and {neighbor} have "
-                f"{labels[base]} and {labels[neighbor]}. Make the plan anew.",
+                f"{labels[base]} and {labels[neighbor]}. Make the plan again.",
             )
 
     def check_options(
@@ -174,7 +174,7 @@ class SMOTEPlan:
                 Argument("plan"),
                 " and ",
                 Argument("sampler"),
-                ", or make the plan anew.",
+                ", or make the plan again.",
             )
 
     def share_memory_(self) -> "SMOTEPlan":
@@ -197,7 +197,7 @@ class SMOTEPlan:
             array[...] = getattr(other, name)
 
     def copy(self) -> "SMOTEPlan":
-        """Give an independent plan, with ordinary arrays."""
+        """Return an independent plan, with ordinary arrays."""
         own: dict[str, Any] = {name: array.copy() for name, array in self._arrays().items()}
         return dataclasses.replace(self, options=copy.deepcopy(self.options), **own)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clesmote_losses.checked_file import CheckedFile
 from clesmote_losses.smote.resampling import SmallClass
 
-_FILE = CheckedFile("clesmote_losses.SMOTEPlan.2", "SMOTE plan", "Make the plan anew.")
+_FILE = CheckedFile("clesmote_losses.SMOTEPlan.2", "SMOTE plan", "Make the plan again.")
 
 
 def write_plan(path: str | os.PathLike[str], plan: Any) -> None:

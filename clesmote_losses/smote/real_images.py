@@ -18,7 +18,7 @@ _OVERHEAD = 2048  # bytes of Python and torch objects that a kept image needs be
 
 
 class RealImages:
-    """Reads the real images of a base data set.
+    """Read the real images of a base data set.
 
     :meth:`decoded` keeps the first images that it reads, until they fill the budget; none is ever dropped. A copy in another
     process starts without kept images.
@@ -63,7 +63,7 @@ class RealImages:
         Raises:
             RuntimeError: If it cannot be read; the message names it.
             TypeError: If the item is not ``(image, label)``.
-            ValueError: If the base data set gives another label for it than it told before.
+            ValueError: If the base data set gives another label for it than it reported before.
         """
         try:
             item = self.base[index]

@@ -27,7 +27,7 @@ Search = Callable[[Indices, Indices, Any], Table]  # queries, pool, and k or an 
 def resample_identity(
     sampler: Any, groups: NDArray[Any], search: Search, seed: int | str | None
 ) -> tuple[Any, NDArray[Any]]:
-    """Give the recipes of the synthetic samples, sparse ``(S, N)``, and the group of each."""
+    """Return the recipes of the synthetic samples, sparse ``(S, N)``, and the group of each."""
     from scipy import sparse
     from sklearn.base import clone
 
@@ -64,7 +64,7 @@ class _IdentityNeighbors:
 
 
 class NeighborSearch:
-    """Finds the neighbours that imbalanced-learn asks for, in features that are read when first needed.
+    """Find the neighbours that imbalanced-learn asks for, in features that are read when first needed.
 
     Args:
         features: Rows of shape ``(N, D)``, or a function that reads those of the given indices.
@@ -125,7 +125,7 @@ class NeighborSearch:
         return neighbors[:, np.arange(k) % available] if self._repeats_neighbors else neighbors
 
     def _rows(self, pool: Indices) -> Tensor:
-        """Give the features of the pool; the last read are kept, since ADASYN asks for all, then for each class."""
+        """Return the features of the pool; the last read are kept, since ADASYN asks for all, then for each class."""
         if not np.isin(pool, self._read, assume_unique=True).all():
             self._rows_read = torch.empty(0)  # the rows of one class at a time are enough
             rows = self._rows_of(pool)
@@ -148,7 +148,7 @@ def _ask_estimator(estimator: Any, rows: Tensor, positions: Indices, k: int) -> 
 
 
 class ReplayedSearch:
-    """Answers imbalanced-learn with the tables of an earlier search, in the same order."""
+    """Answer imbalanced-learn with the tables of an earlier search, in the same order."""
 
     def __init__(self, tables: Sequence[Table]) -> None:
         self._tables: Iterator[Table] = iter(tables)
@@ -157,7 +157,7 @@ class ReplayedSearch:
         table = next(self._tables, None)
         if table is None or not np.array_equal(table[:, 0], queries):
             raise ValueError(
-                "the plan was made by another sampler or for another data set, so nothing can be drawn from it anew."
+                "the plan was made by another sampler or for another data set, so no new samples can be drawn from it."
             )
         return table
 
@@ -173,6 +173,6 @@ def neighbor_count(k: Any) -> int:
         raise ArgumentError(
             "k_neighbors",
             Argument("k_neighbors"),
-            f" and its like must ask for at least 1 neighbour besides the sample itself; got {k!r}.",
+            f" (and m_neighbors) must ask for at least 1 neighbour besides the sample itself; got {k!r}.",
         )
     return count

@@ -76,7 +76,7 @@ def kind_of(sampler: Any) -> Sampler:
 
 
 def sampler_options(sampler: Any, groups: NDArray[Any], small_class: SmallClass = "error") -> dict[str, Any]:
-    """Give the sampler and its options as plain values that JSON keeps: what a plan was made with.
+    """Return the sampler and its options as plain values that JSON keeps: what a plan was made with.
 
     Raises:
         TypeError: If the sampler is none of :data:`SAMPLERS`.
@@ -121,7 +121,7 @@ def check_group_sizes(options: dict[str, Any], groups: NDArray[Any]) -> None:
                 Argument("k_neighbors", str(k)),
                 " and ",
                 Argument("small_class", f'"{small_class}"'),
-                ". Ways out: a smaller ",
+                ". Use a smaller ",
                 Argument("k_neighbors"),
                 ", ",
                 Argument("small_class", '"shrink_k"'),

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def strata_of(labels: NDArray[np.int64], strata: ArrayLike | None) -> NDArray[Any]:
-    """Give the groups that SMOTE balances, shape ``(N,)``: the strata if there are any, else the classes.
+    """Return the groups that SMOTE balances, shape ``(N,)``: the strata if there are any, else the classes.
 
     Raises:
         ValueError: If the shape is wrong or a stratum holds several classes.
@@ -29,7 +29,7 @@ def strata_of(labels: NDArray[np.int64], strata: ArrayLike | None) -> NDArray[An
 
 
 def group_digest(labels: NDArray[np.int64], strata: ArrayLike | None) -> str:
-    """Give a digest of the labels and strata of a data set."""
+    """Compute a digest of the labels and strata of a data set."""
     digest = hashlib.sha256(np.ascontiguousarray(labels, dtype="<i8").tobytes())
     if strata is not None:
         names, codes = np.unique(np.asarray(strata), return_inverse=True)

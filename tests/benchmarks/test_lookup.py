@@ -1,5 +1,7 @@
 """Tables of named objects."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from benchmarks.lookup import Lookup
@@ -14,3 +16,10 @@ def test_a_wrong_name_is_answered_with_the_right_ones():
         table["focl"]
     assert "focl" not in table
     assert table.get("focl") is None
+
+
+def test_two_entries_of_one_name_are_refused():
+    entries = [SimpleNamespace(name="a"), SimpleNamespace(name="b")]
+    assert list(Lookup.by_name("suite", entries)) == ["a", "b"]
+    with pytest.raises(ValueError, match="two of kind suite have the name 'a'"):
+        Lookup.by_name("suite", [*entries, SimpleNamespace(name="a")])

@@ -77,9 +77,7 @@ def test_a_command_that_is_broken_off_ends_in_one_line(data, tmp_path, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Run, "make", stopped)
-    with pytest.raises(
-        SystemExit, match=r"^Broken off\. What was done is kept; the same command goes on from there\.$"
-    ):
+    with pytest.raises(SystemExit, match=r"^Interrupted\. Finished runs are kept; the same command continues\.$"):
         main(command(data, tmp_path, "--methods", "none", "--no-tuning"))
 
 

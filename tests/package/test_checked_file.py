@@ -104,7 +104,7 @@ def test_a_file_of_another_kind_or_without_a_digest_is_refused(path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("[1]", "must be a dict; got list"), ("{", "are no JSON"), ("[" * 10**5, "are no JSON")]
+    ("text", "message"), [("[1]", "must be a dict; got list"), ("{", "is not JSON"), ("[" * 10**5, "is not JSON")]
 )
 def test_metadata_that_are_no_dict_are_refused_though_the_digest_fits(text: str, message: str, path: Path) -> None:
     original = json.dumps

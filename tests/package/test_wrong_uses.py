@@ -167,6 +167,16 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "unknown small_class": (lambda: smote(small_class="drop"), ValueError, "small_class must be one of.*'drop'"),
     "unknown redraw": (lambda: smote(redraw="batch"), ValueError, "redraw must be one of.*'batch'"),
+    "unknown small class with a plan": (
+        lambda: smote(plan=smote().plan, small_class="foo"),
+        ValueError,
+        "small_class must be one of.*'foo'",
+    ),
+    "margin beside another loss": (
+        lambda: c.TripletPretrainer(network(), margin=3.0, sampling="batch", loss=lambda e, y: e.sum()),
+        ValueError,
+        "margin= belongs to the triplet loss",
+    ),
     "unknown flag": (lambda: smote(flag="sign"), ValueError, "flag must be one of.*'sign'"),
     "redraw without a seed": (lambda: smote(sampler=SMOTE(), redraw="epoch"), ValueError, "int random_state"),
     "redraw of a loaded plan": (lambda: smote(plan=smote().plan, redraw="epoch"), ValueError, "needs sampler too"),
@@ -442,7 +452,7 @@ def test_a_file_that_holds_no_plan_is_refused_and_stays(content: bytes | None, t
     else:
         path.write_bytes(content)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"weights.safetensors (holds no SMOTE plan|is no .safetensors file)"):
+    with pytest.raises(ValueError, match=r"weights.safetensors (holds no SMOTE plan|is not a .safetensors file)"):
         c.SMOTEPlan.load(path)
     assert path.read_bytes() == before
 

@@ -68,7 +68,7 @@ def test_rows_that_were_done_are_in_the_table_when_a_later_one_is_broken_off(two
         yield
 
     two_rows["second"] = Benchmark("second", broken_off)
-    with pytest.raises(SystemExit, match=r"Broken off\. Rows that were finished are kept\.$"):
+    with pytest.raises(SystemExit, match=r"Interrupted\. Finished rows are kept\.$"):
         main(["micro", "--out", str(tmp_path)])
     assert [row.name for row in read_rows(tmp_path)] == ["first"]
     assert "1, target <= 0.5 x theirs: missed" in (tmp_path / "micro.md").read_text()

@@ -101,7 +101,7 @@ def test_an_option_of_another_suite_is_refused_and_its_owners_are_named(new_suit
 
 def test_an_option_that_two_suites_share_is_one_option_and_must_be_declared_alike(new_suite):
     shared = {declared.name: declared.metadata["help"] for declared in suite_options()}
-    assert shared["normal"] == "folder, medmnist: the class that all others are told from"
+    assert shared["normal"] == "folder, medmnist: the normal class, which all others are compared with"
     assert shared["external"].startswith("chexpert: ")
     new_suite("waves", "normal")
     with pytest.raises(TypeError, match="waves declares --normal in another way than medmnist"):

@@ -128,7 +128,7 @@ def test_what_cannot_be_a_plan_is_refused_though_the_digest_fits(name: str, path
             metadata["values"][field] = value
     plan_file._FILE.write(path, arrays, metadata)
     with pytest.raises(
-        ValueError, match=f"plan.safetensors holds no valid SMOTE plan: .*{message}.*Make the plan anew"
+        ValueError, match=f"plan.safetensors holds no valid SMOTE plan: .*{message}.*Make the plan again"
     ):
         SMOTEPlan.load(path)
 
@@ -173,6 +173,6 @@ def test_a_file_of_the_format_before_is_refused_with_what_to_do(path: Path) -> N
     arrays, _ = plan_file._FILE.read(path)
     save_file(arrays, path, {"format": "clesmote_losses.SMOTEPlan.1", "fingerprint": "", "names": "", "options": "{}"})
     with pytest.raises(
-        ValueError, match=r"holds no SMOTE plan of this version \(format 'clesmote.*1'.*Make the plan anew"
+        ValueError, match=r"holds no SMOTE plan of this version \(format 'clesmote.*1'.*Make the plan again"
     ):
         SMOTEPlan.load(path)
