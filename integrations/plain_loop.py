@@ -13,6 +13,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, TripletPretrainer  # +
+from clesmote_losses.epochs import begin_epoch, end_epoch  # +
 
 
 def train(folder: str, model_name: str, size: int = 64, epochs: int = 3) -> torch.nn.Module:
@@ -29,14 +30,13 @@ def train(folder: str, model_name: str, size: int = 64, epochs: int = 3) -> torc
     loader = DataLoader(train_set, batch_size=32, shuffle=True)
     for epoch in range(epochs):
         model.train()
-        tracker.refresh(train_set, transform=evaluation)  # +
+        begin_epoch(criterion, train_set, epoch, transform=evaluation)  # +
         for images, target in loader:
             loss = criterion(model(images), target)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        stats = {name: float(value) for name, value in criterion.stats.items()}  # +
-        criterion.reset_stats()  # +
+        stats = end_epoch(criterion)  # +
         print(f"epoch {epoch}: {stats['share_capped']:.1%} of {stats['synthetic']:.0f} synthetic samples capped")  # +
     tracker.detach()  # +
     return model
