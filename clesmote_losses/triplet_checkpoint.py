@@ -107,7 +107,7 @@ def _all_settings(settings: dict[str, Any], optimizer: torch.optim.Optimizer) ->
 
 
 def _form(state: dict[str, Any]) -> dict[str, Any]:
-    """Shape and dtype of every tensor of a model's state."""
+    """Return shape and dtype of every tensor of a model's state."""
     return {name: (value.shape, value.dtype) for name, value in state.items() if isinstance(value, Tensor)}
 
 

@@ -21,7 +21,7 @@ _BATCH, _STEPS = 64, 60  # steps that are timed; an epoch is as many times as lo
 def refresh(
     majority: int = _MAJORITY, minority: int = _MINORITY, model: str = "test_resnet", size: int = 32
 ) -> Iterator[Measurement]:
-    """A refresh of the over-sampled class, one over all real images, and the running means, beside an epoch."""
+    """Time a refresh of the over-sampled class, one over all real images, and the running means, beside an epoch."""
     base = ArrayImages(majority, minority, size)
     train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0), transform=transforms.ToTensor(), device="cpu")
     network: Any = timm.create_model(model, num_classes=2)

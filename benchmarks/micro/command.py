@@ -39,7 +39,7 @@ def described_rows() -> str:
 
 
 def checked_rows(names: Sequence[str], folder: Path) -> list[str]:
-    """The rows to run; the folder is made. All that can go wrong by a wrong option goes wrong here.
+    """Return the rows to run, and create the folder. Every wrong option raises here.
 
     Args:
         names: Of rows; none are all that this machine can run.
@@ -118,7 +118,7 @@ def _measured(name: str, console: Console) -> Row:
 
 
 def _processor() -> str:
-    """Its name, where the system tells."""
+    """Return the name of the processor, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

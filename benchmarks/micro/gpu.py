@@ -19,7 +19,7 @@ _COMPILED = Setting("resnet50", 224, 256, 30, "cuda", amp=True, compiled=True, c
 
 
 def gpu() -> Iterator[Measurement]:
-    """Loss and step on the GPU, waits for it, and neighbours of large images."""
+    """Measure loss and step on the GPU, waits for it, and neighbours of large images."""
     for name, row in (("loss", loss(device="cuda")), ("step", step((_STEP, _COMPILED))), ("waits", _waits())):
         for measurement in row:
             yield replace(measurement, case=f"{name}: {measurement.case}")
@@ -32,7 +32,7 @@ def gpu() -> Iterator[Measurement]:
 
 
 def _waits() -> Iterator[Measurement]:
-    """Steps that wait for the GPU, in every mode."""
+    """Count steps that wait for the GPU, in every mode."""
     if not _does_wait(torch.ones((), device="cuda").item):
         raise RuntimeError("torch's sync debug mode does not see item() wait, so it would see nothing else either.")
     for amp, mode, gradient in itertools.product((False, True), get_args(Mode), get_args(Gradient)):
@@ -47,7 +47,7 @@ def _waits() -> Iterator[Measurement]:
 
 
 def _does_wait(work: Callable[[], Any]) -> float:
-    """1 where torch's sync debug mode finds that the host waits for the GPU."""
+    """Return 1 if torch's sync debug mode finds that the host waits for the GPU."""
     torch.cuda.set_sync_debug_mode("error")
     try:
         work()

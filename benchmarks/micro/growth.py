@@ -13,7 +13,7 @@ from clesmote_losses import ClassCentroidTracker, SMOTEPlan
 
 
 def growth(minority: tuple[int, ...] = (1_000, 4_000, 15_000, 50_000)) -> Iterator[Measurement]:
-    """Cost over minority images, share of synthetic samples, and classes; the exponents that fit best."""
+    """Measure cost over minority images, share of synthetic samples, and classes, and fit exponents."""
     costs = {n: in_own_process(plan_of, n) for n in minority}
     for i, (quantity, unit) in enumerate((("time", "s"), ("extra memory", "MB"))):
         points = {n: [cost[i]] for n, cost in costs.items()}
@@ -42,7 +42,7 @@ def _curve(
 
 
 def plan_of(minority: int) -> Work:
-    """The plan that doubles a class."""
+    """Make the plan that doubles a class."""
     labels = np.repeat([0, 1], [2 * minority, minority])
     pixels = np.random.default_rng(0).integers(0, 256, (minority, 192), dtype=np.uint8)
     sampler = SMOTE(random_state=0)

@@ -36,7 +36,7 @@ class ArrayImages(Dataset[Any]):
 
 
 def jpeg_folder(folder: Path, majority: int, minority: int, size: int = 224) -> Path:
-    """Folders ``a`` and ``b`` of JPEG files as smooth as photographs; gives ``folder``."""
+    """Write folders ``a`` and ``b`` of JPEG files as smooth as photographs, and return ``folder``."""
     rng = np.random.default_rng(0)
     for name, count in (("a", majority), ("b", minority)):
         (folder / name).mkdir(parents=True)

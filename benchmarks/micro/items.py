@@ -24,7 +24,7 @@ _PEER = "over-sampled real item"
 
 
 def items(sizes: Sequence[int] = (32, 224), repeats: int = 21) -> Iterator[Measurement]:
-    """A synthetic item beside an over-sampled real one, which a user would take instead: JPEG files and arrays in memory.
+    """Compare a synthetic item with an over-sampled real one, the usual alternative: JPEG files and arrays in memory.
 
     Both are of the rare class, through the same transform, with the defaults of the data set. In a fresh process on one
     thread, as a loader's worker is: what was measured before changes the memory of this process, and blends of 224 px in it
@@ -71,7 +71,7 @@ def _items(base: Any, case: str, repeats: int, target: Target | None) -> Iterato
 
 
 def epoch(count: int = 512, epochs: int = 11) -> Iterator[Measurement]:
-    """An epoch of a loader with two workers, half of its items synthetic, beside one with as many over-sampled real ones.
+    """Compare an epoch that is half synthetic with one of as many over-sampled real items, two workers each.
 
     Also what its workers hold after the last epoch.
     """

@@ -25,25 +25,25 @@ class FixedTracker:
         self.counts = torch.ones(len(centroids), dtype=torch.int64, device=centroids.device)
 
     def take_embeddings(self) -> Tensor:
-        """Those of the batch."""
+        """Return the embeddings of the batch."""
         return self.embeddings
 
     def centroids_for(self, embeddings: Tensor, labels: Tensor, is_synthetic: Tensor) -> tuple[Tensor, Tensor]:
-        """Those given."""
+        """Return the centroids that were given."""
         return self.centroids, self.counts
 
 
 def plain_capped_loss(
     logits: Tensor, labels: Tensor, is_synthetic: Tensor, embeddings: Tensor, centroids: Tensor, beta: float = 1.0
 ) -> Tensor:
-    """Eq. 2 as it stands, with torch's functions."""
+    """Compute Eq. 2 as it stands, with torch's functions."""
     loss = F.cross_entropy(logits, labels, reduction="none")
     cap = beta / (1 - F.cosine_similarity(embeddings, centroids[labels]))
     return torch.where(is_synthetic, torch.minimum(loss, cap), loss).mean()
 
 
 def loss(shapes: Sequence[tuple[int, int, int]] = _SHAPES, device: str = "cpu") -> Iterator[Measurement]:
-    """Forward and backward of the loss alone, beside cross-entropy and Eq. 2 as one would write it down."""
+    """Time forward and backward of the loss alone, beside cross-entropy and Eq. 2 as written in the paper."""
     for samples, classes, width in shapes:
         values = take_turns(contestants(samples, classes, width, device), repeats=41, warm_up=20)
         case = f"N {samples}, C {classes}, D {width}" + (f", {device}" if device != "cpu" else "")
@@ -56,7 +56,7 @@ def loss(shapes: Sequence[tuple[int, int, int]] = _SHAPES, device: str = "cpu") 
 
 
 def contestants(samples: int, classes: int, width: int, device: str = "cpu") -> dict[str, Work]:
-    """Forward and backward of each loss on the same batch."""
+    """Make forward and backward of each loss on the same batch."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(samples, classes, generator=generator).to(device).requires_grad_()
     embeddings = torch.rand(samples, width, generator=generator).to(device).requires_grad_()

@@ -88,7 +88,7 @@ class Measurement:
         return next(iter(self.values))
 
     def ratios(self, peer: str) -> list[float]:
-        """Ours over the peer's, turn by turn."""
+        """Return ours over the peer's, turn by turn."""
         return [ours / theirs for ours, theirs in zip(self.values[self.ours], self.values[peer], strict=True)]
 
     @property
@@ -142,19 +142,19 @@ class Measurement:
         return f"{self.aim}: {self.outcome}" if self.target else ""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values; :meth:`from_json` reads them."""
+        """Return plain values; :meth:`from_json` reads them."""
         return {**asdict(self), "values": {name: [float(f"{v:.5g}") for v in row] for name, row in self.values.items()}}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Measurement":
-        """The measurement that :meth:`to_json` wrote."""
+        """Make the measurement that :meth:`to_json` wrote."""
         numbers = {name: [float(value) for value in row] for name, row in values["values"].items()}
         target = values["target"] and Target(float(values["target"]["at_most"]), values["target"]["against"])
         return cls(**{**values, "values": numbers, "target": target})
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % confidence interval of a median, of any distribution; the range of fewer than six values.
+    """Compute the 95 % confidence interval of a median, of any distribution; the range of fewer than six values.
 
     Example:
         >>> median_interval([5, 1, 4, 2, 3, 6])
@@ -169,7 +169,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def spread(values: Sequence[float], unit: str) -> str:
-    """Median, and half the range between the quartiles, in a unit that is easily read."""
+    """Format the median, and half the range between the quartiles, in a unit that is easily read."""
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
     scale = 1.0
     if unit == "s" and abs(middle) < 1:
@@ -179,14 +179,14 @@ def spread(values: Sequence[float], unit: str) -> str:
 
 
 def _short(value: float, digits: int) -> str:
-    """Without an exponent where there are more digits before the point."""
+    """Format a number, without an exponent where there are more digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
 
 
 def take_turns(
     contestants: Mapping[str, Work], *, repeats: int = 7, at_least: float = 0.02, warm_up: int = 1
 ) -> dict[str, list[float]]:
-    """Seconds of one call of each, in as many turns.
+    """Measure the seconds of one call of each, in as many turns.
 
     Args:
         contestants: What to call, by name.
@@ -210,7 +210,7 @@ def take_turns(
 
 
 def in_own_process(make: Callable[..., Work], *arguments: Any) -> tuple[float, float]:
-    """Seconds, and MB of memory beyond what was held before at the peak, of one call in a fresh process.
+    """Measure seconds, and MB of memory beyond what was held before at the peak, of one call in a fresh process.
 
     Args:
         make: Function of a module; gives what is to be measured, with its data made and its libraries imported.
@@ -228,7 +228,7 @@ def _cost(make: Callable[..., Work], arguments: tuple[Any, ...]) -> tuple[float,
 
 
 def memory(field: str, process: int | str = "self") -> float:
-    """MB (of 2**20 bytes) of a process: ``"VmRSS"`` held now, ``"VmHWM"`` at the peak.
+    """Read the MB (of 2**20 bytes) of a process: ``"VmRSS"`` held now, ``"VmHWM"`` at the peak.
 
     Not ``getrusage``, whose peak a child inherits from its parent.
 

@@ -16,7 +16,7 @@ class OtherProcesses:
         self._start = _counts()
 
     def processors(self) -> float | None:
-        """Mean number of processors that others used since then; ``None`` where the system does not tell (all but Linux)."""
+        """Return the mean number of processors that others used since then; ``None`` on systems other than Linux."""
         now = _counts()
         if self._start is None or now is None:
             return None
@@ -26,7 +26,7 @@ class OtherProcesses:
 
 
 def _counts() -> tuple[float, float, float] | None:
-    """Seconds: of the wall, those that all processors together were busy, and those of them that are our own."""
+    """Read seconds: of the wall, those that all processors together were busy, and those of them that are our own."""
     try:
         _, user, nice, system, _, _, irq, softirq, steal, *_ = Path("/proc/stat").read_text().split(maxsplit=9)
     except OSError:

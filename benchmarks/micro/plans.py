@@ -22,7 +22,7 @@ _THEIRS = "imbalanced-learn"
 
 
 def plan(majority: int, minority: int, size: int, repeats: int) -> Iterator[Measurement]:
-    """The plan of images in memory, beside imbalanced-learn on their pixels: time, and memory beyond the images."""
+    """Compare the plan of images in memory with imbalanced-learn on their pixels: time, and memory beyond the images."""
     contestants = {"SMOTEDataset": smote_dataset, _THEIRS: imbalanced_learn}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     extra: dict[str, list[float]] = {name: [] for name in contestants}
@@ -37,14 +37,14 @@ def plan(majority: int, minority: int, size: int, repeats: int) -> Iterator[Meas
 
 
 def smote_dataset(majority: int, minority: int, size: int) -> Work:
-    """Ours; small data first, so that no import is measured."""
+    """Prepare ours; small data first, so that no import is measured."""
     base = ArrayImages(majority, minority, size)
     SMOTEDataset(ArrayImages(20, 10, 8), device="cpu")
     return lambda: SMOTEDataset(base, device="cpu")
 
 
 def imbalanced_learn(majority: int, minority: int, size: int) -> Work:
-    """What one would do instead: the pixels as rows of float32, as imbalanced-learn wants them."""
+    """Prepare the usual alternative: the pixels as rows of float32, as imbalanced-learn takes them."""
     base, small = ArrayImages(majority, minority, size), ArrayImages(20, 10, 8)
     SMOTE(random_state=0).fit_resample(small.images.reshape(30, -1), small.targets)
     return lambda: SMOTE(random_state=0).fit_resample(
@@ -53,7 +53,7 @@ def imbalanced_learn(majority: int, minority: int, size: int) -> Work:
 
 
 def plan_from_files(majority: int = 2_000, minority: int = 200) -> Iterator[Measurement]:
-    """The plan of a folder of JPEG files, beside decoding once those images that it needs."""
+    """Compare the plan of a folder of JPEG files with decoding once the images that it needs."""
     with tempfile.TemporaryDirectory() as folder:
         files = ImageFolder(str(jpeg_folder(Path(folder), majority, minority)))
         needed = range(majority, majority + minority)
@@ -69,7 +69,7 @@ def plan_from_files(majority: int = 2_000, minority: int = 200) -> Iterator[Meas
 
 
 def large_plan(majority: int = 1_010_000, minority: int = 10_000) -> Iterator[Measurement]:
-    """A plan of a million synthetic samples: its size, its way to disk and back, and what a worker is sent."""
+    """Measure a plan of a million synthetic samples: its size, saving and loading, and what a worker receives."""
     labels = np.repeat([0, 1], [majority, minority])
     features = np.random.default_rng(0).normal(size=(minority, 16)).astype(np.float32)
     made = SMOTEPlan.from_sampler(
@@ -96,7 +96,7 @@ def large_plan(majority: int = 1_010_000, minority: int = 10_000) -> Iterator[Me
 def neighbors(
     shapes: Sequence[tuple[int, int, int, int]] = ((20_000, 500, 12_288, 2), (1_000, 1_000, 3_072, 21)),
 ) -> Iterator[Measurement]:
-    """The neighbour search in bytes: time, and the queries whose neighbours are not those of float64 arithmetic.
+    """Measure the neighbour search in bytes: time, and the queries whose neighbours are not those of float64 arithmetic.
 
     It runs once per training, so plain code at up to twice the time of faiss-cpu is preferred to a faster one of its own. The
     others take rows of float32, so their time includes making them. The second of the shapes (rows, queries, width,
@@ -144,7 +144,7 @@ def _neighbors(rows: int, queries: int, width: int, repeats: int) -> Iterator[Me
 
 
 def _exact(pixels: np.ndarray, asked: np.ndarray, k: int) -> np.ndarray:
-    """Neighbours by float64 products of integers, which are exact; equal distances by index."""
+    """Find neighbours by float64 products of integers, which are exact; equal distances by index."""
     queries = pixels[asked].astype(np.float64)
     distance = np.empty((len(asked), len(pixels)))
     for start in range(0, len(pixels), 1000):

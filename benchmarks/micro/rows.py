@@ -48,7 +48,7 @@ class Row:
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """The rows that a folder keeps, by name.
+    """Read the rows that a folder keeps, by name.
 
     Raises:
         ValueError: If one of its JSON files is no row.

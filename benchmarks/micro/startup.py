@@ -14,7 +14,7 @@ _ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def startup(turns: int = 2) -> Iterator[Measurement]:
-    """Importing clesmote_losses, and the help of its timm host, in fresh interpreters."""
+    """Time importing clesmote_losses, and the help of its timm host, in fresh interpreters."""
     imported: list[float] = []
     commands: dict[str, list[float]] = {"--help": [], "import timm": []}
     for turn in range(turns + 1):  # the first fills the disk's cache

@@ -52,11 +52,11 @@ COMPILED = (
 
 
 def step(settings: tuple[Setting, ...] = EAGER) -> Iterator[Measurement]:
-    """A training step with tracker and capped loss beside one with cross-entropy; half of the batch is synthetic."""
+    """Compare a training step with tracker and capped loss with one with cross-entropy; half of the batch is synthetic."""
     for setting in settings:
         ours, breaks = training_step(setting, capped=True)
         plain, plain_breaks = training_step(setting, capped=False)
-        with _looking_at_hooks() if setting.compiled else contextlib.nullcontext():
+        with _guard_hooks() if setting.compiled else contextlib.nullcontext():
             values = take_turns({_OURS: ours, _PLAIN: plain}, repeats=setting.repeats, at_least=0)
         yield Measurement(setting.case, "time", "s", values, Target(setting.at_most, _PLAIN))
         a_step = float(np.median(values[_PLAIN]))
@@ -68,7 +68,7 @@ def step(settings: tuple[Setting, ...] = EAGER) -> Iterator[Measurement]:
 
 
 def _added_to_the_head(setting: Setting) -> list[float]:
-    """Seconds of tracker and loss beyond cross-entropy without the network: less than steps of unequal length can show."""
+    """Time tracker and loss beyond cross-entropy without the network: less than steps of unequal length can show."""
     with torch.device("meta"):  # its width alone is wanted
         width = cast(Any, timm.create_model(setting.model)).num_features
     device = torch.device(setting.device)
@@ -92,7 +92,7 @@ def _added_to_the_head(setting: Setting) -> list[float]:
 def _capped(
     tracker: ClassCentroidTracker, inputs: Tensor, labels: Tensor, gradient: Gradient = "stop"
 ) -> CappedSMOTELoss:
-    """The loss with a tracker that knows the centroids of a batch."""
+    """Make the loss with a tracker that knows the centroids of a batch."""
     tracker.refresh(iter([(inputs, labels)]))
     if tracker.mode == "online":  # it learns from training
         tracker.model(inputs)
@@ -102,26 +102,26 @@ def _capped(
 
 
 def _some_synthetic(labels: Tensor, share: float = 0.5) -> Tensor:
-    """The target of a batch whose first samples are synthetic."""
+    """Make the target of a batch whose first samples are synthetic."""
     return encode_target(labels, torch.arange(len(labels), device=labels.device) < share * len(labels))
 
 
-def _looking_at_hooks() -> contextlib.AbstractContextManager[None]:
-    """Else torch runs the code of the one network, which has a tracker, or none, for the other too."""
+def _guard_hooks() -> contextlib.AbstractContextManager[None]:
+    """Make compiled code check hooks: otherwise torch runs code compiled without a tracker for a network that has one."""
     import torch._dynamo.config as config  # slow to import
 
     return config.patch(skip_nnmodule_hook_guards=False)  # type: ignore[no-any-return]
 
 
 def compiled_step() -> Iterator[Measurement]:
-    """The training step under torch.compile and under autocast."""
+    """Compare training steps under torch.compile and under autocast."""
     return step(COMPILED)
 
 
 def training_step(
     setting: Setting, *, capped: bool, share_synthetic: float = 0.5, mode: Mode = "epoch", gradient: Gradient = "stop"
 ) -> tuple[Work, Callable[[], int]]:
-    """A step, and the number of graph breaks of its first call."""
+    """Make a step, and count the number of graph breaks of its first call."""
     torch.manual_seed(0)
     device = torch.device(setting.device)
     memory_format = torch.channels_last if setting.channels_last else torch.contiguous_format

@@ -40,7 +40,7 @@ class Triplets(Dataset[Any]):
 def triplets(
     model: str = "test_resnet", size: int = 64, majority: int = 320, minority: int = 64
 ) -> Iterator[Measurement]:
-    """An epoch of the triplet stage, beside a plain loop and pytorch-metric-learning."""
+    """Compare an epoch of the triplet stage with a plain loop and pytorch-metric-learning."""
     base = ArrayImages(majority, minority, size)
     train_set = SMOTEDataset(base, sampler=SMOTE(random_state=0), transform=transforms.ToTensor(), device="cpu")
     contestants = {
