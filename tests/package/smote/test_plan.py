@@ -266,7 +266,7 @@ def test_a_sample_of_another_label_than_a_parent_is_refused(name: str) -> None:
     array = getattr(plan, name).copy()
     array[5] = 0  # of class 0, or the first sample, which is
     wrong = dataclasses.replace(plan, **{name: array})
-    with pytest.raises(ArgumentError, match=r"synthetic sample 5 of this plan has label \d, and its parents .*anew"):
+    with pytest.raises(ArgumentError, match=r"synthetic sample 5 of this plan has label \d, and its parents .*again"):
         wrong.check_fits(labels)
 
 
