@@ -39,8 +39,8 @@ def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int,
     criterion.train()
     criterion.set_epoch(epoch)
     criterion.reset_stats()
-    if isinstance(criterion.tracker, ClassCentroidTracker):
-        criterion.tracker.refresh(train_set, **refresh)
+    if (tracker := tracker_of(criterion)) is not None:
+        tracker.refresh(train_set, **refresh)
 
 
 def end_epoch(criterion: CappedSMOTELoss) -> dict[str, float]:
@@ -63,6 +63,13 @@ def end_epoch(criterion: CappedSMOTELoss) -> dict[str, float]:
         1.0
     """
     criterion.all_reduce_stats()
-    if isinstance(criterion.tracker, ClassCentroidTracker) and criterion.tracker.mode == "online":
-        criterion.tracker.refresh()
+    tracker = tracker_of(criterion)
+    if tracker is not None and tracker.mode == "online":
+        tracker.refresh()
     return {name: float(value) for name, value in criterion.stats.items()}
+
+
+def tracker_of(criterion: CappedSMOTELoss | None) -> ClassCentroidTracker | None:
+    """Return the :class:`ClassCentroidTracker` of a loss; ``None`` if it has none, or one of the user's own."""
+    tracker = None if criterion is None else criterion.tracker
+    return tracker if isinstance(tracker, ClassCentroidTracker) else None

@@ -48,11 +48,9 @@ def checked_rows(names: Sequence[str], folder: Path) -> list[str]:
     Raises:
         ValueError: If there is no such row, it cannot run here, the folder cannot be written to, or a JSON file of it is none.
     """
-    if unknown := [name for name in names if name not in ROWS]:
-        raise ValueError(f"no row {unknown[0]!r}; there are {', '.join(ROWS)}.")
-    for name in names:
-        if not ROWS[name].is_possible():
-            raise ValueError(f"the row {name} needs {ROWS[name].needs}.")
+    for row in [ROWS[name] for name in names]:
+        if not row.is_possible():
+            raise ValueError(f"the row {row.name} needs {row.needs}.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # better now than after the measuring

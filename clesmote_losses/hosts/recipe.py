@@ -139,12 +139,6 @@ def pretrain(
         train_set.transform = own
 
 
-def tracker_of(criterion: CappedSMOTELoss | None) -> ClassCentroidTracker | None:
-    """Return the tracker of a loss, or ``None``."""
-    tracker = None if criterion is None else criterion.tracker
-    return tracker if isinstance(tracker, ClassCentroidTracker) else None
-
-
 def save_centroids(tracker: ClassCentroidTracker, folder: Path, epoch: int, is_kept: Callable[[int], bool]) -> None:
     """Write the running means of an epoch, which cannot be recomputed, and delete those of epochs that are not kept.
 

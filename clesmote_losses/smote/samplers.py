@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.smote.resampling import SmallClass, neighbor_count
 
 
@@ -85,8 +85,7 @@ def sampler_options(sampler: Any, groups: NDArray[Any], small_class: SmallClass 
     from imblearn.utils import check_sampling_strategy
 
     kind = kind_of(sampler)
-    if small_class not in get_args(SmallClass):
-        raise ValueError(f"small_class must be one of {get_args(SmallClass)}; got {small_class!r}.")
+    check_choice("small_class", small_class, get_args(SmallClass))
     options = sampler.get_params(deep=False)
     options["k_neighbors"] = neighbor_count(options.pop(kind.neighbors))
     if "m_neighbors" in options:

@@ -16,7 +16,7 @@ from torch import nn
 
 from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.embeddings import unwrap
-from clesmote_losses.epochs import begin_epoch, end_epoch
+from clesmote_losses.epochs import begin_epoch, end_epoch, tracker_of
 from clesmote_losses.hosts import recipe
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
@@ -155,7 +155,7 @@ class Stages:
         self._log(f"epoch {epoch}: " + recipe.describe_statistics(stats))
         if self.train_set.is_synthetic.any() and not stats["synthetic"]:
             _logger.warning("the loss saw no synthetic sample: does the script's loop call another loss?")
-        tracker, folder = recipe.tracker_of(self.criterion), given.get("output_dir")
+        tracker, folder = tracker_of(self.criterion), given.get("output_dir")
         if folder and tracker is not None and tracker.mode == "online":
             interval = getattr(self.args, "val_interval", 1)
 
@@ -174,7 +174,7 @@ class Stages:
         with errors_as_flags():
             replaced = getattr(given["task"], "criterion", None) if "task" in given else given["loss_fn"]
             criterion = recipe.build_loss(model, args.num_classes, options, **loss_options(replaced))
-        tracker, resumed = recipe.tracker_of(criterion), getattr(args, "resume", None)
+        tracker, resumed = tracker_of(criterion), getattr(args, "resume", None)
         if resumed and tracker is not None and tracker.mode == "online":
             with errors_as_flags():
                 missing = recipe.load_centroids(tracker, Path(resumed).parent, given["epoch"] - 1)

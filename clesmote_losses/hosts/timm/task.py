@@ -7,8 +7,7 @@ from timm.task import ClassificationTask
 from torch import Tensor, nn
 
 from clesmote_losses.capped_loss import CappedSMOTELoss
-from clesmote_losses.centroids import ClassCentroidTracker
-from clesmote_losses.epochs import begin_epoch, end_epoch
+from clesmote_losses.epochs import begin_epoch, end_epoch, tracker_of
 from clesmote_losses.smote.dataset import SMOTEDataset
 
 
@@ -68,13 +67,13 @@ class CLESMOTETask(ClassificationTask):
 
     def get_task_state(self, module: nn.Module | None = None, ema: bool = False) -> dict[str, Tensor]:
         """Return centroids and counts; timm writes them beside the model's weights, not among them."""
-        tracker = self.criterion.tracker
-        return tracker.state_dict() if isinstance(tracker, ClassCentroidTracker) and not ema else {}
+        tracker = tracker_of(self.criterion)
+        return {} if tracker is None or ema else tracker.state_dict()
 
     def load_task_state(
         self, state: dict[str, Tensor] | None, strict: bool = True, module: nn.Module | None = None, ema: bool = False
     ) -> None:
         """Restore the state of :meth:`get_task_state`; a checkpoint without it (of plain timm) leaves the centroids unknown."""
-        tracker = self.criterion.tracker
-        if state and isinstance(tracker, ClassCentroidTracker) and not ema:
+        tracker = tracker_of(self.criterion)
+        if state and tracker is not None and not ema:
             tracker.load_state_dict(state)

@@ -7,6 +7,7 @@ from rich.console import Console
 
 import benchmarks.micro
 from benchmarks.__main__ import main
+from benchmarks.lookup import Lookup
 from benchmarks.micro import command
 from benchmarks.micro.command import checked_rows, run_micro
 from benchmarks.micro.measure import Benchmark
@@ -18,10 +19,9 @@ from tests.support.measurements import a_row, measured
 
 @pytest.fixture
 def two_rows(monkeypatch):
-    rows = {
-        "first": Benchmark("first", lambda: iter([measured([1.0], [1.0], 0.5)])),
-        "second": Benchmark("second", lambda: iter([measured([0.1], [1.0], 0.5)])),
-    }
+    first = Benchmark("first", lambda: iter([measured([1.0], [1.0], 0.5)]))
+    second = Benchmark("second", lambda: iter([measured([0.1], [1.0], 0.5)]))
+    rows = Lookup.by_name("row", (first, second))
     monkeypatch.setattr(command, "ROWS", rows)
     return rows
 

@@ -14,10 +14,11 @@ from timm.data import create_dataset
 
 from clesmote_losses import SMOTEPlan, encode_target
 from clesmote_losses.caps import CAPS
+from clesmote_losses.epochs import tracker_of
 from clesmote_losses.errors import ArgumentError
 from clesmote_losses.hosts.declaration import option
 from clesmote_losses.hosts.options import Options
-from clesmote_losses.hosts.recipe import build_loss, description, tracker_of, training_set
+from clesmote_losses.hosts.recipe import build_loss, description, training_set
 from clesmote_losses.smote.samplers import SAMPLERS, Sampler
 
 ON = {"smote": "smote"}

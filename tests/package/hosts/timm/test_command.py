@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from clesmote_losses import SMOTEPlan
-from clesmote_losses.hosts.recipe import tracker_of
+from clesmote_losses.epochs import tracker_of
 from clesmote_losses.hosts.timm import command as command_module
 from clesmote_losses.hosts.timm import main
 from clesmote_losses.hosts.timm.script import Stages
