@@ -141,7 +141,7 @@ class RunCommand(Command):
                 raise ValueError(f"--{name.replace('_', '-')} is fixed by preset {self.preset}: leave it out.")
         if self.preset not in suite.presets:
             owners = " and ".join(other.name for other in SUITES.values() if self.preset in other.presets)
-            raise ValueError(f"preset {self.preset} is of {owners}: of {suite.name} no pipeline is published.")
+            raise ValueError(f"preset {self.preset} belongs to {owners}: no pipeline is published for {suite.name}.")
         for method in methods:
             check_published(method)
 

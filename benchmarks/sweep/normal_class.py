@@ -1,6 +1,8 @@
 """The option ``--normal`` of suites whose data do not say which class all others are compared with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +19,13 @@ class NormalClass:
     )
 
 
+def load_normal_first(
+    load: Callable[..., Source], folder: Path, *, image_size: int | None, normal: str | None
+) -> Source:
+    """Read data by ``load(folder, image_size=...)``, and put the normal stratum first."""
+    return put_normal_first(load(folder, image_size=image_size), normal)
+
+
 def put_normal_first(source: Source, normal: str | None) -> Source:
     """Return the source with the normal stratum first.
 
@@ -31,7 +40,7 @@ def put_normal_first(source: Source, normal: str | None) -> Source:
         normal = "normal"
     if normal not in source.strata:
         wanted = "--normal CLASS is needed" if normal is None else f"--normal {normal} is no class"
-        raise ValueError(f"{wanted}: which of {', '.join(source.strata)} are all others told from?")
+        raise ValueError(f"{wanted}: which of {', '.join(source.strata)} are all others compared with?")
     order = sorted(range(len(source.strata)), key=lambda i: source.strata[i] != normal)
     return replace(
         source,

@@ -53,4 +53,4 @@ def check_suite_options(suite: Suite, options: Mapping[str, Any]) -> None:
     for declared in suite_options():
         if declared.name in options and declared.name not in suite.option_names:
             owners = " and ".join(sorted(name for name in SUITES if declared.name in SUITES[name].option_names))
-            raise ValueError(f"{declared.flag} is of {owners}, and {suite.name} has no use for it: leave it out.")
+            raise ValueError(f"{declared.flag} belongs to {owners}, and {suite.name} does not have it: leave it out.")

@@ -55,7 +55,7 @@ def test_weights_are_kept_so_that_timm_loads_them(data, tmp_path):
     [
         (["--methods", "smot"], "no method 'smot'; there are none, oversampling"),
         (["--experiments", "intercalss"], "no experiment 'intercalss' in folder; there are interclass"),
-        (["--normal", "wel"], "--normal wel is no class: which of cough, fever, well are all others told from?"),
+        (["--normal", "wel"], "--normal wel is no class: which of cough, fever, well are all others compared with?"),
         (["--model", "resnet_of_mine"], "timm has no model 'resnet_of_mine'"),
         (["--steps", "1"], "--steps 1 must be at least --epochs 2"),
         (["--lr", "-1"], "wanted a finite number above 0"),
@@ -64,7 +64,7 @@ def test_weights_are_kept_so_that_timm_loads_them(data, tmp_path):
         (["--data-dir", "{data}/train"], "has no folder train/"),
         (["--out", "{data}/test/well/0000.png"], "cannot be written to: Not a directory"),
         (["--preset", "as_published"], "is fixed by preset as_published: leave it out"),
-        (["--external", "{data}"], "--external is of chexpert, and folder has no use for it"),
+        (["--external", "{data}"], "--external belongs to chexpert, and folder does not have it"),
         (["--no-tuning", "--lr", "1e-3", "1e-2"], "--no-tuning takes one --lr"),
         (["--image-size", "8"], "convnet takes images of 16x16 and more"),
     ],
@@ -95,4 +95,4 @@ def test_as_published_is_of_one_suite(data, tmp_path, capsys):
                 "as_published",
             ]
         )
-    assert "preset as_published is of cifar10-ablation" in capsys.readouterr().err
+    assert "preset as_published belongs to cifar10-ablation" in capsys.readouterr().err

@@ -80,15 +80,15 @@ def test_an_option_of_another_suite_is_refused_and_its_owners_are_named(new_suit
     for arguments, message in (
         (
             ["run", "waves", "--normal", "a"],
-            "--normal is of folder and medmnist, and waves has no use for it: leave it out.",
+            "--normal belongs to folder and medmnist, and waves does not have it: leave it out.",
         ),
         (
             ["run", "folder", "--wave-count", "3"],
-            "--wave-count is of waves, and folder has no use for it: leave it out.",
+            "--wave-count belongs to waves, and folder does not have it: leave it out.",
         ),
         (
             ["list", "folder", "--wave-count", "3"],
-            "--wave-count is of waves, and folder has no use for it: leave it out.",
+            "--wave-count belongs to waves, and folder does not have it: leave it out.",
         ),
     ):
         with pytest.raises(SystemExit) as end:

@@ -16,6 +16,6 @@ def test_each_class_but_the_normal_one_is_a_sub_condition(tmp_path):
 def test_the_normal_class_must_be_named(tmp_path):
     data = write_waves(tmp_path / "data")
     with pytest.raises(
-        ValueError, match="--normal CLASS is needed: which of cough, fever, well are all others told from"
+        ValueError, match="--normal CLASS is needed: which of cough, fever, well are all others compared with"
     ):
         experiments_of("folder", data, tmp_path / "out", image_size=16)
