@@ -1,0 +1,227 @@
+"""The Module of the capped loss: caps of a tracker, flags of the target, counts, and its options."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clesmote_losses import CappedSMOTELoss, capped_cross_entropy, cosine_cap, encode_target, euclidean_cap
+from clesmote_losses.caps import CAPS
+from tests.support.gloo import in_two_processes
+from tests.support.loss_batch import WEIGHT, C, N, make_batch, naive
+
+
+class StubTracker:
+    """Embeddings and centroids as given: what the loss asks of a tracker."""
+
+    def take_embeddings(self) -> Tensor:
+        return self.embeddings
+
+    def __init__(self, embeddings: Tensor, centroids: Tensor, counts: Tensor) -> None:
+        self.embeddings, self.centroids, self.counts = embeddings, centroids, counts
+
+    def centroids_for(self, embeddings: Tensor, labels: Tensor, is_synthetic: Tensor) -> tuple[Tensor, Tensor]:
+        return self.centroids, self.counts
+
+
+@pytest.fixture
+def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits, target (some ignored), flags, caps."""
+    return make_batch()
+
+
+@pytest.fixture
+def tracker() -> StubTracker:
+    generator = torch.Generator().manual_seed(2)
+    centroids = torch.randn(C, 8, generator=generator)
+    centroids[4] = torch.nan
+    return StubTracker(
+        torch.randn(N, 8, generator=generator, requires_grad=True), centroids, torch.tensor([5, 5, 5, 5, 0])
+    )
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", None])
+@pytest.mark.parametrize("gradient", ["stop", "scale"])
+def test_module_puts_caps_flags_and_function_together(
+    distance: Any, gradient: Any, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    logits, target, flags, _ = batch
+    criterion = CappedSMOTELoss(0.7, tracker=tracker, distance=distance, gradient=gradient, label_smoothing=0.1)
+    cap = {
+        "cosine": cosine_cap(tracker.embeddings, target, tracker.centroids, 0.7),
+        "euclidean": euclidean_cap(tracker.embeddings, target, tracker.centroids, 0.7),
+        None: torch.full((N,), 0.7),
+    }[distance]
+    expected = capped_cross_entropy(logits, target, flags, cap, gradient=gradient, label_smoothing=0.1)
+    assert torch.equal(criterion(logits, encode_target(target, flags)), expected)
+    assert torch.equal(criterion(logits, target, is_synthetic=flags), expected)
+    if distance is not None:
+        other = torch.randn(N, 8)
+        assert not torch.equal(criterion(logits, encode_target(target, flags), other), expected)
+
+
+def test_a_cap_registered_at_run_time_is_used_by_the_loss(
+    monkeypatch: pytest.MonkeyPatch, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    def manhattan_cap(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float) -> Tensor:
+        distance = (embeddings - centroids[labels.clamp(min=0)]).abs().sum(1)
+        return (beta / distance).nan_to_num(torch.inf)
+
+    logits, target, flags, _ = batch
+    with pytest.raises(ValueError, match=r"distance must be one of \('cosine', 'euclidean', None\); got 'manhattan'"):
+        CappedSMOTELoss(tracker=tracker, distance="manhattan")
+    monkeypatch.setitem(CAPS, "manhattan", manhattan_cap)
+    criterion = CappedSMOTELoss(3.0, tracker=tracker, distance="manhattan")
+    cap = manhattan_cap(tracker.embeddings, target, tracker.centroids, 3.0)
+    expected = capped_cross_entropy(logits, target, flags, cap)
+    assert torch.equal(criterion(logits, encode_target(target, flags)), expected)
+    assert criterion.stats["capped"] > 0
+
+
+def test_a_registered_cap_of_a_wrong_shape_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    monkeypatch.setitem(CAPS, "column", lambda embeddings, *_: torch.ones(len(embeddings), 1))
+    logits, target, flags, _ = batch
+    criterion = CappedSMOTELoss(tracker=tracker, distance="column")
+    with pytest.raises(ValueError, match=r"cap must be float of shape \(64,\).*got torch.float32 of shape \(64, 1\)"):
+        criterion(logits, target, is_synthetic=flags)
+
+
+def test_stats_count_what_was_capped_since_the_last_reset(tracker: StubTracker, batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, _ = batch
+    criterion = CappedSMOTELoss(0.7, tracker=tracker)
+    cap = cosine_cap(tracker.embeddings, target, tracker.centroids, 0.7).detach()
+    capped = flags & (F.cross_entropy(logits, target, reduction="none") > cap)
+    unknown = flags & (target == 4)
+    assert capped.any()
+    assert unknown.any()
+    for _ in range(2):
+        criterion(logits, encode_target(target, flags))
+    stats = criterion.stats
+    assert stats["synthetic"] == 2 * flags.sum()
+    assert stats["capped"] == 2 * capped.sum()
+    assert stats["share_capped"] == pytest.approx((capped.sum() / flags.sum()).item())
+    assert stats["mean_cap"] == pytest.approx(cap[flags & cap.isfinite()].mean().item())
+    assert stats["without_centroid"] == 2 * unknown.sum()
+    criterion.reset_stats()
+    assert criterion.stats["synthetic"] == 0
+    assert stats["synthetic"] > 0  # what was read stays as it was read
+
+
+def test_nothing_is_capped_during_warm_up(batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, _ = batch
+    criterion = CappedSMOTELoss(0.01, distance=None, warmup_epochs=2)
+    encoded = encode_target(target, flags)
+    losses = []
+    for epoch in range(4):
+        criterion.set_epoch(epoch)
+        losses.append(criterion(logits, encoded))
+    assert torch.equal(losses[0], F.cross_entropy(logits, target))
+    assert torch.equal(losses[1], losses[0])
+    assert losses[2] < losses[1]
+    assert torch.equal(losses[2], losses[3])
+
+
+@pytest.mark.parametrize("ignore_index", [255, 1])
+def test_an_ignored_class_is_ignored_by_the_caps_too(
+    ignore_index: int, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    logits, target, flags, _ = batch
+    target = torch.where(target == -100, ignore_index, target)
+    flags = flags & (target != ignore_index)
+    criterion = CappedSMOTELoss(0.7, tracker=tracker, ignore_index=ignore_index)
+    cap = cosine_cap(tracker.embeddings, target.clamp(max=C - 1), tracker.centroids, 0.7)
+    expected = capped_cross_entropy(logits, target, flags, cap, ignore_index=ignore_index)
+    assert torch.equal(criterion(logits, encode_target(target, flags)), expected)
+
+
+def test_float64_logits_lose_no_digits(batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, cap = batch
+    logits, weight = logits.double(), WEIGHT.double()
+    for options in ({}, {"weight": weight}, {"weight": weight, "label_smoothing": 0.1}):
+        loss = capped_cross_entropy(logits, target, flags, cap, **options)
+        full: dict[str, Any] = {"weight": None, "label_smoothing": 0.0, "ignore_index": -100, "reduction": "mean"}
+        assert loss.dtype == torch.float64
+        assert loss.item() == pytest.approx(naive(logits, target, flags, cap, **{**full, **options}), rel=1e-12)
+
+
+def test_in_eval_mode_no_epoch_needs_to_be_known(batch: tuple[Tensor, ...]) -> None:
+    logits, target, _, _ = batch
+    criterion = CappedSMOTELoss(distance=None, warmup_epochs=1).eval()
+    assert torch.equal(criterion(logits, target), F.cross_entropy(logits, target))
+
+
+def test_in_eval_mode_it_is_cross_entropy_that_knows_encoded_targets(batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, _ = batch
+    elsewhere = StubTracker(torch.randn(3, 8), torch.randn(C, 8), torch.ones(C))  # embeddings of another model's batch
+    criterion = CappedSMOTELoss(0.01, tracker=elsewhere).eval()
+    assert torch.equal(criterion(logits, encode_target(target, flags)), F.cross_entropy(logits, target))
+    assert criterion.stats["synthetic"] == 0
+
+
+def test_state_dict_and_device_moves_are_those_of_cross_entropy(tracker: StubTracker) -> None:
+    ours = CappedSMOTELoss(tracker=tracker, weight=WEIGHT)
+    assert list(ours.state_dict()) == list(nn.CrossEntropyLoss(weight=WEIGHT).state_dict())
+    assert ours.to(torch.float64).weight.dtype == torch.float64  # type: ignore[union-attr]
+    assert list(ours.parameters()) == []
+
+
+@pytest.mark.parametrize(
+    ("distance", "gradient"),
+    [
+        ("cosine", "stop"),
+        *(
+            pytest.param(distance, gradient, marks=pytest.mark.slow)
+            for distance, gradient in itertools.product(("cosine", "euclidean", None), ("stop", "scale", "flow"))
+            if (distance, gradient) not in (("cosine", "stop"), (None, "flow"))
+        ),
+    ],
+)
+def test_module_compiles_into_one_graph(
+    distance: Any, gradient: Any, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    logits, target, flags, _ = batch
+    encoded = encode_target(target, flags)
+    criterion = CappedSMOTELoss(0.7, tracker=tracker, distance=distance, gradient=gradient)
+    torch._dynamo.reset()
+    compiled = torch.compile(criterion, fullgraph=True, backend="aot_eager")
+    ours, plain = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    loss, expected = compiled(ours, encoded), criterion(plain, encoded)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    expected.backward()
+    torch.testing.assert_close(ours.grad, plain.grad)
+    assert criterion.stats["synthetic"] == 2 * flags.sum()
+
+
+@pytest.mark.slow
+def test_function_compiles_with_inductor(batch: tuple[Tensor, ...]) -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(capped_cross_entropy, fullgraph=True)
+    torch.testing.assert_close(compiled(*batch), capped_cross_entropy(*batch))
+    empty_mean = compiled(batch[0], batch[1], torch.ones(N, dtype=torch.bool), torch.zeros(N))
+    assert empty_mean == 0
+
+
+def test_repr_names_the_options() -> None:
+    assert "beta=2.0, distance=None, gradient='stop'" in repr(CappedSMOTELoss(2.0, distance=None))
+
+
+def counts_of_rank(rank):
+    criterion = CappedSMOTELoss(beta=0.1, distance=None)
+    synthetic = torch.tensor([False, True, True])
+    criterion(torch.zeros(3, 2), encode_target(torch.tensor([0, 1, 1]), synthetic & (torch.arange(3) <= rank + 1)))
+    own = criterion.stats["synthetic"].item()
+    criterion.all_reduce_stats()
+    return own, {name: float(value) for name, value in criterion.stats.items()}
+
+
+def test_counts_are_added_up_over_the_ranks(tmp_path):
+    (own, total), (other, other_total) = in_two_processes(counts_of_rank, tmp_path)
+    assert (own, other) == (1, 2)
+    assert total == other_total
+    assert (total["synthetic"], total["capped"], total["mean_cap"]) == (3, 3, pytest.approx(0.1))
