@@ -13,7 +13,7 @@ from clesmote_losses.distributed import gather_from_ranks, get_rank, get_world_s
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
 from clesmote_losses.errors import check_choice
 from clesmote_losses.restore import preserved_modes, preserved_rng
-from clesmote_losses.smote.base_dataset import Transform, split_transform
+from clesmote_losses.smote.base_transform import Transform, split_transform
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.targets import decode_target
 

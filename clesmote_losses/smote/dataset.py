@@ -1,8 +1,7 @@
 """Stage 1 of CLE-SMOTE: a data set that is balanced by SMOTE without holding one synthetic image."""
 
 import copy
-import itertools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -14,15 +13,15 @@ from torch.utils.data import Dataset, Subset
 
 from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
-from clesmote_losses.smote import base_dataset
-from clesmote_losses.smote.base_dataset import Labels, Transform, image_names
-from clesmote_losses.smote.blending import DecodedImage, blend_alike, check_alike
+from clesmote_losses.smote.base_dataset import check_base, image_names
+from clesmote_losses.smote.base_transform import Transform, split_transform
+from clesmote_losses.smote.labels import Labels, check_labels, find_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
 from clesmote_losses.smote.resampling import SmallClass
+from clesmote_losses.smote.synthetic_images import blends
 from clesmote_losses.targets import encode_target
 
-_BLENDED_AT_ONCE = 2**18  # values
 Features = NDArray[Any] | Tensor | Callable[[Any], ArrayLike]
 Redraw = Literal["never", "epoch"]
 Flag = Literal["target", "item"]
@@ -103,7 +102,7 @@ class SMOTEDataset(Dataset[Any]):
     ) -> None:
         if isinstance(base, SMOTEDataset):
             raise TypeError("base is a SMOTEDataset already, and SMOTE takes real images. Pass the real data set.")
-        base_dataset.check_base(base)
+        check_base(base)
         check_choice("redraw", redraw, get_args(Redraw))
         check_choice("flag", flag, get_args(Flag))
         check_choice("small_class", small_class, get_args(SmallClass))
@@ -115,15 +114,15 @@ class SMOTEDataset(Dataset[Any]):
             from imblearn.over_sampling import SMOTE
 
             sampler = SMOTE(k_neighbors=5, random_state=0)
-        self.base, base_transform = base_dataset.split_transform(base)
+        self.base, base_transform = split_transform(base)
         self.transform = base_transform if transform is None else transform
         self.flag = flag
         self.redraw = redraw
         self._strata = strata
         if labels is None:
-            self._labels = base_dataset.find_labels(base)
+            self._labels = find_labels(base)
         else:
-            self._labels = base_dataset.check_labels(labels, len(base))  # type: ignore[arg-type]
+            self._labels = check_labels(labels, len(base))  # type: ignore[arg-type]
         self._images = RealImages(
             self.base,
             self._labels,
@@ -247,40 +246,18 @@ class SMOTEDataset(Dataset[Any]):
         """Return the samples of a batch, which torch's loaders ask for at once: small images are blended together."""
         indices = [self._normalize_index(index) for index in indices]
         count = len(self._labels)
-        blends = self._blends([index - count for index in indices if index >= count])
+        made = blends(self._images, self._plan, [index - count for index in indices if index >= count])
         items = []
         for index in indices:
             is_synthetic = index >= count
             label = int(self._plan.label[index - count] if is_synthetic else self._labels[index])
-            image = next(blends) if is_synthetic else self._images.read(index)
+            image = next(made) if is_synthetic else self._images.read(index)
             if self.transform is not None:
                 image = self.transform(image)
             items.append(
                 (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))
             )
         return items
-
-    def _blends(self, rows: Sequence[int]) -> Iterator[Any]:
-        """Yield synthetic images, as many blended at once as fit the processor's cache."""
-        for _, group in itertools.groupby(map(self._parents, rows), key=lambda parents: parents[0][0].form):
-            first = next(group)
-            group = itertools.chain([first], group)
-            at_once = max(1, _BLENDED_AT_ONCE // max(1, first[0][0].values.numel()))
-            while chosen := list(itertools.islice(group, at_once)):
-                # A plain copy too is a blend, of the image with itself: a transform that writes must not reach a kept image.
-                yield from blend_alike(*zip(*chosen, strict=True))
-
-    def _parents(self, row: int) -> tuple[tuple[DecodedImage, DecodedImage], float]:
-        """Return base and neighbour of a synthetic sample, and its lambda."""
-        base, neighbor, lam = self._plan.base[row].item(), self._plan.neighbor[row].item(), self._plan.lam[row].item()
-        pair = self._images.decoded(base), self._images.decoded(neighbor)
-        try:
-            check_alike(*pair)
-        except ArgumentError as error:
-            raise ArgumentError(
-                error.argument, f"real images {base} and {neighbor} cannot be blended: ", *error.parts
-            ) from error
-        return pair, lam
 
     def _normalize_index(self, index: int) -> int:
         length = len(self)

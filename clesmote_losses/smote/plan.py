@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from clesmote_losses.errors import Argument, ArgumentError
-from clesmote_losses.smote.base_dataset import check_labels
+from clesmote_losses.smote.labels import check_labels
 from clesmote_losses.smote.plan_file import read_plan, write_plan
 from clesmote_losses.smote.resampling import NeighborSearch, ReplayedSearch, RowsOf, SmallClass, resample_identity
 from clesmote_losses.smote.samplers import check_group_sizes, kind_of, sampler_options

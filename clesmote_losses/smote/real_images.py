@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from clesmote_losses.errors import Argument, ArgumentError
-from clesmote_losses.smote.base_dataset import Labels, image_path
+from clesmote_losses.smote.base_dataset import image_path
 from clesmote_losses.smote.blending import DecodedImage, decode, resize, to_tensor
+from clesmote_losses.smote.labels import Labels
 
 _OVERHEAD = 2048  # bytes of Python and torch objects that a kept image needs beside its pixels
 

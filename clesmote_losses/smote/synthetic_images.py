@@ -1,0 +1,47 @@
+"""Synthetic images of a plan, blended when they are asked for."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from clesmote_losses.errors import ArgumentError
+from clesmote_losses.smote.blending import DecodedImage, blend_alike, check_alike
+from clesmote_losses.smote.plan import SMOTEPlan
+from clesmote_losses.smote.real_images import RealImages
+
+_BLENDED_AT_ONCE = 2**18  # values
+
+
+def blends(images: RealImages, plan: SMOTEPlan, rows: Sequence[int]) -> Iterator[Any]:
+    """Yield the synthetic images of some rows of a plan, as many blended at once as fit the processor's cache.
+
+    Args:
+        images: The parents.
+        plan: The recipe of each synthetic sample.
+        rows: Rows of the plan.
+
+    Raises:
+        RuntimeError: If a parent cannot be read.
+        ValueError: If two parents differ in kind, size or dtype; the message names them.
+    """
+    pairs = (_parents(images, plan, row) for row in rows)
+    for _, group in itertools.groupby(pairs, key=lambda parents: parents[0][0].form):
+        first = next(group)
+        group = itertools.chain([first], group)
+        at_once = max(1, _BLENDED_AT_ONCE // max(1, first[0][0].values.numel()))
+        while chosen := list(itertools.islice(group, at_once)):
+            # A plain copy too is a blend, of the image with itself: a transform that writes must not reach a kept image.
+            yield from blend_alike(*zip(*chosen, strict=True))
+
+
+def _parents(images: RealImages, plan: SMOTEPlan, row: int) -> tuple[tuple[DecodedImage, DecodedImage], float]:
+    """Return base and neighbour of a synthetic sample, and its lambda."""
+    base, neighbor, lam = plan.base[row].item(), plan.neighbor[row].item(), plan.lam[row].item()
+    pair = images.decoded(base), images.decoded(neighbor)
+    try:
+        check_alike(*pair)
+    except ArgumentError as error:
+        raise ArgumentError(
+            error.argument, f"real images {base} and {neighbor} cannot be blended: ", *error.parts
+        ) from error
+    return pair, lam
