@@ -1,11 +1,8 @@
 """The test images of ChestX-ray14 (Wang et al. 2017) with the expert labels of Nabulsi et al. 2021."""
 
-import csv
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.data.chexpert import NORMAL, STRATA
+from benchmarks.data.chexpert import NORMAL, STRATA, read_table
 from benchmarks.data.image_files import read_images
 from benchmarks.data.source import TestImages
 
@@ -35,25 +32,21 @@ def load_chestxray14_test(folder: Path, *, image_size: int = 224) -> TestImages:
     Raises:
         ValueError: If a table or all images are missing, or the tables do not match.
     """
-    known = {
-        row["Image Index"] for row in _read_rows(_find_table(folder, (_ENTRIES,)), {"Image Index", "Finding Labels"})
-    }
+    known = read_table(_find_table(folder, (_ENTRIES,)), ["Image Index", "Finding Labels"], "ChestX-ray14")
     table = _find_table(folder, _EXPERT)
-    rows = _read_rows(table, {"Image ID", "Abnormal", *_STRATUM_OF})
-    if unknown := [row["Image ID"] for row in rows if row["Image ID"] not in known]:
+    rows = read_table(table, ["Image ID", "Abnormal", *_STRATUM_OF], "ChestX-ray14")
+    if unknown := rows["Image ID"][~rows["Image ID"].isin(known["Image Index"])].tolist():
         raise ValueError(f"image {unknown[0]} of {table} is not in {_ENTRIES}: the tables are of different data.")
     files = {file.name: file for part in folder.glob("images*") for file in part.rglob("*.png")}
-    rows = [row for row in rows if row["Image ID"] in files]
-    if not rows:
+    rows = rows[rows["Image ID"].isin(files)]
+    if rows.empty:
         raise ValueError(f"no image of {table} is in {folder}/images*/.")
-    members = np.zeros((len(rows), len(STRATA)), dtype=bool)
-    is_abnormal = np.array([_is_yes(row["Abnormal"]) for row in rows])
-    members[:, STRATA.index(NORMAL)] = ~is_abnormal
-    for i, row in enumerate(rows):
-        for finding, stratum in _STRATUM_OF.items():
-            members[i, STRATA.index(stratum)] |= bool(is_abnormal[i]) and _is_yes(row[finding])
-    images = read_images([files[row["Image ID"]] for row in rows], image_size, mode="L", title="ChestX-ray14")
-    return TestImages(images, members, is_abnormal)
+    is_yes = rows.apply(lambda cells: cells.str.strip().str.upper().isin(("YES", "1")))  # both spellings
+    found = is_yes[list(_STRATUM_OF)].T.groupby(_STRATUM_OF).any().T
+    found = found[is_yes["Abnormal"]].reindex(rows.index, fill_value=False)
+    members = found.assign(**{NORMAL: ~is_yes["Abnormal"]}).reindex(columns=STRATA, fill_value=False)
+    images = read_images([files[name] for name in rows["Image ID"]], image_size, mode="L", title="ChestX-ray14")
+    return TestImages(images, members.to_numpy(), is_yes["Abnormal"].to_numpy())
 
 
 def _find_table(folder: Path, patterns: tuple[str, ...]) -> Path:
@@ -61,16 +54,3 @@ def _find_table(folder: Path, patterns: tuple[str, ...]) -> Path:
         if found := sorted(folder.rglob(pattern)):
             return found[0]
     raise ValueError(f"{folder} holds no {' or '.join(patterns)}.")
-
-
-def _read_rows(table: Path, columns: set[str]) -> list[dict[str, str]]:
-    with table.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if missing := columns - set(reader.fieldnames or ()):
-            raise ValueError(f"{table} has no column {', '.join(sorted(missing))}.")
-        return list(reader)
-
-
-def _is_yes(cell: str) -> bool:
-    """Read both spellings of the expert labels."""
-    return cell.strip().upper() in ("YES", "1")

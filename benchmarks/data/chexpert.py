@@ -1,11 +1,11 @@
 """CheXpert (Irvin et al. 2019), v1.0 and v1.0-small, selected as in the paper's section 3.1."""
 
-import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.data.image_files import read_images
 from benchmarks.data.source import Source, TestImages
@@ -39,7 +39,15 @@ NEVER_MAJORITY = "Lung Lesion"
 # the official test split has two names; old downloads have none, and valid.csv was tested on
 _TEST_TABLES = ("test_labels.csv", "test.csv", "valid.csv")
 
-Row = Mapping[str, str]
+# Each step of the selection takes the rows that are left and tells which of them stay.
+_SELECTION: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
+    "frontal": lambda rows: rows["Frontal/Lateral"] == "Frontal",
+    "that name a condition or are marked No Finding": lambda rows: rows[NORMAL] | (rows["conditions"] > 0),
+    "that do not do both": lambda rows: ~rows[NORMAL] | (rows["conditions"] == 0),
+    "with one condition at most, similar ones merged": lambda rows: rows["conditions"] <= 1,
+    f"of the six classes (without {', '.join(_DROPPED)})": lambda rows: ~rows[list(_DROPPED)].any(axis=1),
+    "whose image file is there": lambda rows: rows["file"].map(Path.is_file),
+}
 
 
 def load_chexpert(folder: Path, *, image_size: int = 224) -> Source:
@@ -55,34 +63,23 @@ def load_chexpert(folder: Path, *, image_size: int = 224) -> Source:
     Raises:
         ValueError: If a table is missing or not one of CheXpert's, or no image is left.
     """
-    flow: dict[str, int] = {}
-    rows = _read_rows(folder / "train.csv", "Frontal/Lateral")
-    flow["images in train.csv"] = len(rows)
-    rows = [row for row in rows if row["Frontal/Lateral"] == "Frontal"]
-    flow["frontal"] = len(rows)
-    rows = [row for row in rows if _is_normal(row) or _conditions(row)]
-    flow["that name a condition or are marked No Finding"] = len(rows)
-    rows = [row for row in rows if not (_is_normal(row) and _conditions(row))]
-    flow["that do not do both"] = len(rows)
-    rows = [row for row in rows if len(_conditions(row)) <= 1]
-    flow["with one condition at most, similar ones merged"] = len(rows)
-    rows = [row for row in rows if not _conditions(row) & set(_DROPPED)]
-    flow[f"of the six classes (without {', '.join(_DROPPED)})"] = len(rows)
-    rows = [row for row in rows if _image_file(folder, row).is_file()]
-    flow["whose image file is there"] = len(rows)
-    if not rows:
+    rows = _read_rows(folder, "train.csv", "Frontal/Lateral")
+    flow = {"images in train.csv": len(rows)}
+    for step, stay in _SELECTION.items():
+        rows = rows[stay(rows)]
+        flow[step] = len(rows)
+    if rows.empty:
         raise ValueError(
             f"no image of {folder / 'train.csv'} is left: {describe_flow(flow)}. Is {folder / 'train'}/ there?"
         )
-    stratum = [STRATA.index(next(iter(_conditions(row)), NORMAL)) for row in rows]
     name, test = _read_test(folder, image_size)
     return Source(
         name=f"CheXpert ({folder.resolve().name})",
         strata=STRATA,
-        images=read_images([_image_file(folder, row) for row in rows], image_size, mode="L", title="training"),
-        stratum=np.array(stratum),
+        images=read_images(list(rows["file"]), image_size, mode="L", title="training"),
+        stratum=rows[list(STRATA)].to_numpy().argmax(1),
         tests={name: test},
-        patient=np.array([patient_of(row["Path"]) for row in rows]),
+        patient=np.array([patient_of(path) for path in rows["Path"]]),
         flow=flow,
     )
 
@@ -111,44 +108,52 @@ def _read_test(folder: Path, image_size: int) -> tuple[str, TestImages]:
     table = next((folder / name for name in _TEST_TABLES if (folder / name).is_file()), None)
     if table is None:
         raise ValueError(f"{folder} has none of {', '.join(_TEST_TABLES)}: nothing to test on.")
-    rows = [row for row in _read_rows(table) if _image_file(folder, row).is_file()]
+    rows = _read_rows(folder, table.name)
     # test_labels.csv has no column for the view; the file's name has it
-    rows = [row for row in rows if row.get("Frontal/Lateral", "Frontal") == "Frontal" and "lateral" not in row["Path"]]
-    if not rows:
+    is_frontal = ~rows["Path"].str.contains("lateral")
+    if "Frontal/Lateral" in rows:
+        is_frontal &= rows["Frontal/Lateral"] == "Frontal"
+    rows = rows[is_frontal & rows["file"].map(Path.is_file)]
+    if rows.empty:
         raise ValueError(f"no frontal image of {table} is there.")
-    members = np.array([[name in (_conditions(row) or {NORMAL}) for name in STRATA] for row in rows])
-    is_abnormal = np.array([not _is_normal(row) for row in rows])
-    members[:, 0] = ~is_abnormal
-    images = read_images([_image_file(folder, row) for row in rows], image_size, mode="L", title="test")
-    return f"CheXpert {table.stem.partition('_')[0]}", TestImages(images, members, is_abnormal)
+    images = read_images(list(rows["file"]), image_size, mode="L", title="test")
+    members = rows[list(STRATA)].to_numpy()
+    return f"CheXpert {table.stem.partition('_')[0]}", TestImages(images, members, ~members[:, 0])
 
 
-def _read_rows(table: Path, *more: str) -> list[Row]:
-    if not table.is_file():
-        raise ValueError(f"there is no {table}. Wanted: CheXpert's folder, with train.csv and train/.")
-    with table.open(newline="") as file:
-        reader = csv.DictReader(file)
-        wanted = {"Path", "No Finding", *_STRATUM_OF, *more}
-        if missing := wanted - set(reader.fieldnames or ()):
-            raise ValueError(f"{table} has no column {', '.join(sorted(missing))}; it is not one of CheXpert's tables.")
-        return list(reader)
+def _read_rows(folder: Path, name: str, *more: str) -> pd.DataFrame:
+    """Read a table, and add the image ``file``, whether it names each stratum, and the number of its ``conditions``."""
+    if not (folder / name).is_file():
+        raise ValueError(f"there is no {folder / name}. Wanted: CheXpert's folder, with train.csv and train/.")
+    stratum_of = {"No Finding": NORMAL, **_STRATUM_OF}
+    rows = read_table(folder / name, ["Path", *stratum_of, *more], "CheXpert")
+    # uncertain ones are -1
+    is_positive = rows[list(stratum_of)].apply(lambda cells: pd.to_numeric(cells.str.strip())) == 1
+    strata = is_positive.T.groupby(stratum_of).any().T
+    files = [_image_file(folder, path) for path in rows["Path"]]
+    kept = rows.drop(columns=list(stratum_of))
+    return kept.join(strata).assign(file=files, conditions=strata.drop(columns=NORMAL).sum(axis=1))
 
 
-def _image_file(folder: Path, row: Row) -> Path:
+def read_table(table: Path, columns: Iterable[str], name: str) -> pd.DataFrame:
+    """Read a table of a data set as text.
+
+    Args:
+        table: CSV file.
+        columns: Those that it must have.
+        name: Of the data set, for messages.
+
+    Raises:
+        ValueError: If a column is missing, or it is no table.
+    """
+    rows = pd.read_csv(table, dtype=str, keep_default_na=False, index_col=False)
+    if missing := set(columns) - set(rows):
+        raise ValueError(f"{table} has no column {', '.join(sorted(missing))}; it is not one of {name}'s tables.")
+    return rows
+
+
+def _image_file(folder: Path, path: str) -> Path:
     """Return the image file of a row. Paths begin with the official name of the folder, or with the split."""
-    parts = Path(row["Path"]).parts
+    parts = Path(path).parts
     start = next((i for i, part in enumerate(parts) if part in ("train", "valid", "test")), 0)
     return folder.joinpath(*parts[start:])
-
-
-def _is_positive(row: Row, observation: str) -> bool:
-    cell = (row[observation] or "").strip()
-    return cell != "" and float(cell) == 1
-
-
-def _is_normal(row: Row) -> bool:
-    return _is_positive(row, "No Finding")
-
-
-def _conditions(row: Row) -> set[str]:
-    return {stratum for observation, stratum in _STRATUM_OF.items() if _is_positive(row, observation)}
