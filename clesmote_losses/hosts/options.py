@@ -1,6 +1,7 @@
 """The options of every host. Each is one entry, from which command line, checks, records and error messages are made."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, get_args
 
 from clesmote_losses.caps import CAPS
@@ -15,7 +16,6 @@ from clesmote_losses.triplet_sampling import Sampling
 
 _WITHOUT_DISTANCE = ("constant", "none")
 
-
 _SAMPLER = Need(
     lambda options: options.smote is not None,
     ("without ", Argument("smote"), ", because the plan is already made."),
@@ -28,77 +28,72 @@ _DISTANCE = Need(
 _TRIPLETS = Need(lambda options: options.triplet_epochs > 0, ("without ", Argument("triplet_epochs"), "."))
 
 
+def _options_with(group: str, *needs: Need) -> Callable[..., Any]:
+    """Return :func:`option` for options of a group that have these needs, unless an option lists its own."""
+    return lambda default, help_text, **rest: option(default, group, help_text, **{"needs": needs, **rest})
+
+
+_smote, _sampled = _options_with("smote"), _options_with("smote", _SAMPLER)
+_cap, _triplet = _options_with("cap", _CAP), _options_with("triplet", _TRIPLETS)
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What a user asks of the method; each field is declared by :func:`option`."""
 
-    smote: str | None = option(
+    smote: str | None = _smote(
         None,
-        "smote",
         "sampler of imbalanced-learn; turns the method on. 'none' turns it off in a recorded run",
         argument="sampler",
         choices=lambda: (*SAMPLERS, "none"),
     )
-    smote_k: int = option(
-        5, "smote", "number of neighbours", argument="k_neighbors", above=0, metavar="K", needs=[_SAMPLER]
-    )
-    smote_strategy: str = option(
+    smote_k: int = _sampled(5, "number of neighbours", argument="k_neighbors", above=0, metavar="K")
+    smote_strategy: str = _sampled(
         "auto",
-        "smote",
         "which classes are over-sampled, and to what size: a word of imbalanced-learn ('minority', 'not majority', ...), "
         "a ratio for two classes (0.5), or CLASS=COUNT,CLASS=COUNT by folder name or index",
         argument="sampling_strategy",
         metavar="S",
-        needs=[_SAMPLER],
     )
-    smote_seed: int = option(
+    smote_seed: int = _sampled(
         0,
-        "smote",
         "random seed of the synthetic samples, the same on every rank",
         argument="sampler.random_state",
         at_least=0,
         metavar="N",
-        needs=[_SAMPLER],
     )
-    smote_strata: str | None = option(
+    smote_strata: str | None = _smote(
         None,
-        "smote",
         "balance these groups instead of the classes: CSV of filename,stratum, or .npy with one group per image",
         argument="strata",
         metavar="FILE",
     )
-    smote_plan: str | None = option(
-        None, "smote", "load the plan, or compute it and save it there", argument="plan", metavar="FILE.safetensors"
+    smote_plan: str | None = _smote(
+        None, "load the plan, or compute it and save it there", argument="plan", metavar="FILE.safetensors"
     )
-    smote_features: str | None = option(
+    smote_features: str | None = _sampled(
         None,
-        "smote",
         "search neighbours in these rows instead of in pixels: .npy with one row per image",
         argument="features",
         metavar="FILE",
-        needs=[_SAMPLER],
     )
-    smote_image_size: str | None = option(
-        None, "smote", "size at which images are compared and blended", argument="image_size", metavar="HxW"
+    smote_image_size: str | None = _smote(
+        None, "size at which images are compared and blended", argument="image_size", metavar="HxW"
     )
-    smote_small_class: str = option(
+    smote_small_class: str = _sampled(
         "error",
-        "smote",
         "what to do with a class of K or fewer images: stop, use the neighbours it has, or copy its images",
         argument="dataset.small_class",
         choices=lambda: get_args(SmallClass),
-        needs=[_SAMPLER],
     )
-    smote_redraw: str = option(
+    smote_redraw: str = _smote(
         "never",
-        "smote",
         "'epoch' draws new synthetic samples in each epoch",
         argument="dataset.redraw",
         choices=lambda: get_args(Redraw),
     )
-    smote_cache: float = option(
+    smote_cache: float = _smote(
         256.0,
-        "smote",
         "megabytes of decoded images that each worker keeps",
         argument="dataset.cache_mb",
         at_least=0,
@@ -111,68 +106,42 @@ class Options:
         argument="distance",
         choices=lambda: (*CAPS, *_WITHOUT_DISTANCE),
     )
-    cap_beta: float = option(
-        1.0,
-        "cap",
-        "noise tolerance; with a constant cap, the cap itself in nats",
-        argument="beta",
-        above=0,
-        metavar="B",
-        needs=[_CAP],
+    cap_beta: float = _cap(
+        1.0, "noise tolerance; with a constant cap, the cap itself in nats", argument="beta", above=0, metavar="B"
     )
-    cap_gradient: str = option(
+    cap_gradient: str = _cap(
         "stop",
-        "cap",
         "gradient of a sample whose loss is above its cap",
         argument="loss.gradient",
         choices=lambda: get_args(Gradient),
-        needs=[_CAP],
     )
-    cap_warmup_epochs: int = option(
-        0,
-        "cap",
-        "number of first epochs without caps",
-        argument="loss.warmup_epochs",
-        at_least=0,
-        metavar="N",
-        needs=[_CAP],
+    cap_warmup_epochs: int = _cap(
+        0, "number of first epochs without caps", argument="loss.warmup_epochs", at_least=0, metavar="N"
     )
-    centroids: str = option(
+    centroids: str = _cap(
         "epoch",
-        "cap",
         "when class centroids are computed",
         argument="tracker.mode",
         choices=lambda: get_args(Mode),
         needs=[_CAP, _DISTANCE],
     )
     triplet_epochs: int = option(0, "triplet", "passes before training", argument="fit.epochs", at_least=0, metavar="N")
-    triplet_lr: float = option(
-        1e-4, "triplet", "learning rate (AdamW)", argument="fit.lr", above=0, metavar="LR", needs=[_TRIPLETS]
-    )
-    triplet_margin: float = option(
+    triplet_lr: float = _triplet(1e-4, "learning rate (AdamW)", argument="fit.lr", above=0, metavar="LR")
+    triplet_margin: float = _triplet(
         0.0,
-        "triplet",
         "margin, in the unit of the embedding; the paper has none",
         argument="pretrainer.margin",
         at_least=0,
         metavar="M",
-        needs=[_TRIPLETS],
     )
-    triplet_sampling: str = option(
+    triplet_sampling: str = _triplet(
         "dataset",
-        "triplet",
         "where positives and negatives come from",
         argument="pretrainer.sampling",
         choices=lambda: get_args(Sampling),
-        needs=[_TRIPLETS],
     )
-    triplet_checkpoint: str | None = option(
-        None,
-        "triplet",
-        "checkpoint written after each pass; a rerun continues from it",
-        argument="fit.checkpoint",
-        metavar="FILE",
-        needs=[_TRIPLETS],
+    triplet_checkpoint: str | None = _triplet(
+        None, "checkpoint written after each pass; a rerun continues from it", argument="fit.checkpoint", metavar="FILE"
     )
 
     @classmethod
