@@ -9,6 +9,7 @@ import argparse
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from itertools import chain
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -78,25 +79,24 @@ class Option:
 
     def add_to(self, parser: argparse._ActionsContainer) -> None:
         """Add the option to a parser."""
-        arguments: dict[str, Any] = {"help": self.metadata["help"]}
-        if self.default is not MISSING:
+        is_required, is_positional = self.default is MISSING, self.metadata["is_positional"]
+        arguments = {name: self.metadata[name] for name in ("help", "metavar", "choices") if self.metadata[name]}
+        if not is_required:
             arguments["default"] = self.default
         if self.kind is bool:
-            switch = "store_true" if not self.default else "store_false"
-            in_two_ways = self.default and not self.metadata["flag"]
-            arguments["action"] = argparse.BooleanOptionalAction if in_two_ways else switch
+            off = "store_false" if self.metadata["flag"] else argparse.BooleanOptionalAction
+            arguments["action"] = off if self.default else "store_true"
         else:
             kind, is_many = _value_kind(self.kind)
-            arguments |= _reading_of(kind)
-            arguments |= {name: self.metadata[name] for name in ("metavar", "choices") if self.metadata[name]}
+            arguments = _reading_of(kind) | arguments
             if is_many:
-                arguments["nargs"] = "*" if self.metadata["is_positional"] else "+"
-            elif self.metadata["is_positional"] and self.default is not MISSING:
+                arguments["nargs"] = "*" if is_positional else "+"
+            elif is_positional and not is_required:
                 arguments["nargs"] = "?"
-        if self.metadata["is_positional"]:
+        if is_positional:
             parser.add_argument(self.name, **arguments)
         else:
-            parser.add_argument(self.flag, dest=self.name, required=self.default is MISSING, **arguments)
+            parser.add_argument(self.flag, dest=self.name, required=is_required, **arguments)
 
 
 def option(
@@ -169,23 +169,15 @@ AnyCommand = TypeVar("AnyCommand", bound=Command)
 
 def add_options(parser: argparse.ArgumentParser, command: type[Command]) -> None:
     """Add all options of a command to its parser."""
-    for declared in options_of(command):
+    for declared in (*options_of(command), *chain.from_iterable(_further_of(command).values())):
         declared.add_to(parser)
-    for further in _further_of(command).values():
-        for declared in further:
-            declared.add_to(parser)
 
 
 def read_options(command: type[AnyCommand], values: argparse.Namespace) -> AnyCommand:
     """Make the command of the values that argparse has read."""
-
-    def value_of(declared: Option) -> Any:
-        value = getattr(values, declared.name)
-        return tuple(value) if isinstance(value, list) else value
-
-    arguments: dict[str, Any] = {declared.name: value_of(declared) for declared in options_of(command)}
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(values).items()}
+    arguments = {declared.name: given[declared.name] for declared in options_of(command)}
     for name, further in _further_of(command).items():
-        given = {declared.name: value_of(declared) for declared in further}
         arguments[name] = {d.name: given[d.name] for d in further if given[d.name] != d.default}
     return command(**arguments)
 
