@@ -37,7 +37,7 @@ def _waits() -> Iterator[Measurement]:
         raise RuntimeError("torch's sync debug mode does not see item() wait, so it would see nothing else either.")
     for amp, mode, gradient in itertools.product((False, True), get_args(Mode), get_args(Gradient)):
         setting = Setting("resnet18", 64, 64, 1, "cuda", amp=amp)
-        run, _ = training_step(setting, capped=True, mode=mode, gradient=gradient)
+        run = training_step(setting, capped=True, mode=mode, gradient=gradient)
         for _ in range(3):
             run()
         torch.cuda.synchronize()

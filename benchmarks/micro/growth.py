@@ -20,7 +20,7 @@ def growth(minority: tuple[int, ...] = (1_000, 4_000, 15_000, 50_000)) -> Iterat
         yield from _curve("plan: {} minority images of 8x8x3", quantity, unit, points, "SMOTEPlan", fitted=i == 0)
     setting = Setting("test_resnet", 64, 64, 11)
     shares = (0.0, 0.25, 0.5, 0.75, 1.0)
-    steps = {f"{share}": training_step(setting, capped=True, share_synthetic=share)[0] for share in shares}
+    steps = {f"{share}": training_step(setting, capped=True, share_synthetic=share) for share in shares}
     values = take_turns(steps, repeats=setting.repeats, at_least=0)
     case = f"step: share {{}} of synthetic samples; {setting.case}"
     yield from _curve(case, "time", "s", values, "tracker and CappedSMOTELoss", fitted=False)

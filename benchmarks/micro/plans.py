@@ -24,13 +24,11 @@ _THEIRS = "imbalanced-learn"
 def plan(majority: int, minority: int, size: int, repeats: int) -> Iterator[Measurement]:
     """Compare the plan of images in memory with imbalanced-learn on their pixels: time, and memory beyond the images."""
     contestants = {"SMOTEDataset": smote_dataset, _THEIRS: imbalanced_learn}
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    extra: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(repeats):
-        for name, make in contestants.items():
-            cost = in_own_process(make, majority, minority, size)
-            seconds[name].append(cost[0])
-            extra[name].append(cost[1])
+    turns = [
+        {name: in_own_process(make, majority, minority, size) for name, make in contestants.items()}
+        for _ in range(repeats)
+    ]
+    seconds, extra = ({name: [turn[name][i] for turn in turns] for name in contestants} for i in (0, 1))
     case = f"{majority:,} + {minority:,} of {size}x{size}x3"
     yield Measurement(case, "time", "s", seconds, Target(1 / 12, _THEIRS))
     yield Measurement(case, "extra memory", "MB", extra, Target(1 / 15, _THEIRS))

@@ -15,23 +15,20 @@ _ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
 def startup(turns: int = 2) -> Iterator[Measurement]:
     """Time importing clesmote_losses, and the help of its timm host, in fresh interpreters."""
-    imported: list[float] = []
-    commands: dict[str, list[float]] = {"--help": [], "import timm": []}
-    for turn in range(turns + 1):  # the first fills the disk's cache
-        found = float(_run("-c", _IMPORT))
-        seconds = {
-            "--help": _seconds("-m", "clesmote_losses.hosts.timm", "--help"),
-            "import timm": _seconds("-c", "import timm"),
-        }
-        if turn:
-            imported.append(found)
-            for name, value in seconds.items():
-                commands[name].append(value)
+    turns_taken = [
+        (
+            float(_run("-c", _IMPORT)),
+            _seconds("-m", "clesmote_losses.hosts.timm", "--help"),
+            _seconds("-c", "import timm"),
+        )
+        for _ in range(turns + 1)
+    ]
+    imported, helped, timm = map(list, zip(*turns_taken[1:], strict=True))  # the first fills the disk's cache
     case = "import clesmote_losses"
     yield Measurement(case, "time beyond import torch", "s", {"clesmote_losses": imported}, Target(0.06))
-    beyond = [ours - timm for ours, timm in zip(*commands.values(), strict=True)]
+    beyond = [ours - theirs for ours, theirs in zip(helped, timm, strict=True)]
     case = "python -m clesmote_losses.hosts.timm --help"
-    yield Measurement(case, "time", "s", commands)
+    yield Measurement(case, "time", "s", {"--help": helped, "import timm": timm})
     yield Measurement(case, "time beyond import timm", "s", {"--help": beyond}, Target(1))
 
 

@@ -1,13 +1,13 @@
 """The triplet stage beside a plain loop and beside pytorch-metric-learning: time for each anchor."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import timm
 import torch
 from imblearn.over_sampling import SMOTE
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -64,43 +64,34 @@ def triplets(
     yield Measurement(case, "time of an anchor, sampling='batch'", "s", batch, Target(1 / 2.5, plain))
 
 
-def _network(model: str) -> nn.Module:
-    torch.manual_seed(0)
-    network: nn.Module = timm.create_model(model, num_classes=0)
-    return network.train()
-
-
 def _ours(train_set: SMOTEDataset, model: str, sampling: Any) -> Work:
     pretrainer = TripletPretrainer(timm.create_model(model, num_classes=2), sampling=sampling)
     return lambda: pretrainer.fit(train_set, epochs=1, batch_size=_BATCH, progress=False)
 
 
 def _plain(train_set: SMOTEDataset, model: str) -> Work:
-    network = _network(model)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     criterion = nn.TripletMarginLoss(margin=1.0)
-    loader = DataLoader(Triplets(train_set), _BATCH, shuffle=True)
-
-    def epoch() -> None:
-        for anchors, positives, negatives in loader:
-            criterion(network(anchors), network(positives), network(negatives)).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-    return epoch
+    return _loop(model, Triplets(train_set), lambda network, batch: criterion(*map(network, batch)))
 
 
 def _metric_learning(train_set: SMOTEDataset, model: str) -> Work:
     from pytorch_metric_learning.losses import TripletMarginLoss
 
-    network = _network(model)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     criterion = TripletMarginLoss(margin=1.0, triplets_per_anchor=1)  # drawn at random in the batch
-    loader = DataLoader(train_set, _BATCH, shuffle=True)
+    return _loop(model, train_set, lambda network, batch: criterion(network(batch[0]), decode_target(batch[1])[0]))
+
+
+def _loop(model: str, data: Dataset[Any], loss: Callable[[nn.Module, Sequence[Tensor]], Tensor]) -> Work:
+    """Make an epoch of a plain loop, with the loss of a network on a batch."""
+    torch.manual_seed(0)
+    network: nn.Module = timm.create_model(model, num_classes=0)
+    network.train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    loader = DataLoader(data, _BATCH, shuffle=True)
 
     def epoch() -> None:
-        for images, target in loader:
-            criterion(network(images), decode_target(target)[0]).backward()
+        for batch in loader:
+            loss(network, batch).backward()
             optimizer.step()
             optimizer.zero_grad()
 

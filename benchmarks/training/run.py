@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
@@ -128,7 +127,7 @@ class Run:
         line = {"id": self.id, "role": self.role, "config": self.config, **result, "environment": environment(device)}
         if self.source.flow:
             line["selection"] = dict(self.source.flow)
-        return {name: _rounded(value) for name, value in line.items()}, arrays
+        return _as_stored(line), arrays
 
 
 def run_id(config: dict[str, Any]) -> str:
@@ -155,11 +154,9 @@ def save_weights(model: nn.Module, path: Path) -> None:
         save_file(state, unfinished, {"format": "pt"})
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, _DIGITS) if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _rounded(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_rounded(part) for part in value]
-    return value
+def _as_stored(line: Record) -> Record:
+    """Return the line as JSON holds it, with rounded numbers; what is not finite is ``None``."""
+    text = json.dumps(line)
+    return dict(
+        json.loads(text, parse_float=lambda number: round(float(number), _DIGITS), parse_constant=lambda _: None)
+    )
