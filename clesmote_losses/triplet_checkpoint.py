@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clesmote_losses.checked_file import CheckedFile
@@ -16,6 +15,7 @@ _FILE = CheckedFile(
     "checkpoint of triplet pretraining",
     "Name another file, or delete this one.",
 )
+_KINDS = {"settings": dict, "history": list, "trained": dict, "optimizer": dict, "scaler": dict}
 
 
 def write_checkpoint(
@@ -57,7 +57,18 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     arrays, _ = _FILE.read(path)
     with _FILE.checking(path):
-        return _unpack(arrays)
+        if arrays.keys() != {"state"} or arrays["state"].dtype != np.uint8:
+            raise ValueError(f"it must hold the bytes of one state; got {', '.join(sorted(arrays))}.")
+        try:
+            state = torch.load(io.BytesIO(arrays["state"].tobytes()), map_location="cpu", weights_only=True)
+        except Exception as error:  # a forged one can make torch.load raise almost anything
+            raise ValueError(f"its state cannot be read ({type(error).__name__}: {error}).") from error
+        if not isinstance(state, dict) or state.keys() != _KINDS.keys():
+            raise ValueError(f"its state must hold {', '.join(_KINDS)}.")
+        for name, kind in _KINDS.items():
+            if not isinstance(state[name], kind):
+                raise ValueError(f"{name} must be a {kind.__name__}; got {type(state[name]).__name__}.")
+    return state
 
 
 def read_checkpoint(
@@ -113,24 +124,3 @@ def _form(state: dict[str, Any]) -> dict[str, Any]:
 
 def _group_sizes(state: dict[str, Any]) -> list[int]:
     return [len(group["params"]) for group in state.get("param_groups", [])]
-
-
-def _unpack(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    """Read the state from the bytes of ``torch.save``.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    if arrays.keys() != {"state"} or arrays["state"].dtype != np.uint8:
-        raise ValueError(f"it must hold the bytes of one state; got {', '.join(sorted(arrays))}.")
-    try:
-        state = torch.load(io.BytesIO(arrays["state"].tobytes()), map_location="cpu", weights_only=True)
-    except Exception as error:  # a forged one can make torch.load raise almost anything
-        raise ValueError(f"its state cannot be read ({type(error).__name__}: {error}).") from error
-    kinds = {"settings": dict, "history": list, "trained": dict, "optimizer": dict, "scaler": dict}
-    if not isinstance(state, dict) or state.keys() != kinds.keys():
-        raise ValueError(f"its state must hold {', '.join(kinds)}.")
-    for name, kind in kinds.items():
-        if not isinstance(state[name], kind):
-            raise ValueError(f"{name} must be a {kind.__name__}; got {type(state[name]).__name__}.")
-    return state

@@ -28,6 +28,7 @@ _CHEST = (
     "",  # hernia
 )
 _CHEST_STRATA = (NORMAL, *dict.fromkeys(stratum for stratum in _CHEST if stratum))
+_IS_DROPPED = [not stratum for stratum in _CHEST]
 
 
 def load_medmnist(file: Path, *, image_size: int | None = None) -> Source:
@@ -56,45 +57,39 @@ def load_medmnist(file: Path, *, image_size: int | None = None) -> Source:
     if labels.ndim != 2:
         raise ValueError(f"{file} holds labels of shape {labels.shape}; wanted one row for each image.")
     flow: dict[str, int] = {}
+    is_abnormal = None
     if labels.shape[1] == 1:
-        names = tuple(str(label) for label in range(int(max(part[1].max() for part in parts.values())) + 1))
-        strata = {name: part[1][:, 0].astype(np.int64) for name, part in parts.items()}
-        test = TestImages(_resize(parts["test"][0], image_size), strata["test"][:, None] == np.arange(len(names)))
-        chosen = {name: np.arange(len(strata[name])) for name in ("train", "val")}
+        names = tuple(str(label) for label in range(int(max(part.max() for _, part in parts.values())) + 1))
+        members = {name: part == np.arange(len(names)) for name, (_, part) in parts.items()}
+        chosen = {name: np.arange(len(members[name])) for name in ("train", "val")}
     elif labels.shape[1] == len(_CHEST):
-        names = _CHEST_STRATA
-        strata = {name: _chest_stratum(part[1]) for name, part in parts.items()}
-        chosen = {name: np.flatnonzero(strata[name] >= 0) for name in ("train", "val")}
-        flow["images"] = len(strata["train"]) + len(strata["val"])
+        names, is_abnormal = _CHEST_STRATA, parts["test"][1].any(1)
+        members = {name: _chest_members(part) for name, (_, part) in parts.items()}
+        # normal, or of one sub-condition and no condition that is dropped
+        chosen = {
+            name: np.flatnonzero((members[name].sum(1) == 1) & ~parts[name][1][:, _IS_DROPPED].any(1))
+            for name in ("train", "val")
+        }
+        flow["images"] = len(members["train"]) + len(members["val"])
         flow["normal, or with one sub-condition that is kept"] = sum(map(len, chosen.values()))
-        found = parts["test"][1].astype(bool)
-        members = np.stack(
-            [~found.any(1), *(found[:, [i for i, s in enumerate(_CHEST) if s == name]].any(1) for name in names[1:])], 1
-        )
-        test = TestImages(_resize(parts["test"][0], image_size), members, found.any(1))
     else:
         raise ValueError(f"{file} has {labels.shape[1]} labels an image; wanted 1, or the 14 of ChestMNIST.")
     return Source(
         name=file.stem,
         strata=names,
         images=np.concatenate([_resize(parts[name][0][chosen[name]], image_size) for name in chosen]),
-        stratum=np.concatenate([strata[name][chosen[name]] for name in chosen]),
-        tests={"test": test},
+        stratum=np.concatenate([members[name][chosen[name]].argmax(1) for name in chosen]),
+        tests={"test": TestImages(_resize(parts["test"][0], image_size), members["test"], is_abnormal)},
         # each patient of ChestMNIST is in one official part only; the file does not name patients
         held_out=np.repeat([False, True], [len(chosen["train"]), len(chosen["val"])]),
         flow=flow,
     )
 
 
-def _chest_stratum(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the stratum of each image; -1 for several sub-conditions, or one that is dropped."""
-    stratum = np.full(len(labels), -1)
-    stratum[~labels.any(1)] = 0
-    for i, row in enumerate(labels.astype(bool)):
-        found = {_CHEST[column] for column in np.flatnonzero(row)}
-        if len(found) == 1 and "" not in found:
-            stratum[i] = _CHEST_STRATA.index(found.pop())
-    return stratum
+def _chest_members(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return whether each image is normal, and whether it has each sub-condition."""
+    columns = [labels[:, [stratum == name for stratum in _CHEST]] for name in _CHEST_STRATA[1:]]
+    return np.stack([~labels.any(1), *(found.any(1) for found in columns)], 1)
 
 
 def _resize(images: NDArray[np.uint8], image_size: int | None) -> NDArray[np.uint8]:

@@ -1,17 +1,15 @@
 """Images to measure with: made, not loaded, so that the rows run anywhere."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import Dataset
 
+from benchmarks.data.source import Images
 from clesmote_losses.smote.base_transform import Transform
 
 
-class ArrayImages(Dataset[Any]):
+class ArrayImages(Images):
     """uint8 images in memory, of which ``minority`` of class 1 stand at the end.
 
     Args:
@@ -22,17 +20,9 @@ class ArrayImages(Dataset[Any]):
     """
 
     def __init__(self, majority: int, minority: int, size: int, transform: Transform | None = None) -> None:
-        rng = np.random.default_rng(0)
-        self.transform = transform
-        self.targets = np.repeat([0, 1], [majority, minority])
-        self.images: NDArray[np.uint8] = rng.integers(0, 256, (len(self.targets), size, size, 3), dtype=np.uint8)
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        image = self.images[index]
-        return image if self.transform is None else self.transform(image), int(self.targets[index])
+        labels = np.repeat([0, 1], [majority, minority])
+        images = np.random.default_rng(0).integers(0, 256, (len(labels), size, size, 3), dtype=np.uint8)
+        super().__init__(images, labels, transform)
 
 
 def jpeg_folder(folder: Path, majority: int, minority: int, size: int = 224) -> Path:

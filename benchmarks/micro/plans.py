@@ -44,9 +44,9 @@ def smote_dataset(majority: int, minority: int, size: int) -> Work:
 def imbalanced_learn(majority: int, minority: int, size: int) -> Work:
     """Prepare the usual alternative: the pixels as rows of float32, as imbalanced-learn takes them."""
     base, small = ArrayImages(majority, minority, size), ArrayImages(20, 10, 8)
-    SMOTE(random_state=0).fit_resample(small.images.reshape(30, -1), small.targets)
+    SMOTE(random_state=0).fit_resample(small.images.reshape(30, -1), small.labels)
     return lambda: SMOTE(random_state=0).fit_resample(
-        base.images.reshape(len(base), -1).astype(np.float32), base.targets
+        base.images.reshape(len(base), -1).astype(np.float32), base.labels
     )
 
 

@@ -51,6 +51,19 @@ def work(
         RunsFailedError: At the end, if runs have failed; the others were made.
     """
     failed: dict[str, str] = {}
+
+    def make(run: Run) -> bool:
+        """Make a run, unless another process does; return whether it was tried."""
+        with results.claim(run.id, with_weights=save_weights) as is_mine:
+            if is_mine:
+                weights = results.weights(run.id) if save_weights else None
+                try:
+                    results.add(*run.make(device, on_steps=on_steps, weights=weights))
+                except Exception as error:  # one method on one experiment must not stop all others
+                    traceback.print_exc()
+                    failed[run.id] = f"{type(error).__name__}: {error}"
+            return is_mine
+
     while True:
         results.reload()
         ready, waiting = schedule.ready(results.records)
@@ -58,32 +71,12 @@ def work(
         left = [run for run in missing if run.id not in failed]
         if not left and (failed or not waiting):
             break
-        if not any(_make(run, results, device, save_weights, on_steps, failed) for run in left):
+        if not any(make(run) for run in left):
             time.sleep(_PAUSE)  # others make them all
     if failed:
         raise RunsFailedError(
             f"{len(failed)} runs have failed: {'; '.join(f'{run}: {why}' for run, why in failed.items())}"
         )
-
-
-def _make(
-    run: Run,
-    results: Results,
-    device: torch.device,
-    save_weights: bool,
-    on_steps: Callable[[int], object],
-    failed: dict[str, str],
-) -> bool:
-    """Make a run, unless another process does; return whether it was tried."""
-    with results.claim(run.id, with_weights=save_weights) as is_mine:
-        if is_mine:
-            weights = results.weights(run.id) if save_weights else None
-            try:
-                results.add(*run.make(device, on_steps=on_steps, weights=weights))
-            except Exception as error:  # one method on one experiment must not stop all others
-                traceback.print_exc()
-                failed[run.id] = f"{type(error).__name__}: {error}"
-        return is_mine
 
 
 def work_in_processes(job: Job, processes: int, total_steps: int) -> None:

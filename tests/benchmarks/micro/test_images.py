@@ -8,7 +8,7 @@ from benchmarks.micro.images import ArrayImages, jpeg_folder
 
 def test_images_in_memory_have_the_minority_at_the_end_and_are_views():
     images = ArrayImages(5, 2, 8)
-    assert images.targets.tolist() == [0] * 5 + [1] * 2
+    assert images.labels.tolist() == [0] * 5 + [1] * 2
     image, label = images[6]
     assert (image.shape, image.dtype, label) == ((8, 8, 3), np.uint8, 1)
     assert np.shares_memory(image, images.images)
