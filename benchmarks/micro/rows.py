@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.micro.measure import Measurement
@@ -35,12 +35,8 @@ class Row:
 
     def save(self, folder: Path) -> Path:
         """Write the row's file, in place of an earlier one."""
-        values = {
-            "environment": self.environment,
-            "seconds": self.seconds,
-            "other_processes": self.other_processes,
-            "measurements": [measurement.to_json() for measurement in self.measurements],
-        }
+        values = {**asdict(self), "measurements": [measurement.to_json() for measurement in self.measurements]}
+        del values["name"]
         path = folder / f"{self.name}.json"
         with atomic_write(path) as unfinished:
             unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

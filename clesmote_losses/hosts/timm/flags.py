@@ -102,33 +102,26 @@ def check_script_arguments(args: argparse.Namespace, options: Options) -> None:
 
     soft = "mixes the targets of two images, so a sample is neither real nor synthetic"
     splits = "puts several views of an image into one batch under one target"
-    kind = str(given("dataset") or "").split("/")[0]
-    refused = [
-        ("--mixup", given("mixup"), soft),
-        ("--cutmix", given("cutmix"), soft),
-        ("--cutmix-minmax", given("cutmix_minmax"), soft),
-        ("--aug-splits", given("aug_splits"), splits),
-        ("--jsd-loss", given("jsd_loss"), splits),
-        ("--bce-loss", given("bce_loss"), "replaces the cross-entropy that Eq. 2 caps"),
-        ("--kd-model-name", given("kd_model_name"), "adds a loss on synthetic images that no cap bounds"),
-        ("--naflex-loader", given("naflex_loader"), "reads its own patches and bypasses the training set"),
-        ("--torchscript", given("torchscript"), "does not allow a hook on the classifier"),
-        (
-            f"--dataset {given('dataset')}",
-            kind == "hfds",
-            "gives no labels without reading all images; an image folder does",
-        ),
-        (
-            f"--dataset {given('dataset')}",
-            kind in ("wds", "tfds", "hfids"),
-            "is read as a stream, but a synthetic sample needs two images by index",
-        ),
-        (
-            "--use-multi-epochs-loader",
-            given("use_multi_epochs_loader") and options.smote_redraw == "epoch",
-            "reads ahead into the next epoch, before --smote-redraw epoch has drawn its samples",
-        ),
-    ]
-    for flag, is_on, reason in refused:
-        if is_on:
-            raise ValueError(f"{flag} {reason}: drop it, or the flags of the method.")
+    reasons = {
+        "mixup": soft,
+        "cutmix": soft,
+        "cutmix_minmax": soft,
+        "aug_splits": splits,
+        "jsd_loss": splits,
+        "bce_loss": "replaces the cross-entropy that Eq. 2 caps",
+        "kd_model_name": "adds a loss on synthetic images that no cap bounds",
+        "naflex_loader": "reads its own patches and bypasses the training set",
+        "torchscript": "does not allow a hook on the classifier",
+    }
+    refused = [(_flag(name), reason) for name, reason in reasons.items() if given(name)]
+    dataset, kind = f"--dataset {given('dataset')}", str(given("dataset") or "").split("/")[0]
+    if kind == "hfds":
+        refused.append((dataset, "gives no labels without reading all images; an image folder does"))
+    if kind in ("wds", "tfds", "hfids"):
+        refused.append((dataset, "is read as a stream, but a synthetic sample needs two images by index"))
+    if given("use_multi_epochs_loader") and options.smote_redraw == "epoch":
+        reason = "reads ahead into the next epoch, before --smote-redraw epoch has drawn its samples"
+        refused.append(("--use-multi-epochs-loader", reason))
+    if refused:
+        flag, reason = refused[0]
+        raise ValueError(f"{flag} {reason}: drop it, or the flags of the method.")
