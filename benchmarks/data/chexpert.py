@@ -146,7 +146,10 @@ def read_table(table: Path, columns: Iterable[str], name: str) -> pd.DataFrame:
     Raises:
         ValueError: If a column is missing, or it is no table.
     """
-    rows = pd.read_csv(table, dtype=str, keep_default_na=False, index_col=False)
+    try:
+        rows = pd.read_csv(table, dtype=str, keep_default_na=False, index_col=False)
+    except ValueError as error:  # empty, or no text
+        raise ValueError(f"{table} cannot be read as one of {name}'s tables: {error}.") from error
     if missing := set(columns) - set(rows):
         raise ValueError(f"{table} has no column {', '.join(sorted(missing))}; it is not one of {name}'s tables.")
     return rows

@@ -71,3 +71,7 @@ def test_a_chexpert_folder_that_does_not_fit_is_refused(chexpert, tmp_path):
         load_chexpert(chexpert)
     with pytest.raises(ValueError, match=r"there is no .*train\.csv"):
         load_chexpert(tmp_path)
+    for content in (b"", b"\xff\xfe\x00"):
+        (chexpert / "train.csv").write_bytes(content)
+        with pytest.raises(ValueError, match=r"train\.csv cannot be read as one of CheXpert's tables: "):
+            load_chexpert(chexpert)
