@@ -123,4 +123,4 @@ def _warn(message: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals["__name__"].startswith("clesmote_losses"):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level - 1)  # the user's line, whatever host called
+    warnings.warn(message, UserWarning, stacklevel=level)  # the user's line, whatever host called

@@ -96,7 +96,8 @@ def check_embeddings(embeddings: object, logits: Tensor) -> None:
 
 def check_flow(gradient: Gradient, cap: Tensor, logits: Tensor) -> None:
     """Raise ``ValueError`` if the gradient of the cap is wanted and it has none."""
-    if gradient == "flow" and logits.requires_grad and not cap.requires_grad:
+    wants_gradient = torch.is_grad_enabled() and logits.requires_grad
+    if gradient == "flow" and wants_gradient and not cap.requires_grad:
         raise ValueError(
             'gradient="flow" but cap has no graph: compute it from embeddings that require a gradient. Those of a frozen network require '
             'none, so that only gradient="stop" or "scale" can be used.'
