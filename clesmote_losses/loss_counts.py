@@ -10,8 +10,7 @@ from torch import Tensor
 from clesmote_losses.class_sums import sum_dtype
 from clesmote_losses.distributed import gather_from_ranks, is_distributed
 
-_COUNTED = ("seen", "synthetic", "capped", "with_cap", "without_centroid", "evaluated")
-_EVALUATED = _COUNTED.index("evaluated")
+_COUNTED = ("seen", "synthetic", "capped", "with_cap", "without_centroid")
 
 
 class LossCounts:
@@ -29,33 +28,30 @@ class LossCounts:
         self._counts = torch.zeros(len(_COUNTED), dtype=torch.int64, device="cpu")
         self._cap_sum = torch.zeros((), dtype=torch.float64, device="cpu")
         self._total: tuple[Tensor, Tensor] | None = None  # over all ranks
-        self._is_checked = self._has_evaluated = False
+        self._evaluated: Tensor | None = None  # synthetic samples in evaluation
+        self._is_checked = False
         self.expected: int | None = None
 
     @torch.no_grad()
     def add(self, is_synthetic: Tensor, capped: Tensor, cap: Tensor, is_unknown: Tensor) -> None:
         """Count a batch of training; all of shape ``(N,)``, bool but for ``cap``, float."""
-        self._move(cap.device)
+        if self._counts.device != cap.device:  # the criterion is often left on the CPU
+            self._counts = self._counts.to(cap.device)
+            self._cap_sum = self._cap_sum.to(cap.device, sum_dtype(cap.device))
         has_cap = is_synthetic & (cap < torch.inf)
-        seen, evaluated = torch.ones_like(is_synthetic), torch.zeros_like(is_synthetic)
-        self._counts += torch.stack((seen, is_synthetic, capped, has_cap, is_synthetic & is_unknown, evaluated)).sum(
-            dim=1
-        )
+        rows = (torch.ones_like(is_synthetic), is_synthetic, capped, has_cap, is_synthetic & is_unknown)
+        self._counts += torch.stack(rows).sum(dim=1)
         self._cap_sum += cap.masked_fill(~has_cap, 0).sum(dtype=self._cap_sum.dtype)
         self._total = None
 
     @torch.no_grad()
     def add_evaluated(self, is_synthetic: Tensor) -> None:
-        """Count the synthetic samples of a batch of evaluation."""
-        self._move(is_synthetic.device)
-        self._counts[_EVALUATED] += is_synthetic.sum()
-        self._has_evaluated = True
-
-    def _move(self, device: torch.device) -> None:
-        if self._counts.device != device:  # the criterion is often left on the CPU
-            with torch.inference_mode(False):  # a validation may come before the first epoch
-                self._counts = self._counts.to(device)
-                self._cap_sum = self._cap_sum.to(device, sum_dtype(device))
+        """Count the synthetic samples of a batch of evaluation, unless the loss is compiled."""
+        if torch.compiler.is_compiling():  # a CUDA graph would overwrite the sum
+            return
+        count = is_synthetic.sum()
+        # no sum in place: a tensor made in inference mode cannot be changed outside
+        self._evaluated = count if self._evaluated is None else self._evaluated + count
 
     def stats(self) -> dict[str, Tensor]:
         """Return what :attr:`CappedSMOTELoss.stats` documents."""
@@ -75,8 +71,9 @@ class LossCounts:
         # as objects: ranks without a batch have their counts on another device
         ranks = gather_from_ranks((self._counts.tolist(), self._cap_sum.item()))
         counts, cap_sums = zip(*ranks, strict=True)
-        self._total = self._counts.new_tensor(counts).sum(dim=0), self._cap_sum.new_tensor(sum(cap_sums))
-        self._check_seen()
+        total = [sum(count) for count in zip(*counts, strict=True)]
+        self._total = torch.tensor(total, device="cpu"), torch.tensor(sum(cap_sums), dtype=torch.float64, device="cpu")
+        self._check_seen(is_end=True)
 
     def reset(self) -> None:
         """Set all counts to zero."""
@@ -88,10 +85,9 @@ class LossCounts:
 
     def check_evaluated(self) -> None:
         """Warn if synthetic samples came in evaluation since the last check; without evaluation no value is read."""
-        if not self._has_evaluated:
+        if self._evaluated is None:
             return
-        self._has_evaluated, evaluated = False, int(self._counts[_EVALUATED])
-        self._counts[_EVALUATED] = 0
+        evaluated, self._evaluated = int(self._evaluated), None
         if evaluated:
             _warn(
                 f"{evaluated} synthetic samples came to the loss in evaluation mode (criterion.eval()). Was the validation set split off "
@@ -99,24 +95,34 @@ class LossCounts:
                 "in SMOTEDataset. In training, call criterion.train()."
             )
 
-    def _check_seen(self) -> None:
-        """Warn, once in an epoch, if the batches of training held no synthetic sample."""
+    def _check_seen(self, *, is_end: bool = False) -> None:
+        """Warn, once in an epoch, if the loss saw no synthetic sample in training, or at its end none at all."""
         if self._is_checked or self.expected == 0 or (self._total is None and is_distributed()):
             return
         self._is_checked = True
         seen, synthetic, *_ = (self._counts if self._total is None else self._total[0]).tolist()
+        known = "" if self.expected is None else f", though the training set has {self.expected}"
         if seen and not synthetic:
-            known = "" if self.expected is None else f", though the training set has {self.expected}"
             _warn(
                 f"none of the {seen} samples that the loss saw in training was synthetic{known}: nothing is capped. Does the loader have a "
                 "sampler for the data set before SMOTE (a WeightedRandomSampler of its labels)? Make it for the SMOTEDataset, or leave "
                 "it out. Was the target decoded before? Pass it as it comes from the loader, or pass is_synthetic=. If the training set "
                 "has no synthetic samples, call criterion.reset_stats(expected_synthetic=0)."
             )
+        elif not seen and is_end and known:
+            _warn(
+                f"the loss saw no synthetic sample{known}: it was not called in training. Does the loop call another?"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         # a file of the loss can be read where there is no GPU
-        return {**self.__dict__, "_counts": self._counts.cpu(), "_cap_sum": self._cap_sum.cpu()}
+        evaluated = None if self._evaluated is None else self._evaluated.cpu()
+        return {
+            **self.__dict__,
+            "_counts": self._counts.cpu(),
+            "_cap_sum": self._cap_sum.cpu(),
+            "_evaluated": evaluated,
+        }
 
 
 def _warn(message: str) -> None:

@@ -368,14 +368,14 @@ def sharded(version: int) -> nn.Module:
 
 
 def refresh_under_fsdp(rank: int, version: int) -> list[tuple[Tensor, Tensor]]:
-    """Centroids of a set, of loaders of unequal length, and of one that is empty on a rank; then a step, and a refusal."""
+    """Centroids of a set, of loaders of unequal length, and of one that is empty on a rank; then a loss, and a refusal."""
     base, model = Subset(data(), range(9)), sharded(version)
     tracker, found = ClassCentroidTracker(model, 3), []
     for mine in (base, DataLoader(Subset(base, [range(1), range(1, 9)][rank]), 2), DataLoader(base, 2) if rank else []):
         tracker.refresh(mine, batch_size=1)
         found.append((tracker.centroids, tracker.counts))
     images, labels = next(iter(DataLoader(base, 9)))
-    CappedSMOTELoss(tracker=tracker)(model(images), encode_target(labels, labels > 0)).backward()
+    CappedSMOTELoss(tracker=tracker)(model(images), encode_target(labels, labels > 0))
     with pytest.raises(ValueError, match="pretrain before fully_shard"):
         TripletPretrainer(model)
     return found

@@ -94,9 +94,12 @@ def test_a_loss_made_on_the_meta_device_counts() -> None:
 
 def test_a_validation_in_inference_mode_may_come_first() -> None:
     whole = Whole().eval()
-    with torch.inference_mode():
-        whole(torch.rand(9, 4), target(0))
-    whole.train()(torch.rand(9, 4), target(4))
+    for mode in (torch.inference_mode(), torch.no_grad()):
+        with mode:
+            whole(torch.rand(9, 4), target(3))
+    with pytest.warns(UserWarning, match="6 synthetic samples"):
+        whole.train()
+    whole(torch.rand(9, 4), target(4))
     assert seen(whole.criterion) == 4
 
 
@@ -165,6 +168,16 @@ def test_an_epoch_without_the_synthetic_samples_of_its_set_is_warned_about_once(
             assert "the training set has 4" in message
 
 
+def test_an_epoch_that_never_calls_the_loss_is_warned_about_at_its_end_only() -> None:
+    criterion = CappedSMOTELoss(beta=0.01, distance=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for epoch in range(2):
+            begin_epoch(criterion, data_set(6), epoch)
+    with pytest.warns(UserWarning, match="saw no synthetic sample, though the training set has 4: it was not called"):
+        end_epoch(criterion)
+
+
 def test_a_right_loop_and_a_balanced_set_are_not_warned_about() -> None:
     assert loop(data_set(6), shuffle=True) == []
     assert loop(data_set(10)) == []
@@ -221,8 +234,7 @@ def test_counting_compiles_into_one_graph_in_training_and_evaluation() -> None:
     with torch.inference_mode():
         criterion.eval()
         compiled(torch.zeros(9, 2), target(2))
-    with pytest.warns(UserWarning, match="2 synthetic samples"):
-        criterion.train()
+    criterion.train()
     for _ in range(2):
         compiled(torch.zeros(9, 2), target(4))
         criterion.all_reduce_stats()
