@@ -61,7 +61,7 @@ class LossCounts:
         return {
             "synthetic": count["synthetic"],
             "capped": count["capped"],
-            "share_capped": (count["capped"] / count["synthetic"].clamp(min=1)).float(),
+            "share_capped": count["capped"].float() / count["synthetic"].clamp(min=1).float(),
             "mean_cap": (cap_sum / count["with_cap"]).float(),
             "without_centroid": count["without_centroid"],
         }

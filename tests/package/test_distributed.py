@@ -85,7 +85,7 @@ class Blocks(nn.Module):
         generator = torch.Generator().manual_seed(rank)
         self.filters = nn.Parameter(torch.randn(2, 3, 2, 2, generator=generator).to(memory_format=torch.channels_last))
         self.scale = nn.Parameter(torch.randn(3, generator=generator, dtype=torch.float64))
-        self.shift = nn.Parameter(torch.randn(4, generator=generator).bfloat16())
+        self.shift = nn.Parameter(torch.randn(4, generator=generator).half())
         self.unused = nn.Parameter(torch.randn(2, generator=generator))
         self.register_buffer("steps", torch.tensor(7 + rank))
         self.register_buffer("mask", torch.tensor([rank == 0, rank == 1]))

@@ -51,7 +51,7 @@ def test_a_module_in_half_precision_counts_exactly(dtype: torch.dtype) -> None:
 
 
 def test_counts_and_mean_cap_are_exact_beyond_the_digits_of_float32() -> None:
-    counts, rows = LossCounts(), 2**20 + 1
+    counts, rows = LossCounts(), 2**20 + 1  # 17 times an odd number, beyond 2**24
     flags, cap = torch.ones(rows, dtype=torch.bool), torch.full((rows,), 0.1)
     for _ in range(17):
         counts.add(flags, flags, cap, flags)
@@ -60,6 +60,19 @@ def test_counts_and_mean_cap_are_exact_beyond_the_digits_of_float32() -> None:
     assert [int(stats[name]) for name in ("synthetic", "capped", "without_centroid")] == [17 * rows] * 3
     assert stats["mean_cap"] == torch.tensor(0.1)
     assert stats["share_capped"] == 1
+
+
+def test_the_default_dtype_does_not_round_the_share() -> None:
+    criterion = CappedSMOTELoss(beta=0.5, distance=None)
+    torch.set_default_dtype(torch.float16)
+    try:
+        for rows in (2**20, 1):
+            criterion(torch.zeros(rows, 2), encode_target(torch.zeros(rows, dtype=torch.long), torch.ones(rows) > 0))
+        criterion(torch.tensor([[9.0, 0.0]]), target(1, 1))
+        share = criterion.stats["share_capped"]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert share == torch.tensor((2**20 + 1) / (2**20 + 2))
 
 
 def test_the_mean_cap_is_that_of_the_finite_caps_of_synthetic_samples() -> None:
