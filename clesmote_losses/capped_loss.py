@@ -7,9 +7,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clesmote_losses.caps import CAPS
-from clesmote_losses.distributed import sum_over_ranks
 from clesmote_losses.errors import check_choice
-from clesmote_losses.loss_inputs import Gradient, Reduction, as_columns, check_cap, check_options, check_rows
+from clesmote_losses.loss_counts import LossCounts
+from clesmote_losses.loss_inputs import (
+    Gradient,
+    Reduction,
+    as_columns,
+    check_cap,
+    check_embeddings,
+    check_flow,
+    check_options,
+    check_rows,
+)
 from clesmote_losses.targets import decode_target
 
 
@@ -60,12 +69,11 @@ def capped_cross_entropy(
         >>> capped_cross_entropy(logits, target, torch.tensor([False, True]), torch.ones(2), reduction="none")
         tensor([3.0486, 1.0000])
     """
-    check_options(gradient, label_smoothing, reduction)
+    check_options(gradient, weight, label_smoothing, reduction)
     logits = as_columns(logits)
     check_rows(logits, target, is_synthetic)
     check_cap(cap, logits)
-    if gradient == "flow" and logits.requires_grad and not cap.requires_grad:
-        raise ValueError('gradient="flow" but cap has no graph: compute it from embeddings that require a gradient.')
+    check_flow(gradient, cap, logits)
     losses = F.cross_entropy(
         logits, target, weight, reduction="none", ignore_index=ignore_index, label_smoothing=label_smoothing
     )
@@ -145,7 +153,6 @@ class CappedSMOTELoss(nn.Module):
     """
 
     weight: Tensor | None
-    _sums: Tensor
 
     def __init__(
         self,
@@ -163,10 +170,6 @@ class CappedSMOTELoss(nn.Module):
         super().__init__()
         if not beta > 0:
             raise ValueError(f"beta must be positive; got {beta}.")
-        if weight is not None and not isinstance(weight, Tensor):
-            raise TypeError(
-                f"weight must be a float tensor of shape (C,); got {type(weight).__name__}: torch.tensor(weight)."
-            )
         check_choice("distance", distance, (*CAPS, None))
         if distance is not None and tracker is None:
             raise ValueError(
@@ -178,7 +181,7 @@ class CappedSMOTELoss(nn.Module):
             )
         if warmup_epochs < 0:
             raise ValueError(f"warmup_epochs must be 0 or more; got {warmup_epochs}.")
-        check_options(gradient, label_smoothing, reduction)
+        check_options(gradient, weight, label_smoothing, reduction)
         self.beta = beta
         self.tracker = tracker
         self.distance = distance
@@ -189,7 +192,7 @@ class CappedSMOTELoss(nn.Module):
         self.warmup_epochs = warmup_epochs
         self._is_capping = None if warmup_epochs else True  # None: unknown until set_epoch
         self.register_buffer("weight", weight)
-        self.register_buffer("_sums", torch.zeros(5), persistent=False)
+        self._counts = LossCounts()
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch that begins, counted from 0; only ``warmup_epochs`` depends on it."""
@@ -213,6 +216,8 @@ class CappedSMOTELoss(nn.Module):
             TypeError, ValueError: As :func:`capped_cross_entropy`.
         """
         logits = as_columns(logits)
+        if embeddings is not None:
+            check_embeddings(embeddings, logits)
         if is_synthetic is None:
             target, is_synthetic = decode_target(target)
         check_rows(logits, target, is_synthetic)
@@ -229,7 +234,9 @@ class CappedSMOTELoss(nn.Module):
         applied = cap if self.training and self._is_capping else torch.full_like(cap, torch.inf)
         losses, capped = _cap_losses(losses, target, is_synthetic, applied, self.gradient, self.weight)
         if self.training:
-            self._count(is_synthetic, capped, cap.detach(), is_unknown)
+            self._counts.add(is_synthetic, capped, cap.detach(), is_unknown)
+        else:
+            self._counts.add_evaluated(is_synthetic)
         return _reduce(losses, target, self.weight, self.ignore_index, self.reduction)
 
     def _distance_cap(
@@ -238,12 +245,7 @@ class CappedSMOTELoss(nn.Module):
         """Return caps, and which rows have none because their class has no centroid yet; both ``(N,)``."""
         if embeddings is None:
             embeddings = tracker.take_embeddings()
-        if len(embeddings) != len(logits):
-            raise ValueError(
-                f"embeddings of {len(embeddings)} samples do not belong to logits of {len(logits)} rows. Call `criterion` once after "
-                "each forward pass of the tracked model. Evaluate another model (such as an EMA copy) with criterion.eval() or "
-                "nn.CrossEntropyLoss. Use DistributedDataParallel, not DataParallel."
-            )
+            check_embeddings(embeddings, logits)
         if self.gradient != "flow":
             embeddings = embeddings.detach()
         if self.ignore_index >= 0:  # a negative one is never a class
@@ -256,41 +258,40 @@ class CappedSMOTELoss(nn.Module):
             )
         cap = CAPS[str(self.distance)](embeddings, labels, centroids, self.beta)
         check_cap(cap, logits)  # the function may be a user's
+        if self._is_capping:
+            check_flow(self.gradient, cap, logits)
         return cap, counts.index_select(0, labels.clamp(min=0)) == 0
-
-    @torch.no_grad()
-    def _count(self, is_synthetic: Tensor, capped: Tensor, cap: Tensor, is_unknown: Tensor) -> None:
-        if self._sums.device != cap.device:  # the criterion is often left on the CPU
-            self._sums = self._sums.to(cap.device)
-        has_cap = is_synthetic & (cap < torch.inf)
-        rows = (is_synthetic, capped, has_cap, cap.masked_fill(~has_cap, 0), is_synthetic & is_unknown)
-        self._sums.add_(torch.stack(rows).sum(dim=1))
 
     @property
     def stats(self) -> dict[str, Tensor]:
-        """Counts of capped samples in training since the last :meth:`reset_stats`, as 0-dimensional float32 tensors.
+        """Counts of capped samples in training since the last :meth:`reset_stats`, as 0-dimensional tensors.
 
-        ``synthetic``: synthetic samples seen. ``capped``: those over their cap. ``share_capped``: capped / synthetic.
-        ``mean_cap``: mean of the finite caps, in nats; NaN if there is none. ``without_centroid``: synthetic samples of a
-        class whose centroid is not known yet. Counts are of this process until :meth:`all_reduce_stats`; only reading a
-        value waits for the GPU.
+        ``synthetic``: synthetic samples seen, int64. ``capped``: those over their cap, int64. ``share_capped``: capped /
+        synthetic, float32. ``mean_cap``: mean of the finite caps, in nats, float32; NaN if there is none.
+        ``without_centroid``: synthetic samples of a class whose centroid is not known yet, int64. Counts are of this process
+        until :meth:`all_reduce_stats`; only reading a value waits for the GPU.
         """
-        synthetic, capped, has_cap, cap, unknown = self._sums.clone()
-        return {
-            "synthetic": synthetic,
-            "capped": capped,
-            "share_capped": capped / synthetic.clamp(min=1),
-            "mean_cap": cap / has_cap,
-            "without_centroid": unknown,
-        }
+        return self._counts.stats()
 
-    def reset_stats(self) -> None:
-        """Set the counts behind :attr:`stats` to zero."""
-        self._sums.zero_()
+    def reset_stats(self, expected_synthetic: int | None = None) -> None:
+        """Set the counts behind :attr:`stats` to zero; warn if no sample of the training since the last call was synthetic.
+
+        Args:
+            expected_synthetic: Number of synthetic samples in the training set, if it is known. With 0 no warning comes.
+        """
+        self._counts.reset()
+        if expected_synthetic is not None:
+            self._counts.expected = expected_synthetic
 
     def all_reduce_stats(self) -> None:
-        """Sum the counts behind :attr:`stats` over all ranks; every rank calls it, once before :meth:`reset_stats`."""
-        sum_over_ranks(self._sums)
+        """Let :attr:`stats` be sums over all ranks until the next batch; warn as :meth:`reset_stats`. Every rank calls it."""
+        self._counts.sum_over_ranks()
+
+    def train(self, mode: bool = True) -> "CappedSMOTELoss":
+        """Set training or evaluation mode; warn if synthetic samples came in the evaluation that ends."""
+        if mode:
+            self._counts.check_evaluated()
+        return super().train(mode)
 
     def extra_repr(self) -> str:
         names = ("distance", "gradient", "label_smoothing", "ignore_index", "reduction", "warmup_epochs")

@@ -9,7 +9,15 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from clesmote_losses.centroid_state import check_centroid_state
 from clesmote_losses.class_sums import ClassSums
-from clesmote_losses.distributed import gather_from_ranks, get_rank, get_world_size, is_distributed, sum_over_ranks
+from clesmote_losses.distributed import (
+    gather_from_ranks,
+    get_rank,
+    get_world_size,
+    in_step,
+    is_distributed,
+    is_sharded,
+    sum_over_ranks,
+)
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
 from clesmote_losses.errors import check_choice
 from clesmote_losses.restore import preserved_modes, preserved_rng
@@ -140,9 +148,9 @@ class ClassCentroidTracker:
     ) -> None:
         """Compute the centroids again. Call it once at the start of each epoch.
 
-        Under ``torch.distributed`` every rank calls it. Each rank embeds its share (a loader should yield the rank's own
-        share), and sums and counts are added over the ranks. Training mode, gradients and random number generators are
-        left as they were. Classes without images in ``data`` become unknown.
+        Under ``torch.distributed`` every rank calls it; otherwise they wait for each other. Each rank embeds its share (a
+        loader should yield the rank's own, of any length), and sums and counts are added over the ranks. Training mode,
+        gradients and random number generators are left as they were. Classes without images in ``data`` become unknown.
 
         Args:
             data: For a :class:`SMOTEDataset`, the real images of its over-sampled classes are read. For another data set of
@@ -191,7 +199,7 @@ class ClassCentroidTracker:
 
     def _embed(self, loader: Iterable[Any]) -> None:
         sums: ClassSums | None = None
-        for batch in loader:
+        for batch in in_step(loader) if is_sharded(self.model) else loader:
             images, target = batch[0], batch[1]
             labels, is_synthetic = decode_target(torch.as_tensor(target))
             if labels.numel() and int(labels.max()) >= self.num_classes:
@@ -223,7 +231,7 @@ class ClassCentroidTracker:
         if shape is None:
             return None
         if sums is None:  # this rank's share was empty; the others know the shape
-            sums = ClassSums(self.num_classes, next(self.model.parameters()).new_empty(0, *shape))
+            sums = ClassSums(self.num_classes, torch.empty(0, *shape, device=next(self.model.parameters()).device))
         sum_over_ranks(sums.total)
         sum_over_ranks(sums.counts)
         return sums

@@ -17,9 +17,7 @@ class ClassSums:
     """
 
     def __init__(self, num_classes: int, rows: Tensor) -> None:
-        # float64, since a mean over thousands of images loses digits in float32; Apple's GPUs have none
-        dtype = torch.float32 if rows.device.type == "mps" else torch.float64
-        self.total = rows.new_zeros((num_classes, *rows.shape[1:]), dtype=dtype)
+        self.total = rows.new_zeros((num_classes, *rows.shape[1:]), dtype=sum_dtype(rows.device))
         self.counts = rows.new_zeros(num_classes, dtype=torch.int64)
 
     def add(self, rows: Tensor, labels: Tensor, counted: Tensor) -> None:
@@ -36,6 +34,11 @@ class ClassSums:
     def mean(self) -> Tensor:
         """Return the mean of each class, float32, shape ``(C, ...)``; NaN (0 / 0) for a class without rows."""
         return (self.total / _as_column(self.counts, self.total)).float()
+
+
+def sum_dtype(device: torch.device) -> torch.dtype:
+    """Return float64, since a sum over thousands of samples loses digits in float32; Apple's GPUs have none."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _as_column(values: Tensor, rows: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ Without a process group, or where torch was built without ``torch.distributed``,
 returns what it was given.
 """
 
-from collections.abc import Callable, Iterable
+import pickle
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import torch
@@ -46,22 +47,77 @@ def gather_from_ranks(value: T) -> list[T]:
 
 @torch.no_grad()
 def copy_from_rank_0(tensors: Iterable[Tensor]) -> None:
-    """Overwrite tensors by those of rank 0, in place; every rank calls it with as many of the same shapes."""
-    if is_distributed():
-        for tensor in tensors:
-            dist.broadcast(tensor, 0)
+    """Overwrite tensors by those of rank 0, in place; every rank calls it.
+
+    Raises:
+        RuntimeError: On every rank, if the ranks have tensors of different number, shape, dtype or ``requires_grad``.
+    """
+    if not is_distributed():
+        return
+    tensors = list(tensors)
+    kinds = gather_from_ranks([(tuple(tensor.shape), tensor.dtype, tensor.requires_grad) for tensor in tensors])
+    if other := next((rank for rank, kind in enumerate(kinds) if kind != kinds[0]), None):
+        raise RuntimeError(
+            f"ranks 0 and {other} have different networks: weights or buffers differ in number, shape, dtype or requires_grad. Build the "
+            "same network on every rank."
+        )
+    for group in _alike(tensors):
+        flat = torch.cat([tensor.flatten() for tensor in group])  # one message, whatever the memory format
+        dist.broadcast(flat, 0)
+        for tensor, part in zip(group, flat.split([tensor.numel() for tensor in group]), strict=True):
+            tensor.copy_(part.view_as(tensor))
 
 
+@torch.no_grad()
 def average_gradients(module: nn.Module) -> None:
     """Replace each gradient by its mean over all ranks; every rank calls it.
 
-    ``DistributedDataParallel`` would wait for parameters that have no gradient, such as those of an unused classifier.
+    A gradient that a rank lacks (of a layer that it skipped) counts as 0 there. A parameter that has a gradient on no rank,
+    such as one of an unused classifier, keeps none. ``DistributedDataParallel`` would wait for those.
     """
-    if is_distributed():
-        for parameter in module.parameters():
-            if parameter.grad is not None:
-                dist.all_reduce(parameter.grad)
-                parameter.grad /= get_world_size()
+    if not is_distributed():
+        return
+    for group in _alike(parameter for parameter in module.parameters() if parameter.requires_grad):
+        gradients = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in group]
+        has_gradient = group[0].new_tensor([parameter.grad is not None for parameter in group])
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), has_gradient])
+        dist.all_reduce(flat)
+        *sums, counts = flat.split([*(parameter.numel() for parameter in group), len(group)])
+        for parameter, gradient, total, count in zip(group, gradients, sums, counts.tolist(), strict=True):
+            if count:
+                parameter.grad = gradient.copy_(total.view_as(gradient) / get_world_size())
+
+
+def _alike(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Yield the tensors in groups of one dtype and device, alike on all ranks."""
+    groups: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for tensor in tensors:
+        groups.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    yield from groups.values()
+
+
+def is_sharded(module: nn.Module) -> bool:
+    """Return whether FSDP has spread the weights over the ranks: every forward pass is then one of all ranks."""
+    if not is_distributed():
+        return False
+    from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel  # a second to import
+
+    return any(isinstance(part, FSDPModule | FullyShardedDataParallel) for part in module.modules())
+
+
+def in_step(batches: Iterable[Any]) -> Iterator[Any]:
+    """Yield batches of images and labels as often on every rank, for forward passes of all ranks together.
+
+    A rank that has no more gets one black image with the label -1, which counts for no class. Every rank goes on to the end.
+    """
+    own = iter(batches)
+    while True:
+        batch = next(own, None)
+        shapes = gather_from_ranks(None if batch is None else tuple(batch[0].shape[1:]))
+        shape = next((shape for shape in shapes if shape is not None), None)
+        if shape is None:
+            return
+        yield (torch.zeros(1, *shape), torch.tensor([-1])) if batch is None else batch
 
 
 def from_rank_0(make: Callable[[], T]) -> T:
@@ -72,14 +128,25 @@ def from_rank_0(make: Callable[[], T]) -> T:
     """
     if not is_distributed():
         return make()
-    made: list[Any] = [None, None]
+    made: Any = None
+    sent: list[Any] = [None, None]  # pickled here, since a failure to pickle must not leave the others waiting
     if get_rank() == 0:
         try:
-            made[0] = make()
+            made = make()
+            sent[0] = pickle.dumps(made)
         except Exception as error:
-            made[1] = error
-    dist.broadcast_object_list(made)
-    if made[1] is not None:
-        raise made[1]
-    result: T = made[0]
+            sent[1] = _as_sendable(error)
+    dist.broadcast_object_list(sent)
+    if sent[1] is not None:
+        raise sent[1]
+    result: T = made if get_rank() == 0 else pickle.loads(sent[0])
     return result
+
+
+def _as_sendable(error: Exception) -> Exception:
+    """Return the error, or one of its words if another process could not read it."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

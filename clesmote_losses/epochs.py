@@ -12,6 +12,7 @@ def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int,
 
     It draws the samples of the epoch (:meth:`SMOTEDataset.set_epoch`), puts the loss into training mode, tells it the
     epoch, sets its counts to zero, and refreshes the centroids of its tracker. Call it before iterating over the loader.
+    Called on one rank only, it waits for the others for ever.
 
     Args:
         criterion: The loss.
@@ -38,7 +39,7 @@ def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int,
     train_set.set_epoch(epoch)
     criterion.train()
     criterion.set_epoch(epoch)
-    criterion.reset_stats()
+    criterion.reset_stats(expected_synthetic=int(train_set.is_synthetic.sum()))
     if (tracker := tracker_of(criterion)) is not None:
         tracker.refresh(train_set, **refresh)
 
@@ -47,7 +48,9 @@ def end_epoch(criterion: CappedSMOTELoss) -> dict[str, float]:
     """Return the :attr:`CappedSMOTELoss.stats` of the epoch over all ranks; under ``torch.distributed`` every rank calls it.
 
     A tracker in mode ``"online"`` turns its running means into centroids here. A checkpoint written between two epochs
-    therefore holds the same centroids on every rank.
+    therefore holds the same centroids on every rank. Ranks may have seen different numbers of batches.
+
+    It warns if the loss saw no synthetic sample although the training set has some.
 
     Args:
         criterion: The loss, after the last batch of the epoch.

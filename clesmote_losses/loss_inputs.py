@@ -13,12 +13,16 @@ Reduction = Literal["none", "mean", "sum"]
 _GRADIENTS, _REDUCTIONS = get_args(Gradient), get_args(Reduction)  # here, since torch 2.6 cannot compile get_args
 
 
-def check_options(gradient: str, label_smoothing: float, reduction: str) -> None:
-    """Raise ``ValueError`` if an option is unknown or out of range."""
+def check_options(gradient: str, weight: object, label_smoothing: float, reduction: str) -> None:
+    """Raise ``ValueError`` if an option is unknown or out of range, ``TypeError`` if ``weight`` is no tensor."""
     check_choice("gradient", gradient, _GRADIENTS)
     check_choice("reduction", reduction, _REDUCTIONS)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be in [0, 1]; got {label_smoothing}.")
+    if weight is not None and not isinstance(weight, Tensor):
+        raise TypeError(
+            f"weight must be a float tensor of shape (C,); got {type(weight).__name__}: torch.tensor(weight)."
+        )
 
 
 def as_columns(logits: Tensor) -> Tensor:
@@ -66,4 +70,35 @@ def check_cap(cap: Tensor, logits: Tensor) -> None:
         raise ValueError(
             f"cap must be float of shape {rows}, one ceiling for each row of logits; got {cap.dtype} of shape "
             f"{tuple(cap.shape)}. cosine_cap(...) returns it; torch.full({rows}, c) is a constant cap."
+        )
+
+
+def check_embeddings(embeddings: object, logits: Tensor) -> None:
+    """Raise unless there is one embedding for each row of logits; flags are easily passed in their place.
+
+    Raises:
+        TypeError: If they are not a float tensor of shape ``(N, D)``.
+        ValueError: If they are of another batch.
+    """
+    if not isinstance(embeddings, Tensor) or not embeddings.is_floating_point() or embeddings.ndim != 2:
+        kind = getattr(embeddings, "dtype", type(embeddings).__name__)
+        raise TypeError(
+            f"embeddings must be float of shape (N, D); got {kind} of shape {tuple(getattr(embeddings, 'shape', ()))}. Pass synthetic "
+            "flags by name: criterion(logits, target, is_synthetic=flags)."
+        )
+    if len(embeddings) != len(logits):
+        raise ValueError(
+            f"embeddings of {len(embeddings)} samples do not belong to logits of {len(logits)} rows. Call `criterion` once after "
+            "each forward pass of the tracked model. Evaluate another model (such as an EMA copy) with criterion.eval() or "
+            "nn.CrossEntropyLoss. Use DistributedDataParallel, not DataParallel."
+        )
+
+
+def check_flow(gradient: Gradient, cap: Tensor, logits: Tensor) -> None:
+    """Raise ``ValueError`` if the gradient of the cap is wanted and it has none."""
+    wants_gradient = torch.is_grad_enabled() and logits.requires_grad
+    if gradient == "flow" and wants_gradient and not cap.requires_grad:
+        raise ValueError(
+            'gradient="flow" but cap has no graph: compute it from embeddings that require a gradient. Those of a frozen network require '
+            'none, so that only gradient="stop" or "scale" can be used.'
         )

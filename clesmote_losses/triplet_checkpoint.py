@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from clesmote_losses.checked_file import CheckedFile
+from clesmote_losses.distributed import gather_from_ranks
 
 _FILE = CheckedFile(
     "clesmote_losses.triplet_checkpoint.1",
@@ -111,6 +112,39 @@ def read_checkpoint(
     optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])
     return list(state["history"])
+
+
+def resume(
+    path: str | os.PathLike[str] | None,
+    settings: dict[str, Any],
+    trained: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+) -> list[dict[str, float]]:
+    """Load a checkpoint as :func:`read_checkpoint` does, if the file exists; every rank calls it.
+
+    Returns:
+        History of the epochs that are done; empty without a file.
+
+    Raises:
+        OSError, ValueError: As :func:`read_checkpoint`.
+        RuntimeError: If another rank cannot read its file, or would resume after another epoch.
+    """
+    history: list[dict[str, float]] = []
+    error: Exception | None = None
+    try:
+        if path is not None and os.path.exists(path):
+            history = read_checkpoint(path, settings, trained, optimizer, scaler)
+    except (OSError, ValueError) as caught:  # the other ranks wait for an answer
+        error = caught
+    of_ranks = gather_from_ranks(len(history) if error is None else str(error))
+    if error is not None:
+        raise error
+    if len(set(of_ranks)) > 1:
+        raise RuntimeError(
+            f"ranks would resume after different epochs: {of_ranks}. Put the checkpoint where every rank can read it."
+        )
+    return history
 
 
 def _all_settings(settings: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -17,12 +16,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from clesmote_losses.atomic_write import atomic_write
-from clesmote_losses.distributed import average_gradients, copy_from_rank_0, gather_from_ranks, get_rank, get_world_size
+from clesmote_losses.distributed import average_gradients, copy_from_rank_0, get_rank, get_world_size, is_sharded
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, find_classifier, model_input, unwrap
 from clesmote_losses.errors import check_choice
 from clesmote_losses.restore import preserved_modes, preserved_rng
 from clesmote_losses.smote.dataset import SMOTEDataset
-from clesmote_losses.triplet_checkpoint import read_checkpoint, write_checkpoint
+from clesmote_losses.triplet_checkpoint import resume, write_checkpoint
 from clesmote_losses.triplet_loss import triplet_margin_loss
 from clesmote_losses.triplet_sampling import Anchors, Sampling, TripletBatch, draw_batches
 
@@ -65,7 +64,7 @@ class TripletPretrainer:
         classifier: Layer whose input is the embedding, or its name; see :class:`EmbeddingHook`.
 
     Raises:
-        ValueError: If an option is wrong or the classifier is not found.
+        ValueError: If an option is wrong, the classifier is not found, or the model is wrapped by FSDP.
 
     Example:
         >>> base = TensorDataset(torch.rand(16, 3, 32, 32), torch.tensor([0] * 10 + [1] * 6))
@@ -94,6 +93,10 @@ class TripletPretrainer:
         if loss is not None and sampling != "batch":
             raise ValueError('loss= takes a whole batch of embeddings and labels: it needs sampling="batch".')
         self.model = unwrap(model)
+        if is_sharded(self.model):
+            raise ValueError(
+                "pretraining averages whole gradients, and FSDP has spread the weights over the ranks: pretrain before fully_shard."
+            )
         self.margin = margin
         self.anchors: Anchors = anchors
         self.sampling: Sampling = sampling
@@ -119,8 +122,8 @@ class TripletPretrainer:
 
         The global random number generators and the model's training mode are left as they were. Each epoch is seeded by
         ``(seed, epoch)``, so a resumed run equals an uninterrupted one. Under ``torch.distributed`` each rank takes its
-        share of the anchors, weights start as those of rank 0, and gradients are averaged; every rank calls it with the
-        same arguments. A data set with ``redraw="epoch"`` keeps the draw of the last epoch.
+        share of the anchors, weights start as those of rank 0, and gradients are averaged (0 for a layer that a rank skipped);
+        every rank calls it with the same arguments. A data set with ``redraw="epoch"`` keeps the draw of the last epoch.
 
         Args:
             dataset: The training set.
@@ -142,6 +145,7 @@ class TripletPretrainer:
         Raises:
             TypeError: If ``dataset`` is not a :class:`SMOTEDataset`.
             ValueError: If it has only one class, an option is out of range, or the checkpoint has other settings.
+            RuntimeError: If ranks have different networks or checkpoints.
         """
         if not isinstance(dataset, SMOTEDataset):
             raise TypeError(
@@ -162,11 +166,9 @@ class TripletPretrainer:
         progress = progress and get_rank() == 0
         run = _Training(dataset, trained, stepper, scaler, device, batch_size, amp, num_workers, seed, progress)
         settings = self._settings(run, lr if optimizer is None else None)
-        history: list[dict[str, float]] = []
-        if checkpoint is not None and Path(checkpoint).exists():
-            history = read_checkpoint(checkpoint, settings, trained, stepper, scaler)
+        history = resume(checkpoint, settings, trained, stepper, scaler)
+        if history:
             _log(f"{len(history)} of {epochs} epochs are done, according to {checkpoint}")
-        _check_same_on_all_ranks(len(history))
         copy_from_rank_0([*trained.parameters(), *trained.buffers()])
         try:
             with preserved_modes(trained), EmbeddingHook(self.model, self._classifier) as hook:
@@ -288,11 +290,3 @@ def _summary(epoch: int, sums: Tensor) -> dict[str, float]:
 def _log(message: str) -> None:
     if get_rank() == 0:
         _logger.info("triplets: %s", message)
-
-
-def _check_same_on_all_ranks(epochs_done: int) -> None:
-    of_ranks = gather_from_ranks(epochs_done)
-    if len(set(of_ranks)) > 1:
-        raise RuntimeError(
-            f"ranks would resume after different epochs: {of_ranks}. Put the checkpoint where every rank can read it."
-        )

@@ -184,6 +184,63 @@ def test_nothing_to_average_gives_what_torch_gives(reduction: Any, ignored: bool
     torch.testing.assert_close(loss, expected, equal_nan=True)
 
 
+@pytest.mark.parametrize(("smoothing", "expected"), [(0.0, 0.1), (0.2, 0.1157)])
+def test_a_class_of_weight_0_costs_nothing_but_smoothing_and_its_gradient_is_finite(
+    smoothing: float, expected: float
+) -> None:
+    target, flags, cap = torch.tensor([0, 0, 1]), torch.tensor([True, True, False]), torch.full((3,), 0.1)
+    logits, weight = torch.tensor([[0.0, 3.0], [0.0, 3.0], [1.0, 0.0]]), torch.tensor([1.0, 0.0])
+    options: dict[str, Any] = {"weight": weight, "label_smoothing": smoothing}
+    for gradient in ("stop", "scale"):
+        scored = logits.clone().requires_grad_()
+        loss = capped_cross_entropy(scored, target, flags, cap, gradient=gradient, **options)  # type: ignore[arg-type]
+        loss.backward()
+        by_hand = naive(logits, target, flags, cap, ignore_index=-100, reduction="mean", **options)
+        assert loss.item() == pytest.approx(by_hand, rel=1e-6)
+        assert loss.item() == pytest.approx(expected, abs=5e-5)
+        assert scored.grad.isfinite().all()  # type: ignore[union-attr]
+        assert (scored.grad[2] == 0).all() == (smoothing == 0)  # type: ignore[index]
+
+
+CASES = ["some capped", "all capped", "no cap", "unknown classes", "at the centroid", "all ignored", "empty"]
+
+
+@pytest.mark.parametrize("gradient", ["stop", "scale", "flow"])
+@pytest.mark.parametrize("case", CASES)
+def test_no_backward_makes_a_nan_for_anomaly_mode_to_find(case: str, gradient: Any) -> None:
+    torch.manual_seed(0)
+    rows = 0 if case == "empty" else 12
+    layer, embeddings, centroids = torch.nn.Linear(6, C), torch.randn(rows, 6), torch.randn(C, 6)
+    target = torch.arange(rows) % C
+    flags = torch.arange(rows) % 2 == 0
+    if case == "all capped":
+        flags |= True
+    elif case == "unknown classes":
+        centroids[1:] = torch.nan
+    elif case == "no cap":
+        flags &= target != 1  # its weight is 0, and so is its cap
+    elif case == "at the centroid":
+        embeddings[:6] = centroids[target[:6]]
+    elif case == "all ignored":
+        target, flags = torch.full((rows,), -100), torch.zeros(rows, dtype=torch.bool)
+    embeddings.requires_grad_()
+    beta = {"all capped": 1e-3, "no cap": 1e9}.get(case, 0.5)
+    for cap_of, weight, smoothing, reduction in itertools.product(
+        (cosine_cap, euclidean_cap), (None, torch.tensor([1.0, 0.0, 2.0, 0.5, 1.0])), (0.0, 0.2), ("mean", "none")
+    ):
+        options: dict[str, Any] = {"weight": weight, "label_smoothing": smoothing, "reduction": reduction}
+        with torch.autograd.set_detect_anomaly(True):
+            logits, cap = 4 * layer(embeddings), cap_of(embeddings, target, centroids, beta)
+            loss = capped_cross_entropy(logits, target, flags, cap, gradient=gradient, **options)
+            loss.sum().backward()
+        assert all(parameter.grad.isfinite().all() for parameter in layer.parameters())  # type: ignore[union-attr]
+        if case in ("no cap", "all ignored", "empty"):  # NaN where torch's is NaN
+            expected = F.cross_entropy(logits, target, **options)
+            torch.testing.assert_close(loss, expected, equal_nan=True)
+        else:
+            assert loss.isfinite().all()
+
+
 @pytest.mark.parametrize("shape", [(N,), (N, 1)])
 @pytest.mark.parametrize(
     "options", [{}, {"reduction": "none"}, {"label_smoothing": 0.2}, {"weight": torch.tensor([1.0, 4.0])}]

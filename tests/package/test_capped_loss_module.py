@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from clesmote_losses import CappedSMOTELoss, capped_cross_entropy, cosine_cap, encode_target, euclidean_cap
 from clesmote_losses.caps import CAPS
-from tests.support.gloo import in_two_processes
 from tests.support.loss_batch import WEIGHT, C, N, make_batch, naive
 
 
@@ -126,6 +125,50 @@ def test_nothing_is_capped_during_warm_up(batch: tuple[Tensor, ...]) -> None:
     assert torch.equal(losses[2], losses[3])
 
 
+def test_the_gradient_of_the_cap_needs_embeddings_with_a_graph(batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, _ = batch
+    frozen = StubTracker(torch.randn(N, 8), torch.randn(C, 8), torch.ones(C, dtype=torch.int64))
+    criterion = CappedSMOTELoss(0.7, tracker=frozen, gradient="flow", warmup_epochs=1)
+    encoded = encode_target(target, flags)
+    criterion.set_epoch(0)
+    criterion(logits.requires_grad_(), encoded)  # nothing is capped yet, so the backbone may still be frozen
+    criterion.set_epoch(1)
+    with pytest.raises(ValueError, match=r'gradient="flow" but cap has no graph.*frozen.*"stop"'):
+        criterion(logits, encoded)
+    with torch.no_grad():
+        criterion(logits, encoded)  # no gradient is wanted
+    frozen.embeddings.requires_grad_()
+    criterion(logits, encoded).backward()
+    assert frozen.embeddings.grad is not None
+    assert frozen.embeddings.grad.any()
+
+
+@pytest.mark.parametrize("distance", ["cosine", None])
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_flags_in_the_place_of_embeddings_are_refused(
+    distance: Any, mode: bool, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    logits, target, flags, _ = batch
+    criterion = CappedSMOTELoss(tracker=tracker, distance=distance).train(mode)
+    given: list[Any] = [flags, flags.long(), flags.float(), flags[:, None], flags.tolist(), flags.numpy()]
+    for mistaken in given:
+        with pytest.raises(TypeError, match=r"embeddings must be float of shape \(N, D\).*is_synthetic=flags"):
+            criterion(logits, target, mistaken)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_under_autocast_caps_and_loss_are_those_of_float32(
+    dtype: torch.dtype, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    logits, target, flags, _ = batch
+    half, centroids = logits.to(dtype), tracker.centroids
+    with torch.autocast("cpu", dtype):
+        loss = CappedSMOTELoss(0.7, tracker=tracker, weight=WEIGHT)(half, encode_target(target, flags))
+    cap = cosine_cap(tracker.embeddings, target, centroids, 0.7)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, capped_cross_entropy(half.float(), target, flags, cap, weight=WEIGHT))
+
+
 @pytest.mark.parametrize("ignore_index", [255, 1])
 def test_an_ignored_class_is_ignored_by_the_caps_too(
     ignore_index: int, tracker: StubTracker, batch: tuple[Tensor, ...]
@@ -160,7 +203,8 @@ def test_in_eval_mode_it_is_cross_entropy_that_knows_encoded_targets(batch: tupl
     elsewhere = StubTracker(torch.randn(3, 8), torch.randn(C, 8), torch.ones(C))  # embeddings of another model's batch
     criterion = CappedSMOTELoss(0.01, tracker=elsewhere).eval()
     assert torch.equal(criterion(logits, encode_target(target, flags)), F.cross_entropy(logits, target))
-    assert criterion.stats["synthetic"] == 0
+    with pytest.warns(UserWarning, match="synthetic samples came to the loss in evaluation mode"):
+        assert criterion.stats["synthetic"] == 0
 
 
 def test_state_dict_and_device_moves_are_those_of_cross_entropy(tracker: StubTracker) -> None:
@@ -209,19 +253,3 @@ def test_function_compiles_with_inductor(batch: tuple[Tensor, ...]) -> None:
 
 def test_repr_names_the_options() -> None:
     assert "beta=2.0, distance=None, gradient='stop'" in repr(CappedSMOTELoss(2.0, distance=None))
-
-
-def counts_of_rank(rank):
-    criterion = CappedSMOTELoss(beta=0.1, distance=None)
-    synthetic = torch.tensor([False, True, True])
-    criterion(torch.zeros(3, 2), encode_target(torch.tensor([0, 1, 1]), synthetic & (torch.arange(3) <= rank + 1)))
-    own = criterion.stats["synthetic"].item()
-    criterion.all_reduce_stats()
-    return own, {name: float(value) for name, value in criterion.stats.items()}
-
-
-def test_counts_are_added_up_over_the_ranks(tmp_path):
-    (own, total), (other, other_total) = in_two_processes(counts_of_rank, tmp_path)
-    assert (own, other) == (1, 2)
-    assert total == other_total
-    assert (total["synthetic"], total["capped"], total["mean_cap"]) == (3, 3, pytest.approx(0.1))

@@ -14,7 +14,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, encode_target
+from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, TripletPretrainer, encode_target
 from tests.support.gloo import in_two_processes
 from tests.support.three_classes import data, network
 
@@ -352,3 +352,41 @@ def test_two_processes_with_unequal_shares_get_the_centroids_of_one(tmp_path: Pa
     centroids, counts = first["online"]
     assert counts[2] == 0
     torch.testing.assert_close(centroids[1], images.flatten(1)[labels == 1, :7].double().mean(0).float())
+
+
+def sharded(version: int) -> nn.Module:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+
+    model = network()
+    if version == 1:
+        return FullyShardedDataParallel(model, device_id=torch.device("cpu"))
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    fully_shard(model.layer4, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    return model
+
+
+def refresh_under_fsdp(rank: int, version: int) -> list[tuple[Tensor, Tensor]]:
+    """Centroids of a set, of loaders of unequal length, and of one that is empty on a rank; then a loss, and a refusal."""
+    base, model = Subset(data(), range(9)), sharded(version)
+    tracker, found = ClassCentroidTracker(model, 3), []
+    for mine in (base, DataLoader(Subset(base, [range(1), range(1, 9)][rank]), 2), DataLoader(base, 2) if rank else []):
+        tracker.refresh(mine, batch_size=1)
+        found.append((tracker.centroids, tracker.counts))
+    images, labels = next(iter(DataLoader(base, 9)))
+    CappedSMOTELoss(tracker=tracker)(model(images), encode_target(labels, labels > 0))
+    with pytest.raises(ValueError, match="pretrain before fully_shard"):
+        TripletPretrainer(model)
+    return found
+
+
+@pytest.mark.parametrize("version", [pytest.param(1, marks=pytest.mark.slow), 2])
+def test_under_fsdp_ranks_with_unequal_shares_embed_in_step(version: int, tmp_path: Path) -> None:
+    alone = ClassCentroidTracker(network(), 3)
+    alone.refresh(Subset(data(), range(9)))
+    assert alone.centroids is not None
+    for found in in_two_processes(refresh_under_fsdp, tmp_path, version, timeout=60.0):
+        for centroids, counts in found:
+            torch.testing.assert_close(centroids, alone.centroids, rtol=1e-4, atol=1e-5, equal_nan=True)
+            assert torch.equal(counts, alone.counts)

@@ -47,6 +47,97 @@ def exchange(rank: int) -> dict[str, Any]:
     return told
 
 
+class Unreadable(Exception):
+    """Its pickle cannot be read, as of many errors with arguments of their own."""
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(f"{name} {number}")
+
+
+def fail() -> None:
+    raise Unreadable("file", 3)
+
+
+def error_of(call: Any) -> str:
+    try:
+        call()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def errors(rank: int) -> list[str]:
+    """What is told on each rank, where a rank could wait for ever."""
+    return [
+        error_of(lambda: ranks.from_rank_0(lambda: lambda: 0)),  # no function of a function can be pickled
+        error_of(lambda: ranks.from_rank_0(fail)),
+        error_of(lambda: ranks.copy_from_rank_0([torch.zeros(2 + rank)])),
+        error_of(lambda: ranks.copy_from_rank_0([torch.zeros(2)] * (1 + rank))),
+        error_of(lambda: ranks.copy_from_rank_0([nn.Parameter(torch.zeros(2), requires_grad=rank == 0)])),
+    ]
+
+
+class Blocks(nn.Module):
+    """Weights of several dtypes and memory formats; the last one is never used."""
+
+    def __init__(self, rank: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(rank)
+        self.filters = nn.Parameter(torch.randn(2, 3, 2, 2, generator=generator).to(memory_format=torch.channels_last))
+        self.scale = nn.Parameter(torch.randn(3, generator=generator, dtype=torch.float64))
+        self.shift = nn.Parameter(torch.randn(4, generator=generator).half())
+        self.unused = nn.Parameter(torch.randn(2, generator=generator))
+        self.register_buffer("steps", torch.tensor(7 + rank))
+        self.register_buffer("mask", torch.tensor([rank == 0, rank == 1]))
+
+
+def average_and_copy(rank: int) -> tuple[list[Any], list[Any]]:
+    """Rank 0 skips ``scale``, and rank 1 ``filters`` and ``shift``; no rank uses ``unused``."""
+    blocks = Blocks(rank)
+    used = [blocks.scale] if rank else [blocks.shift, blocks.filters]
+    sum(part.square().sum().float() for part in used).backward()  # type: ignore[union-attr]
+    ranks.average_gradients(blocks)
+    gradients = [parameter.grad for parameter in blocks.parameters()]
+    ranks.copy_from_rank_0([*blocks.parameters(), *blocks.buffers()])
+    return gradients, [tensor.detach() for tensor in (*blocks.parameters(), *blocks.buffers())]
+
+
+def steps(rank: int) -> list[tuple[list[int], list[int]]]:
+    """Shapes and labels of the batches: rank 0 has none, rank 1 one of two images and one of one."""
+    batches = [(torch.ones(2, 3, 4, 4), torch.tensor([0, 1])), (torch.ones(1, 3, 4, 4), torch.tensor([1]))]
+    found = ranks.in_step(batches if rank else [])
+    return [(list(images.shape), labels.tolist()) for images, labels in found]
+
+
+def test_a_gradient_that_a_rank_lacks_counts_as_zero_and_one_that_none_has_stays_none(tmp_path: Path) -> None:
+    first, second = Blocks(0), Blocks(1)
+    expected = [2 * first.filters / 2, 2 * second.scale / 2, 2 * first.shift / 2, None]
+    results = in_two_processes(average_and_copy, tmp_path)
+    for gradients, copied in results:
+        for gradient, wanted in zip(gradients, expected, strict=True):
+            assert (gradient is None) == (wanted is None)
+            assert wanted is None or torch.equal(gradient, wanted.detach())
+        for tensor, original in zip(copied, (*first.parameters(), *first.buffers()), strict=True):
+            assert torch.equal(tensor, original)
+            assert tensor.dtype == original.dtype
+            assert tensor.stride() == original.stride()
+
+
+def test_no_rank_waits_for_one_that_has_failed_or_has_another_network(tmp_path: Path) -> None:
+    first, second = in_two_processes(errors, tmp_path)
+    assert first == second
+    assert "pickle" in first[0]
+    assert first[1] == "RuntimeError: Unreadable: file 3"
+    for error in first[2:]:
+        assert "ranks 0 and 1 have different networks" in error
+
+
+def test_ranks_take_as_many_steps_and_the_added_ones_count_for_no_class(tmp_path: Path) -> None:
+    first, second = in_two_processes(steps, tmp_path)
+    assert first == [([1, 3, 4, 4], [-1])] * 2
+    assert second == [([2, 3, 4, 4], [0, 1]), ([1, 3, 4, 4], [1])]
+
+
 def plan(rank: int) -> tuple[int, list[float]]:
     images = torch.rand(300, 3, 4, 4, generator=torch.Generator().manual_seed(rank))
     base = Counted(images, torch.arange(300) // 200)

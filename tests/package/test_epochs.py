@@ -53,6 +53,8 @@ def test_centroids_are_made_at_the_start_or_online_at_the_end(mode, train_set):
     begin_epoch(criterion, train_set, 0, transform=transform, batch_size=3)
     assert len(seen) == (6 if mode == "epoch" else 0)
     assert (tracker.centroids is None) == (mode == "online")
-    criterion(model(torch.rand(2, 3, 32, 32)), torch.tensor([0, 1]))
+    criterion(
+        model(torch.rand(3, 3, 32, 32)), encode_target(torch.tensor([0, 1, 1]), torch.tensor([False, False, True]))
+    )
     end_epoch(criterion)
     assert tracker.counts.tolist() == ([0, 6] if mode == "epoch" else [1, 1])

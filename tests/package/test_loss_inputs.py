@@ -44,10 +44,10 @@ def test_what_does_not_fit_the_rows_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "options"), [("gradient", ("go", 0.0, "mean")), ("reduction", ("stop", 0.0, "avg"))]
+    ("argument", "options"), [("gradient", ("go", None, 0.0, "mean")), ("reduction", ("stop", None, 0.0, "avg"))]
 )
 def test_an_unknown_option_is_named_with_the_known_ones(argument: str, options: Any) -> None:
-    check_options("stop", 1.0, "none")
+    check_options("stop", None, 1.0, "none")
     with pytest.raises(ArgumentError, match=f"{argument} must be one of") as error:
         check_options(*options)
     assert error.value.argument == argument
@@ -56,4 +56,4 @@ def test_an_unknown_option_is_named_with_the_known_ones(argument: str, options: 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.1, float("nan")])
 def test_smoothing_lies_between_0_and_1(smoothing: float) -> None:
     with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\]"):
-        check_options("stop", smoothing, "mean")
+        check_options("stop", None, smoothing, "mean")

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from clesmote_losses import triplet_checkpoint
-from clesmote_losses.triplet_checkpoint import read_checkpoint, write_checkpoint
+from clesmote_losses.triplet_checkpoint import read_checkpoint, resume, write_checkpoint
 from tests.support.damaged_files import refused_damages
+from tests.support.gloo import in_two_processes
 
 SETTINGS = {"margin": 0.5, "seed": 3, "anchors": "all"}
 HISTORY = [{"epoch": 0, "loss": 0.25, "active": float("inf"), "spread": 0.5}]
@@ -142,3 +143,29 @@ def test_a_file_that_fails_to_be_written_leaves_the_last_checkpoint(path: Path) 
         write_checkpoint(path, SETTINGS, None, Run(1).optimizer, Run(1).scaler, HISTORY)  # type: ignore[arg-type]
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def resume_in_ranks(rank: int, folder: Path) -> list[str]:
+    """Resume where rank 1 has another file than rank 0: none, or one of other settings."""
+    messages = []
+    for found, settings in (("triplets.pt" if rank == 0 else "none.pt", {}), ("triplets.pt", {"seed": 3 + rank})):
+        run = Run(rank)
+        try:
+            resume(folder / found, {**SETTINGS, **settings}, run.trained, run.optimizer, run.scaler)
+        except (RuntimeError, ValueError) as error:
+            messages.append(str(error))
+    return messages
+
+
+def test_no_rank_waits_for_one_that_cannot_resume(path: Path, tmp_path: Path) -> None:
+    first, second = in_two_processes(resume_in_ranks, tmp_path, path.parent)
+    assert first[0] == second[0]
+    assert "ranks would resume after different epochs: [1, 0]" in first[0]
+    assert "seed=3 (now 4)" in second[1]
+    assert second[1] in first[1]
+
+
+def test_without_a_file_nothing_is_resumed(tmp_path: Path) -> None:
+    run = Run(0)
+    for path in (None, tmp_path / "none.pt"):
+        assert resume(path, SETTINGS, run.trained, run.optimizer, run.scaler) == []

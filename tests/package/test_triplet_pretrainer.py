@@ -265,3 +265,42 @@ def test_two_processes_end_with_the_same_weights(tmp_path: Path) -> None:
     assert_equal(first, second)
     assert history[1]["loss"] < history[0]["loss"]
     assert not torch.equal(first["conv1.0.weight"], network().state_dict()["conv1.0.weight"])
+
+
+class Dropping(nn.Module):
+    """A network that skips one of its blocks at random in training (LayerDrop, stochastic depth)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = nn.Sequential(nn.Flatten(), nn.Linear(1024, 8))
+        self.blocks = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
+        self.fc = nn.Linear(8, 2)
+        self.skipped: list[int] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.start(images)
+        if self.training:
+            self.skipped.append(int(torch.randint(3, ())))
+        for i, block in enumerate(self.blocks):
+            if not self.training or i != self.skipped[-1]:
+                x = x + torch.tanh(block(x))
+        out: Tensor = self.fc(x)
+        return out
+
+
+def pretrain_with_skipped_layers(rank: int) -> tuple[dict[str, Tensor], list[int], bool]:
+    torch.manual_seed(0)
+    model = Dropping()
+    before = weights(model.fc)
+    train_set = SMOTEDataset(digits(8, 20).base, sampler=SMOTE(random_state=0))
+    TripletPretrainer(model, margin=0.5).fit(train_set, epochs=2, lr=1e-2, batch_size=4, progress=False)
+    return weights(model), model.skipped, all(torch.equal(before[name], model.fc.state_dict()[name]) for name in before)
+
+
+def test_ranks_that_skip_different_layers_end_with_the_same_weights(tmp_path: Path) -> None:
+    (first, skipped, is_head_kept), (second, other_skipped, _) = in_two_processes(
+        pretrain_with_skipped_layers, tmp_path
+    )
+    assert skipped != other_skipped
+    assert is_head_kept  # not even weight decay, since no rank has a gradient for it
+    assert_equal(first, second)

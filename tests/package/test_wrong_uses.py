@@ -309,6 +309,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         IndexError,
         "out of bounds",
     ),
+    "flags by position": (lambda: loss()(LOGITS, LABELS, FLAGS), TypeError, r"torch.bool.*is_synthetic=flags"),
     "class out of range": (lambda: loss()(LOGITS, LABELS + 1), IndexError, "Target 2 is out of bounds"),
     "another model's batch": (
         stale_loss,

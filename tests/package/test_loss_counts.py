@@ -1,0 +1,254 @@
+"""Counts of the loss: exact in any precision, of each rank its own, and warnings about counts that cannot be right."""
+
+import copy
+import math
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+
+from clesmote_losses import CappedSMOTELoss, SMOTEDataset, begin_epoch, decode_target, encode_target, end_epoch
+from clesmote_losses.loss_counts import LossCounts
+from tests.support.gloo import in_two_processes
+
+
+class Whole(nn.Module):
+    """Network and loss in one module, as trainers wrap, cast and copy them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = nn.Linear(4, 2)
+        self.criterion = CappedSMOTELoss(beta=0.01, distance=None)
+
+    def forward(self, images: Tensor, target: Tensor) -> Tensor:
+        loss: Tensor = self.criterion(self.network(images), target)
+        return loss
+
+
+def target(synthetic: int, rows: int = 9) -> Tensor:
+    return encode_target(torch.arange(rows) % 2, torch.arange(rows) < synthetic)
+
+
+def seen(criterion: CappedSMOTELoss) -> float:
+    return float(criterion.stats["synthetic"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_module_in_half_precision_counts_exactly(dtype: torch.dtype) -> None:
+    whole = Whole().to(dtype)
+    for _ in range(400):
+        whole(torch.rand(9, 4, dtype=dtype), target(9))
+    assert seen(whole.criterion) == 3600
+    whole.criterion.weight = torch.ones(2)
+    assert whole.half().criterion.weight.dtype == torch.float16  # type: ignore[union-attr]
+
+
+def test_counts_and_mean_cap_are_exact_beyond_the_digits_of_float32() -> None:
+    counts, rows = LossCounts(), 2**20 + 1  # 17 times an odd number, beyond 2**24
+    flags, cap = torch.ones(rows, dtype=torch.bool), torch.full((rows,), 0.1)
+    for _ in range(17):
+        counts.add(flags, flags, cap, flags)
+    stats = counts.stats()
+    assert 17 * rows > 2**24
+    assert [int(stats[name]) for name in ("synthetic", "capped", "without_centroid")] == [17 * rows] * 3
+    assert stats["mean_cap"] == torch.tensor(0.1)
+    assert stats["share_capped"] == 1
+
+
+def test_the_default_dtype_does_not_round_the_share() -> None:
+    criterion = CappedSMOTELoss(beta=0.5, distance=None)
+    torch.set_default_dtype(torch.float16)
+    try:
+        for rows in (2**20, 1):
+            criterion(torch.zeros(rows, 2), encode_target(torch.zeros(rows, dtype=torch.long), torch.ones(rows) > 0))
+        criterion(torch.tensor([[9.0, 0.0]]), target(1, 1))
+        share = criterion.stats["share_capped"]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert share == torch.tensor((2**20 + 1) / (2**20 + 2))
+
+
+def test_the_mean_cap_is_that_of_the_finite_caps_of_synthetic_samples() -> None:
+    counts, cap = LossCounts(), torch.tensor([0.1, 1e6, torch.inf, torch.nan, 5.0])
+    synthetic, none = torch.tensor([True, True, True, True, False]), torch.zeros(5, dtype=torch.bool)
+    for _ in range(1000):
+        counts.add(synthetic, none, cap, none)
+    expected = math.fsum(float(value) for value in cap[:2]) / 2
+    assert counts.stats()["mean_cap"] == torch.tensor(expected, dtype=torch.float32)
+
+
+def test_counts_are_neither_state_nor_buffers_and_are_copied_and_pickled_with_the_loss() -> None:
+    whole = Whole()
+    assert not list(whole.criterion.state_dict())
+    assert not list(whole.buffers())
+    whole(torch.rand(9, 4), target(3))
+    copies = [copy.deepcopy(whole), pickle.loads(pickle.dumps(whole)), AveragedModel(whole, use_buffers=True).module]
+    for other in copies:
+        other(torch.rand(9, 4), target(5))
+        assert (seen(other.criterion), seen(whole.criterion)) == (8, 3)
+
+
+def test_a_loss_made_on_the_meta_device_counts() -> None:
+    with torch.device("meta"):
+        whole = Whole()
+    whole = whole.to_empty(device="cpu")
+    whole(torch.rand(9, 4), target(3))
+    assert seen(whole.criterion) == 3
+    whole.to("meta")(torch.rand(9, 4, device="meta"), target(3).to("meta"))
+    assert whole.criterion.stats["synthetic"].device.type == "meta"
+
+
+def test_a_validation_in_inference_mode_may_come_first() -> None:
+    whole = Whole().eval()
+    for mode in (torch.inference_mode(), torch.no_grad()):
+        with mode:
+            whole(torch.rand(9, 4), target(3))
+    with pytest.warns(UserWarning, match="6 synthetic samples"):
+        whole.train()
+    whole(torch.rand(9, 4), target(4))
+    assert seen(whole.criterion) == 4
+
+
+def count_in_ddp(rank: int) -> list[float]:
+    """Rank 0 has 1 synthetic sample in a batch, rank 1 has 7."""
+    whole = DistributedDataParallel(Whole())
+    criterion = whole.module.criterion
+    for _ in range(10):
+        whole(torch.rand(9, 4), target(1 if rank == 0 else 7)).backward()
+    found = [seen(criterion)]
+    for _ in range(2):  # the second time changes nothing
+        criterion.all_reduce_stats()
+        found.append(seen(criterion))
+    whole(torch.rand(9, 4), target(1))
+    return [*found, seen(criterion)]
+
+
+def epochs_of_ranks(rank: int) -> list[tuple[float, int]]:
+    """Synthetic samples and warnings of epochs in which one rank, no rank, and one rank of unequal lengths has some."""
+    criterion, found = CappedSMOTELoss(beta=0.01, distance=None), []
+    criterion.reset_stats(expected_synthetic=4)
+    for batches in ([[target(4)], [target(0)]], [[target(0)], [target(0)]], [[], [target(4), target(1)]]):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for batch in batches[rank]:
+                criterion(torch.zeros(9, 2), batch)
+            found.append(end_epoch(criterion)["synthetic"])
+            criterion.reset_stats()
+        found[-1] = found[-1], len(caught)
+    return found
+
+
+def test_under_ddp_each_rank_counts_its_own_samples_and_all_are_added_once(tmp_path: Path) -> None:
+    assert in_two_processes(count_in_ddp, tmp_path) == [[10, 80, 80, 11], [70, 80, 80, 71]]
+
+
+def test_the_sum_over_the_ranks_decides_whether_a_synthetic_sample_was_seen(tmp_path: Path) -> None:
+    assert in_two_processes(epochs_of_ranks, tmp_path) == [[(4, 0), (0, 1), (5, 0)]] * 2
+
+
+def data_set(rare: int) -> SMOTEDataset:
+    return SMOTEDataset(TensorDataset(torch.rand(10 + rare, 3, 8, 8), torch.tensor([0] * 10 + [1] * rare)))
+
+
+def loop(train_set: SMOTEDataset, *, epochs: int = 2, change: Any = None, **loader: Any) -> list[str]:
+    """Train a loop and return its warnings; ``change`` is made to each target."""
+    criterion = CappedSMOTELoss(beta=0.01, distance=None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for epoch in range(epochs):
+            begin_epoch(criterion, train_set, epoch)
+            for images, labels in DataLoader(train_set, batch_size=5, **loader):
+                criterion(images.flatten(1)[:, :2], labels if change is None else change(labels))
+            end_epoch(criterion)
+    return [str(warning.message) for warning in caught]
+
+
+def test_an_epoch_without_the_synthetic_samples_of_its_set_is_warned_about_once() -> None:
+    base_sampler = WeightedRandomSampler([0.1] * 10 + [0.2] * 6, num_samples=16)
+    decoded_before = loop(data_set(6), change=lambda labels: decode_target(labels)[0])
+    with_sampler = loop(data_set(6), sampler=base_sampler)
+    for messages, rows in ((decoded_before, 20), (with_sampler, 16)):
+        assert len(messages) == 2  # one in each epoch
+        for message in messages:
+            assert f"none of the {rows} samples" in message
+            assert "the training set has 4" in message
+
+
+def test_an_epoch_that_never_calls_the_loss_is_warned_about_at_its_end_only() -> None:
+    criterion = CappedSMOTELoss(beta=0.01, distance=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for epoch in range(2):
+            begin_epoch(criterion, data_set(6), epoch)
+    with pytest.warns(UserWarning, match="saw no synthetic sample, though the training set has 4: it was not called"):
+        end_epoch(criterion)
+
+
+def test_a_right_loop_and_a_balanced_set_are_not_warned_about() -> None:
+    assert loop(data_set(6), shuffle=True) == []
+    assert loop(data_set(10)) == []
+    assert loop(data_set(10), change=lambda labels: decode_target(labels)[0]) == []
+
+
+def test_a_loop_without_begin_epoch_is_warned_at_its_reset_and_not_at_the_first() -> None:
+    criterion = CappedSMOTELoss(beta=0.01, distance=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        criterion.reset_stats()
+        criterion(torch.zeros(9, 2), target(1))
+        criterion.reset_stats()
+        criterion.reset_stats()
+    criterion(torch.zeros(9, 2), target(0))
+    with pytest.warns(UserWarning, match="none of the 9 samples") as caught:
+        criterion.reset_stats()
+    assert caught[0].filename == __file__  # the user's line
+    criterion.reset_stats(expected_synthetic=0)
+    criterion(torch.zeros(9, 2), target(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        criterion.reset_stats()
+
+
+@pytest.mark.parametrize("read", ["stats", "reset", "train", "end_epoch"])
+def test_synthetic_samples_in_evaluation_are_warned_about_once(read: str) -> None:
+    criterion = CappedSMOTELoss(beta=0.01, distance=None)
+    criterion(torch.zeros(9, 2), target(2))
+    criterion.eval()
+    for _ in range(3):
+        criterion(torch.zeros(9, 2), target(2))
+    reads: dict[str, Any] = {
+        "stats": lambda: criterion.stats,
+        "reset": criterion.reset_stats,
+        "train": criterion.train,
+        "end_epoch": lambda: end_epoch(criterion),
+    }
+    with pytest.warns(UserWarning, match=r"6 synthetic samples came to the loss in evaluation mode.*split first"):
+        reads[read]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        criterion.train()
+        assert criterion.stats["synthetic"] == (0 if read == "reset" else 2)
+        criterion.eval()(torch.zeros(9, 2), target(0))  # a validation set without them
+        criterion.train()
+
+
+@pytest.mark.slow
+def test_counting_compiles_into_one_graph_in_training_and_evaluation() -> None:
+    torch._dynamo.reset()
+    criterion = CappedSMOTELoss(beta=0.01, distance=None)
+    compiled = torch.compile(criterion, fullgraph=True, backend="aot_eager")
+    with torch.inference_mode():
+        criterion.eval()
+        compiled(torch.zeros(9, 2), target(2))
+    criterion.train()
+    for _ in range(2):
+        compiled(torch.zeros(9, 2), target(4))
+        criterion.all_reduce_stats()
+    assert seen(criterion) == 8
