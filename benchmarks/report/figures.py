@@ -122,7 +122,7 @@ def learning_curves(panels: Mapping[str, Mapping[str, list[Record]]], test: str,
                 continue
             step = "Optimizer step" if "step" in runs[0]["curve"][0] else "Epoch"
             x = [point.get("step", point["epoch"]) for point in runs[0]["curve"]]
-            values = np.array([[point["auroc"][test] for point in record["curve"]] for record in runs])
+            values = np.array([[point["auroc"][test] for point in record["curve"]] for record in runs], dtype=float)
             mean, deviation = values.mean(0), values.std(0)
             color, dashes, marker = styles[name]
             options = {"linestyle": dashes, "marker": marker, "linewidth": 1.5, "markersize": 4}

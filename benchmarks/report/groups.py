@@ -13,6 +13,7 @@ from benchmarks.training.run import Record
 
 # chosen for each method; as_published has other values for two classes than for three
 _METHOD_SETTINGS = ("lr", "beta", "pretraining_lr", "constant_cap")
+_HARDLY = 0.01  # share of the synthetic images that are capped
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,10 @@ class Group:
             from 1; ``auroc``, the AUROC there. The epoch is the one that validation images chose, or the last one. With the
             preset ``as_published`` it is the best one on the test images in the mean over the trials of a method.
         """
-        curves = [[point["auroc"][test] for point in record["curve"]] for record in self.trials["record"]]
+        curves = [
+            np.array([point["auroc"][test] for point in record["curve"]], dtype=float).tolist()  # NaN is stored as null
+            for record in self.trials["record"]
+        ]
         found = self.trials.assign(curve=curves)
         if self.preset == "as_published":
             of_method = found.groupby(["experiment", "method"], observed=True)["curve"]
@@ -168,3 +172,13 @@ def _categories(names: pd.Series, order: Iterable[str]) -> pd.Categorical:
 def title_of(method: str) -> str:
     """Return the title of a method for tables and figures: its name where the registry lacks it."""
     return METHODS[method].title if method in METHODS else method
+
+
+def title_of_row(method: str, records: Iterable[Record]) -> str:
+    """Return the title of a method whose cap acts; one that caps under 1 % of the synthetic images also has what it then is."""
+    records = list(records)
+    shares = [record["share_capped"] for record in records if record["share_capped"] is not None]
+    if not shares or np.mean(shares) >= _HARDLY:
+        return title_of(method)
+    is_pretrained = records[0]["config"]["method"].get("pretraining", "none") != "none"
+    return f"{title_of(method)} (caps under 1 %: {'SMOTE + triplets' if is_pretrained else 'SMOTE'})"

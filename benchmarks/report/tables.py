@@ -10,7 +10,7 @@ import pandas as pd
 from benchmarks.data.experiments import KIND_TITLES
 from benchmarks.methods.registry import CLE_SMOTE, METHODS, UPPER_BOUND
 from benchmarks.metrics import METRICS
-from benchmarks.report.groups import Group, title_of
+from benchmarks.report.groups import Group, title_of, title_of_row
 from benchmarks.report.paper import printed
 from benchmarks.report.statistics import differences, mean_interval, pairs
 from benchmarks.training.as_published import published_search
@@ -94,12 +94,11 @@ def best_variant(group: Group) -> str | None:
 
 def _auroc(group: Group, test: str) -> Table:
     """Make one row for each experiment and method, with the paper's number beside ours."""
-    results = group.results(test).groupby(["experiment", "method"], observed=True)["auroc"]
     cells = pd.DataFrame(
-        {"Experiment": experiment, "Method": title_of(method)}
-        | _mean_variance_interval(values, "Trials")
+        {"Experiment": experiment, "Method": title_of_row(method, runs["record"])}
+        | _mean_variance_interval(runs["auroc"], "Trials")
         | {_PAPER: printed(group.suite, experiment, method)}
-        for (experiment, method), values in results
+        for (experiment, method), runs in group.results(test).groupby(["experiment", "method"], observed=True)
     )
     if (cells[_PAPER] == "").all():
         cells = cells.drop(columns=_PAPER)
@@ -115,11 +114,10 @@ def _which_epoch(group: Group) -> str:
 
 def _kinds(group: Group, test: str) -> Table:
     """Average over the experiments of each kind."""
-    results = group.results(test).groupby(["kind", "method"], observed=True)["auroc"]
     cells = pd.DataFrame(
-        {"Kind of imbalance": KIND_TITLES.get(kind, kind), "Method": title_of(method)}
-        | _mean_variance_interval(values, "Runs")
-        for (kind, method), values in results
+        {"Kind of imbalance": KIND_TITLES.get(kind, kind), "Method": title_of_row(method, runs["record"])}
+        | _mean_variance_interval(runs["auroc"], "Runs")
+        for (kind, method), runs in group.results(test).groupby(["kind", "method"], observed=True)
     )
     return Table(f"kinds-{test}", f"AUROC on the images of {test!r} over the experiments of a kind", cells)
 
@@ -127,13 +125,13 @@ def _kinds(group: Group, test: str) -> Table:
 def _metrics(group: Group, test: str) -> Table:
     """Average every metric over experiments and trials.
 
-    A metric that a line of the method lacks is blank: the line is older than the metric.
+    A metric that a line of the method lacks is blank: the line is older than the metric, or a class has no test image.
     """
     rows = []
     for method, records in group.trials.groupby("method", observed=True)["record"]:
         shares = [record["share_capped"] for record in records if record["share_capped"] is not None]
         rows.append(
-            {"Method": title_of(method)}
+            {"Method": title_of_row(method, records)}
             | {
                 metric.title: _mean_deviation(r["chosen"][test].get(name) for r in records)
                 for name, metric in METRICS.items()
@@ -157,7 +155,9 @@ def _conditions(group: Group, test: str) -> Table:
     for (kind, method), records in group.trials.groupby(["kind", "method"], observed=True)["record"]:
         means = pd.DataFrame([_by_frequency(record, test) for record in records]).mean(skipna=False)
         cells = means.map(lambda value: "" if np.isnan(value) else f"{value:.4f}")
-        rows.append({"Kind of imbalance": KIND_TITLES.get(kind, kind), "Method": title_of(method), **cells})
+        rows.append(
+            {"Kind of imbalance": KIND_TITLES.get(kind, kind), "Method": title_of_row(method, records), **cells}
+        )
     return Table(
         f"conditions-{test}",
         f"AUROC of normal against one sub-condition alone, images of {test!r}",
@@ -181,9 +181,9 @@ def _by_frequency(record: Record, test: str) -> dict[str, float]:
 def _comparison(group: Group, test: str, method: str, others: Sequence[str]) -> Table:
     """Compare a method with others in pairs."""
     which = " (the variant that is best on the validation images)" if method != CLE_SMOTE.name else ""
-    title = f"Difference of {title_of(method)}{which} to each other method, AUROC on the images of {test!r}"
+    title = f"Difference of {_title(group, method)}{which} to each other method, AUROC on the images of {test!r}"
     found = differences(group.results(test), method, others)
-    return Table(f"comparison-{method}-{test}", title, _difference_cells(found, "Other method"), _PAIRS)
+    return Table(f"comparison-{method}-{test}", title, _difference_cells(group, found, "Other method"), _PAIRS)
 
 
 def _variants(group: Group, test: str, variants: Sequence[str]) -> Table:
@@ -192,14 +192,18 @@ def _variants(group: Group, test: str, variants: Sequence[str]) -> Table:
     # CLE-SMOTE is compared with its variants, so that p is corrected for their number; the sign is turned round
     found = differences(results.assign(auroc=-results["auroc"]), CLE_SMOTE.name, variants)
     title = f"Difference of each variant to CLE-SMOTE, AUROC on the images of {test!r}"
-    return Table(f"variants-{test}", title, _difference_cells(found, "Variant"), _PAIRS)
+    return Table(f"variants-{test}", title, _difference_cells(group, found, "Variant"), _PAIRS)
 
 
-def _difference_cells(found: pd.DataFrame, heading: str) -> pd.DataFrame:
+def _title(group: Group, method: str) -> str:
+    return title_of_row(method, group.trials["record"][group.trials["method"] == method])
+
+
+def _difference_cells(group: Group, found: pd.DataFrame, heading: str) -> pd.DataFrame:
     columns = [heading, "Difference", "95 % interval", "p (paired t, Holm)", "Wins / ties / losses"]
     rows = [
         (
-            title_of(row["baseline"]),
+            _title(group, row["baseline"]),
             f"{row['mean']:+.4f}",
             f"{row['low']:+.4f} ... {row['high']:+.4f}",
             f"{row['p']:.2g}",
@@ -218,7 +222,7 @@ def _epochs(group: Group, test: str) -> Table:
         rows.append(
             {
                 "Experiment": experiment,
-                "Method": title_of(method),
+                "Method": title_of_row(method, runs["record"]),
                 "Last epoch": f"{curves[:, -1].mean():.4f}",
                 "Best epoch of the mean (which)": f"{curves[:, epoch - 1].mean():.4f} ({epoch})",
                 "Best epoch of each trial": f"{curves.max(1).mean():.4f}",
@@ -284,10 +288,10 @@ def _mean_deviation(values: Any) -> str:
 
 
 def _mean_variance_interval(values: pd.Series, count: str) -> dict[str, str]:
-    low, high = mean_interval(values.to_list())
-    several = len(values) > 1
+    low, high = mean_interval(values.to_list(), 0, 1)
+    several = len(values) > 1 and not values.isna().any()
     return {
-        "AUROC": f"{values.mean():.4f}",
+        "AUROC": "" if values.isna().any() else f"{values.mean():.4f}",
         "Variance": f"{values.var():.2e}" if several else "",
         "95 % interval": f"{low:.4f} ... {high:.4f}" if several else "",
         count: str(len(values)),

@@ -7,6 +7,7 @@ from benchmarks import metrics
 from benchmarks.methods.registry import ABLATION, BASELINES, MAIN_METHODS, METHODS, MODERN, VARIANTS
 from benchmarks.report.groups import groups_of
 from benchmarks.report.tables import baselines_of, best_variant
+from benchmarks.report.write import write_report
 from tests.support.run_lines import VALUE, line, rows_of, seventeen, tables
 
 
@@ -117,3 +118,36 @@ def test_cells_stand_under_their_heading_in_markdown():
     lines = [re.split(r"\s*\|\s*", row) for row in text.splitlines() if row.startswith("|")]
     assert lines[0][1:3] == ["Method", "AUROC"]
     assert len({len(row) for row in lines}) == 1
+
+
+def test_an_auroc_that_is_not_defined_leaves_blanks_in_every_table(tmp_path):
+    records = [line(name, seed) for name in ("none", "smote", "cle-smote") for seed in range(2)]
+    for record in records[:2]:  # of a class without test images
+        for part in (record["chosen"], record["last"]):
+            part["test"] |= {"auroc": None, "auprc": None}
+        for point in record["curve"]:
+            point["auroc"]["test"] = None
+    found = tables(records)
+    (row,) = (row for row in found["auroc-test"].cells.to_dict("records") if row["Method"] == "No method")
+    assert [row[name] for name in ("AUROC", "Variance", "95 % interval", "Trials")] == ["", "", "", "2"]
+    (row,) = (row for row in found["metrics-test"].cells.to_dict("records") if row["Method"] == "No method")
+    assert [row[name] for name in ("AUROC", "AUPRC", "AUROC, last epoch", "ECE")] == ["", "", "", "0.1000 (0.0000)"]
+    assert [row[0] for row in rows_of(found["comparison-cle-smote-test"])] == ["Vanilla SMOTE"]
+    write_report(records, tmp_path)
+    assert "nan" not in (tmp_path / "report.md").read_text()
+
+
+def test_the_interval_of_an_auroc_ends_at_one_in_the_tables():
+    records = [line("none", seed, value=value) for seed, value in enumerate((0.9, 0.4, 0.6))]
+    ((*_, interval, _, _),) = rows_of(tables(records)["auroc-test"])
+    assert interval == "0.0082 ... 1.0000"
+
+
+def test_rows_of_a_cap_that_hardly_acts_say_so_in_every_table():
+    records = [{**record, "share_capped": record["share_capped"] and 0.001} for record in seventeen()]
+    found = tables(records)
+    assert len(found) > 4
+    for name, table in found.items():
+        text = table.markdown()
+        assert "CLE-SMOTE (caps under 1 %: SMOTE + triplets)" in text, name
+        assert text.count("CLE-SMOTE") == text.count("CLE-SMOTE (caps under"), name
