@@ -109,7 +109,11 @@ def check_script_arguments(args: argparse.Namespace, options: Options) -> None:
         ("--cutmix-minmax", given("cutmix_minmax"), soft),
         ("--aug-splits", given("aug_splits"), splits),
         ("--jsd-loss", given("jsd_loss"), splits),
-        ("--bce-loss", given("bce_loss"), "replaces the cross-entropy that Eq. 2 caps"),
+        (
+            "--bce-loss",
+            given("bce_loss") and options.cap != "none",
+            "replaces the cross-entropy that Eq. 2 caps (--cap none keeps it)",
+        ),
         ("--kd-model-name", given("kd_model_name"), "adds a loss on synthetic images that no cap bounds"),
         ("--naflex-loader", given("naflex_loader"), "reads its own patches and bypasses the training set"),
         ("--torchscript", given("torchscript"), "does not allow a hook on the classifier"),
