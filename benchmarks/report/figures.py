@@ -11,9 +11,8 @@ import pandas as pd
 from benchmarks.data.experiments import KIND_TITLES
 from benchmarks.methods.registry import CLE_SMOTE
 from benchmarks.report.drawing import new_figure, save
-from benchmarks.report.groups import Group, title_of
+from benchmarks.report.groups import Group, baselines_of, title_of
 from benchmarks.report.statistics import differences
-from benchmarks.report.tables import baselines_of
 from benchmarks.training.run import Record
 
 _Content = TypeVar("_Content")

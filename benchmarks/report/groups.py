@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.data.experiments import KIND_TITLES
-from benchmarks.methods.registry import METHODS
+from benchmarks.methods.registry import CLE_SMOTE, METHODS, UPPER_BOUND
 from benchmarks.training.run import Record
 
 # chosen for each method; as_published has other values for two classes than for three
@@ -174,11 +174,20 @@ def title_of(method: str) -> str:
     return METHODS[method].title if method in METHODS else method
 
 
-def title_of_row(method: str, records: Iterable[Record]) -> str:
-    """Return the title of a method whose cap acts; one that caps under 1 % of the synthetic images also has what it then is."""
-    records = list(records)
+def in_effect(records: Sequence[Record]) -> str:
+    """Return what a capped method is where its cap acts on under 1 % of the synthetic images; else an empty text."""
     shares = [record["share_capped"] for record in records if record["share_capped"] is not None]
     if not shares or np.mean(shares) >= _HARDLY:
-        return title_of(method)
-    is_pretrained = records[0]["config"]["method"].get("pretraining", "none") != "none"
-    return f"{title_of(method)} (caps under 1 %: {'SMOTE + triplets' if is_pretrained else 'SMOTE'})"
+        return ""
+    method = records[0]["config"]["method"]
+    return "SMOTE + triplets" if method.get("pretraining", "none") != "none" else "SMOTE"
+
+
+def is_cle_smote(name: str) -> bool:
+    """Tell whether a method is CLE-SMOTE or a variant of it."""
+    return name == CLE_SMOTE.name or (name in METHODS and METHODS[name].tuned_as == CLE_SMOTE.name)
+
+
+def baselines_of(group: Group) -> list[str]:
+    """List what CLE-SMOTE is compared with: all methods except its variants and the upper bound."""
+    return [name for name in group.methods if not is_cle_smote(name) and name != UPPER_BOUND.name]
