@@ -214,7 +214,10 @@ class Stages:
             self._log("no triplet pretraining in a resumed run")
         elif options.triplet_epochs:
             self._pretrain(options, train_set, model, given)
-        self._log(f"the loss is {criterion}" + ("" if tracker is None else f", centroids by {tracker.mode}"))
+        self._log(
+            f"the loss is {' '.join(str(criterion).split())}"
+            + ("" if tracker is None else f", centroids by {tracker.mode}")
+        )
         if given.get("output_dir"):
             train_set.plan.save(Path(given["output_dir"]) / recipe.PLAN_FILE)
         return criterion
