@@ -45,10 +45,16 @@ def main() -> None:
             f"{args.checkpoint} does not fit {args.model} with the classes of {args.folder}, {', '.join(names)}: {error}"
         )
     transform, mode = evaluation_transform(args, model), "L" if args.in_chans == 1 else "RGB"
+
+    def read(file: str) -> torch.Tensor:
+        try:
+            return transform(Image.open(file).convert(mode))
+        except OSError as error:  # timm would take the next image instead
+            parser.error(f"{file} cannot be read as an image: {error}.")
+
     outputs = []
     for start in range(0, len(samples), 64):
-        images = [transform(Image.open(file).convert(mode)) for file, _ in samples[start : start + 64]]
-        outputs.append(model(torch.stack(images)).double())
+        outputs.append(model(torch.stack([read(file) for file, _ in samples[start : start + 64]])).double())
     logits = torch.cat(outputs)
     if not logits.isfinite().all():
         parser.error(f"{args.checkpoint} gives outputs that are not finite: the training has diverged.")

@@ -114,6 +114,17 @@ def test_hidden_files_and_folders_are_neither_images_nor_classes_of_the_auroc(da
     assert script("auroc.py", *arguments) == before
 
 
+def test_an_image_that_cannot_be_read_is_named_and_not_replaced_by_the_next(data, tmp_path, script):
+    shutil.copytree(data / "train", tmp_path / "test")
+    network(3, 1, tmp_path / "test", tmp_path / "model.pth.tar")
+    broken = tmp_path / "test" / "two" / "two03.png"
+    broken.write_bytes(broken.read_bytes()[:-60])
+    arguments = "--model", "test_resnet", "--img-size", 32, "--checkpoint", tmp_path / "model.pth.tar"
+    code, told, error = script("auroc.py", tmp_path / "test", *arguments)
+    assert (code, told) == (2, "")
+    assert "two03.png cannot be read as an image" in error
+
+
 def test_test_images_of_other_classes_than_the_checkpoint_are_refused(data, tmp_path, script):
     network(3, 1, data / "train", tmp_path / "model.pth.tar")
     arguments = "--model", "test_resnet", "--img-size", 32, "--checkpoint", tmp_path / "model.pth.tar"

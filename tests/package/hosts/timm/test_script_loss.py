@@ -46,8 +46,9 @@ def test_the_options_of_the_scripts_loss_are_kept(data, tmp_path):
     script = variant(tmp_path, "old", own, weighted)
     arguments = ["--smoothing", "0", "--workers", "1"]
     alone = run("old", data, tmp_path / "alone", [], *arguments, script=script)
-    assert losses(run("old", data, tmp_path / "with", NOTHING, *arguments, script=script)) == losses(alone)
-    assert losses(run("old", data, tmp_path / "plain", NOTHING, *arguments)) != losses(alone)
+    rows = run("old", data, tmp_path / "with", NOTHING, *arguments, script=script)
+    assert losses(rows) == pytest.approx(losses(alone), rel=1e-6)  # with weights equal to rounding
+    assert losses(run("old", data, tmp_path / "plain", NOTHING, *arguments)) != pytest.approx(losses(alone), rel=1e-2)
 
 
 @pytest.mark.parametrize(
