@@ -7,7 +7,9 @@ from torch import nn
 from torchvision.ops import sigmoid_focal_loss
 
 from clesmote_losses import encode_target
+from clesmote_losses.epochs import end_epoch
 from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, uneven_weights
+from tests.support.gloo import in_two_processes
 from tests.support.timm_runs import KINDS, SMOTE, losses, run, variant
 
 NOTHING = [*SMOTE, "--smote-strategy", "one=24"]  # as many as there are
@@ -112,6 +114,16 @@ def test_where_nothing_is_capped_the_loss_is_the_scripts_own_on_labels(loss):
     assert own.stats["synthetic"] == 6
     own.reset_stats()
     assert own.stats["synthetic"] == 0
+
+
+def count_on_rank(rank):
+    own = OwnLoss(nn.CrossEntropyLoss(), torch.device("cpu"))
+    own(torch.zeros(4, 3), encode_target(torch.tensor([0, 1, 2, 0]), torch.arange(4) <= rank))
+    return end_epoch(own)["synthetic"]
+
+
+def test_synthetic_samples_are_counted_over_all_ranks(tmp_path):
+    assert in_two_processes(count_on_rank, tmp_path) == [3, 3]  # one on rank 0, two on rank 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
