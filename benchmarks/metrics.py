@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.lookup import Lookup
 
@@ -26,7 +26,8 @@ class Metric:
 
     Attributes:
         title: Heading of its column in tables.
-        function: Takes labels, int64, shape ``(N,)``, and probabilities, float64, shape ``(N, C)``.
+        function: Takes labels, int64, shape ``(N,)``, and probabilities, float64, shape ``(N, C)``. It returns NaN where it is
+            not defined; a report leaves that blank.
         uses_strata: ``function`` also takes which strata each image belongs to, bool, shape ``(N, S)``, and the names of
             the strata.
     """
@@ -43,6 +44,8 @@ class Metric:
 def auroc(labels: Labels, scores: Scores) -> float:
     """Compute the area under the ROC curve: of class 1 for two classes, else the mean over one class against the rest.
 
+    It is NaN where a class has no image.
+
     Args:
         labels: Class indices, shape ``(N,)``.
         scores: Probabilities, shape ``(N, C)``.
@@ -50,23 +53,20 @@ def auroc(labels: Labels, scores: Scores) -> float:
     Raises:
         RuntimeError: If a score is not finite.
     """
-    _check(scores)
-    if scores.shape[1] == 2:
-        return float(roc_auc_score(labels, scores[:, 1]))
-    return float(roc_auc_score(labels, scores, multi_class="ovr", average="macro", labels=range(scores.shape[1])))
+    return _of_classes(roc_auc_score, labels, scores)
 
 
 def auprc(labels: Labels, scores: Scores) -> float:
-    """Compute the average precision: of class 1 for two classes, else the mean over one class against the rest."""
-    _check(scores)
-    if scores.shape[1] == 2:
-        return float(average_precision_score(labels, scores[:, 1]))
-    return float(average_precision_score(np.eye(scores.shape[1], dtype=int)[labels], scores, average="macro"))
+    """Compute the average precision: of class 1 for two classes, else the mean over one class against the rest.
+
+    It is NaN where a class has no image, as the AUROC is.
+    """
+    return _of_classes(average_precision_score, labels, scores)
 
 
 def balanced_accuracy(labels: Labels, scores: Scores) -> float:
-    """Compute the share of images with the largest score at their own class, as a mean over the classes."""
-    return float(balanced_accuracy_score(labels, scores.argmax(1)))
+    """Compute the share of images with the largest score at their own class, as a mean over the classes that have images."""
+    return float(np.mean([(scores.argmax(1) == labels)[labels == c].mean() for c in np.unique(labels)]))
 
 
 def expected_calibration_error(labels: Labels, scores: Scores) -> float:
@@ -104,7 +104,7 @@ def condition_aurocs(labels: Labels, scores: Scores, members: Members, strata: S
         abnormal = in_stratum & (labels == 1)
         if abnormal.any() and (labels == 0).any():
             chosen = abnormal | (labels == 0)
-            found[name] = float(roc_auc_score(labels[chosen], scores[chosen, 1]))
+            found[name] = auroc(labels[chosen], scores[chosen])
     return found
 
 
@@ -116,6 +116,21 @@ def all_metrics(labels: Labels, scores: Scores, members: Members, strata: Sequen
     return found
 
 
-def _check(scores: Scores) -> None:
+def _of_classes(score: Callable[..., float], labels: Labels, scores: Scores) -> float:
+    """Average a score of one class against the rest."""
     if not np.isfinite(scores).all():
         raise RuntimeError("the network's scores are not finite: its training has diverged. Lower the learning rate.")
+    count = scores.shape[1]
+    if len(np.unique(labels)) < count:
+        return float("nan")
+    return float(np.mean([score(labels == c, _rank(scores, c)) for c in ([1] if count == 2 else range(count))]))
+
+
+def _rank(scores: Scores, of_class: int) -> NDArray[np.int64]:
+    """Rank images by the probability of a class.
+
+    That of a sure network is 1.0 for many images, which makes them equal. What is left for the other classes tells them apart.
+    """
+    own, others = scores[:, of_class], np.delete(scores, of_class, axis=1).sum(1)
+    keys = np.stack([own, np.where(own > 0.5, -others, 0)], axis=1)  # below, the probability itself is exact
+    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)

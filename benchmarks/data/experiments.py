@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks.data.source import Source
 
+AS_IS = "as-is"  # the experiment that takes all images there are
 RATIO = 20  # normal images to an abnormal one; images of a majority sub-condition to one of a minority one
 KIND_TITLES = {
     "interclass": "Interclass",

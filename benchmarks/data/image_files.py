@@ -14,10 +14,18 @@ Mode = Literal["RGB", "L"]
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the image files of a folder, sorted; none if there is no such folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMG_EXTENSIONS)
+    """Return the image files of a folder and its subfolders, sorted; none if there is no such folder.
+
+    They are those that torchvision's ``ImageFolder`` reads, without hidden ones (``._a.jpg`` of macOS is no image) and links
+    to nowhere.
+    """
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in IMG_EXTENSIONS
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and file.is_file()
+    )
 
 
 def class_folders(folder: Path) -> list[str]:

@@ -70,6 +70,7 @@ class Source:
         patient: Patient of each image, shape ``(N,)``, where images share patients: a patient is on one side of any split.
         held_out: Which images are the official validation split, bool, shape ``(N,)``; by default one is made.
         flow: How many images each step of the selection left, for a STARD diagram.
+        normal: The stratum that a user named as the one that all others are compared with.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Source:
     patient: NDArray[Any] | None = None
     held_out: NDArray[np.bool_] | None = None
     flow: Mapping[str, int] = field(default_factory=dict)
+    normal: str | None = None
 
     @property
     def available(self) -> dict[str, int]:

@@ -89,6 +89,12 @@ def draw(source: Source, experiment: Experiment, seed: int, *, validate: bool = 
     )
 
 
+def has_spare_images(source: Source, experiment: Experiment, validate: bool) -> bool:
+    """Return whether a rare stratum has images that the experiment leaves out; if none has, ``Trial.balanced`` is ``train``."""
+    trial = draw(source, experiment, 0, validate=validate)
+    return len(trial.balanced) > len(trial.train)
+
+
 def _test_images(test: TestImages, places: list[int], experiment: Experiment) -> LabelledImages:
     members = test.members[:, places]
     if test.is_abnormal is not None:

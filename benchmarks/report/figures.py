@@ -11,9 +11,8 @@ import pandas as pd
 from benchmarks.data.experiments import KIND_TITLES
 from benchmarks.methods.registry import CLE_SMOTE
 from benchmarks.report.drawing import new_figure, save
-from benchmarks.report.groups import Group, title_of
+from benchmarks.report.groups import Group, baselines_of, title_of
 from benchmarks.report.statistics import differences
-from benchmarks.report.tables import baselines_of
 from benchmarks.training.run import Record
 
 _Content = TypeVar("_Content")
@@ -122,7 +121,7 @@ def learning_curves(panels: Mapping[str, Mapping[str, list[Record]]], test: str,
                 continue
             step = "Optimizer step" if "step" in runs[0]["curve"][0] else "Epoch"
             x = [point.get("step", point["epoch"]) for point in runs[0]["curve"]]
-            values = np.array([[point["auroc"][test] for point in record["curve"]] for record in runs])
+            values = np.array([[point["auroc"][test] for point in record["curve"]] for record in runs], dtype=float)
             mean, deviation = values.mean(0), values.std(0)
             color, dashes, marker = styles[name]
             options = {"linestyle": dashes, "marker": marker, "linewidth": 1.5, "markersize": 4}

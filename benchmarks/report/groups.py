@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.data.experiments import KIND_TITLES
-from benchmarks.methods.registry import METHODS
+from benchmarks.methods.registry import CLE_SMOTE, METHODS, UPPER_BOUND
 from benchmarks.training.run import Record
 
 # chosen for each method; as_published has other values for two classes than for three
 _METHOD_SETTINGS = ("lr", "beta", "pretraining_lr", "constant_cap")
+_HARDLY = 0.01  # share of the synthetic images that are capped
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,10 @@ class Group:
             from 1; ``auroc``, the AUROC there. The epoch is the one that validation images chose, or the last one. With the
             preset ``as_published`` it is the best one on the test images in the mean over the trials of a method.
         """
-        curves = [[point["auroc"][test] for point in record["curve"]] for record in self.trials["record"]]
+        curves = [
+            np.array([point["auroc"][test] for point in record["curve"]], dtype=float).tolist()  # NaN is stored as null
+            for record in self.trials["record"]
+        ]
         found = self.trials.assign(curve=curves)
         if self.preset == "as_published":
             of_method = found.groupby(["experiment", "method"], observed=True)["curve"]
@@ -168,3 +172,22 @@ def _categories(names: pd.Series, order: Iterable[str]) -> pd.Categorical:
 def title_of(method: str) -> str:
     """Return the title of a method for tables and figures: its name where the registry lacks it."""
     return METHODS[method].title if method in METHODS else method
+
+
+def in_effect(records: Sequence[Record]) -> str:
+    """Return what a capped method is where its cap acts on under 1 % of the synthetic images; else an empty text."""
+    shares = [record["share_capped"] for record in records if record["share_capped"] is not None]
+    if not shares or np.mean(shares) >= _HARDLY:
+        return ""
+    method = records[0]["config"]["method"]
+    return "SMOTE + triplets" if method.get("pretraining", "none") != "none" else "SMOTE"
+
+
+def is_cle_smote(name: str) -> bool:
+    """Tell whether a method is CLE-SMOTE or a variant of it."""
+    return name == CLE_SMOTE.name or (name in METHODS and METHODS[name].tuned_as == CLE_SMOTE.name)
+
+
+def baselines_of(group: Group) -> list[str]:
+    """List what CLE-SMOTE is compared with: all methods except its variants and the upper bound."""
+    return [name for name in group.methods if not is_cle_smote(name) and name != UPPER_BOUND.name]

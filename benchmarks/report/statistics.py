@@ -10,14 +10,17 @@ _TIE = 0.001  # AUROC: the third digit
 _MANY = 5  # experiments, to test over them
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Compute the 95 % confidence interval of a mean by Student's t; NaN for fewer than two values."""
+def mean_interval(values: Sequence[float], least: float = -np.inf, largest: float = np.inf) -> tuple[float, float]:
+    """Compute the 95 % confidence interval of a mean by Student's t; NaN for fewer than two values.
+
+    It is cut at the least and the largest value that the mean can have. This leaves the coverage as it is.
+    """
     if len(values) < 2:
         return float("nan"), float("nan")
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
     low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
-    return float(low), float(high)
+    return float(max(low, least)), float(min(high, largest))
 
 
 def pairs(results: pd.DataFrame) -> pd.DataFrame:
@@ -56,6 +59,6 @@ def differences(results: pd.DataFrame, method: str, baselines: Sequence[str]) ->
         # equal in every pair: no evidence of anything
         p = 1.0 if np.ptp(units) == 0 else float(stats.ttest_1samp(units, 0).pvalue)
         ties, wins = int((gaps.abs() < _TIE).sum()), int((gaps >= _TIE).sum())
-        rows.append((baseline, units.mean(), *mean_interval(units), p, wins, ties, len(gaps) - wins - ties))
+        rows.append((baseline, units.mean(), *mean_interval(units, -1, 1), p, wins, ties, len(gaps) - wins - ties))
     found = pd.DataFrame(rows, columns=["baseline", "mean", "low", "high", "p", "wins", "ties", "losses"])
     return found.assign(p=multipletests(found["p"], method="holm")[1]) if rows else found

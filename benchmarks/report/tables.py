@@ -1,22 +1,23 @@
 """The tables of a group of runs, as text in data frames of pandas."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.data.experiments import KIND_TITLES
-from benchmarks.methods.registry import CLE_SMOTE, METHODS, UPPER_BOUND
+from benchmarks.methods.registry import CLE_SMOTE, METHODS
 from benchmarks.metrics import METRICS
-from benchmarks.report.groups import Group, title_of
+from benchmarks.report.groups import Group, baselines_of, in_effect, is_cle_smote, title_of
 from benchmarks.report.paper import printed
 from benchmarks.report.statistics import differences, mean_interval, pairs
 from benchmarks.training.as_published import published_search
 from benchmarks.training.run import Record
 
 _PAPER = "Paper: AUROC (variance)"
+_IN_EFFECT = "In effect (caps under 1 %)"
 _PAIRS = (
     "Pairs are of the same experiment and seed; below 0.001 it is a tie. Trials of an experiment share test images and tuned "
     "hyperparameters: interval and p speak for new trials of these experiments, not for other data. With five experiments or more "
@@ -52,8 +53,11 @@ class Table:
 
 
 def tables_of(group: Group) -> list[Table]:
-    """Make all tables of a group."""
+    """Make all tables of a group. A column of what few tables have is left out where it is blank."""
     found = [table for test in group.tests for table in _tables_of_test(group, test)]
+    for i, table in enumerate(found):
+        blank = [name for name in (_PAPER, _IN_EFFECT) if name in table.cells and (table.cells[name] == "").all()]
+        found[i] = replace(table, cells=table.cells.drop(columns=blank))
     return found if group.tuning.empty else [*found, _choices(group)]
 
 
@@ -76,16 +80,6 @@ def _tables_of_test(group: Group, test: str) -> list[Table]:
     return tables
 
 
-def is_cle_smote(name: str) -> bool:
-    """Tell whether a method is CLE-SMOTE or a variant of it."""
-    return name == CLE_SMOTE.name or (name in METHODS and METHODS[name].tuned_as == CLE_SMOTE.name)
-
-
-def baselines_of(group: Group) -> list[str]:
-    """List what CLE-SMOTE is compared with: all methods except its variants and the upper bound."""
-    return [name for name in group.methods if not is_cle_smote(name) and name != UPPER_BOUND.name]
-
-
 def best_variant(group: Group) -> str | None:
     """Find the variant of CLE-SMOTE, itself among them, that is best on validation images, over the pairs that all have."""
     aurocs = pairs(group.results("validation"))[[name for name in group.methods if is_cle_smote(name)]].dropna()
@@ -94,15 +88,13 @@ def best_variant(group: Group) -> str | None:
 
 def _auroc(group: Group, test: str) -> Table:
     """Make one row for each experiment and method, with the paper's number beside ours."""
-    results = group.results(test).groupby(["experiment", "method"], observed=True)["auroc"]
     cells = pd.DataFrame(
         {"Experiment": experiment, "Method": title_of(method)}
-        | _mean_variance_interval(values, "Trials")
+        | _mean_variance_interval(runs["auroc"], "Trials")
+        | _mark(runs["record"])
         | {_PAPER: printed(group.suite, experiment, method)}
-        for (experiment, method), values in results
+        for (experiment, method), runs in group.results(test).groupby(["experiment", "method"], observed=True)
     )
-    if (cells[_PAPER] == "").all():
-        cells = cells.drop(columns=_PAPER)
     which = _which_epoch(group)
     if group.preset == "as_published":
         which = "of the epoch that is best on these same images, in the mean over the trials"
@@ -115,11 +107,11 @@ def _which_epoch(group: Group) -> str:
 
 def _kinds(group: Group, test: str) -> Table:
     """Average over the experiments of each kind."""
-    results = group.results(test).groupby(["kind", "method"], observed=True)["auroc"]
     cells = pd.DataFrame(
         {"Kind of imbalance": KIND_TITLES.get(kind, kind), "Method": title_of(method)}
-        | _mean_variance_interval(values, "Runs")
-        for (kind, method), values in results
+        | _mean_variance_interval(runs["auroc"], "Runs")
+        | _mark(runs["record"])
+        for (kind, method), runs in group.results(test).groupby(["kind", "method"], observed=True)
     )
     return Table(f"kinds-{test}", f"AUROC on the images of {test!r} over the experiments of a kind", cells)
 
@@ -127,7 +119,7 @@ def _kinds(group: Group, test: str) -> Table:
 def _metrics(group: Group, test: str) -> Table:
     """Average every metric over experiments and trials.
 
-    A metric that a line of the method lacks is blank: the line is older than the metric.
+    A metric that a line of the method lacks is blank: the line is older than the metric, or a class has no test image.
     """
     rows = []
     for method, records in group.trials.groupby("method", observed=True)["record"]:
@@ -141,6 +133,7 @@ def _metrics(group: Group, test: str) -> Table:
             | {
                 "AUROC, last epoch": _mean_deviation(record["last"][test]["auroc"] for record in records),
                 "Capped": f"{np.mean(shares):.1%}" if shares else "",
+                **_mark(records),
                 "Steps": f"{np.mean([record['steps'] for record in records]):.0f}",
                 "Seconds a run": f"{np.mean([sum(record['seconds'].values()) for record in records]):.1f}",
             }
@@ -157,7 +150,9 @@ def _conditions(group: Group, test: str) -> Table:
     for (kind, method), records in group.trials.groupby(["kind", "method"], observed=True)["record"]:
         means = pd.DataFrame([_by_frequency(record, test) for record in records]).mean(skipna=False)
         cells = means.map(lambda value: "" if np.isnan(value) else f"{value:.4f}")
-        rows.append({"Kind of imbalance": KIND_TITLES.get(kind, kind), "Method": title_of(method), **cells})
+        rows.append(
+            {"Kind of imbalance": KIND_TITLES.get(kind, kind), "Method": title_of(method), **cells, **_mark(records)}
+        )
     return Table(
         f"conditions-{test}",
         f"AUROC of normal against one sub-condition alone, images of {test!r}",
@@ -181,9 +176,11 @@ def _by_frequency(record: Record, test: str) -> dict[str, float]:
 def _comparison(group: Group, test: str, method: str, others: Sequence[str]) -> Table:
     """Compare a method with others in pairs."""
     which = " (the variant that is best on the validation images)" if method != CLE_SMOTE.name else ""
+    effect = in_effect(_records(group, method).to_list())
+    which += effect and f" (in effect {effect})"
     title = f"Difference of {title_of(method)}{which} to each other method, AUROC on the images of {test!r}"
     found = differences(group.results(test), method, others)
-    return Table(f"comparison-{method}-{test}", title, _difference_cells(found, "Other method"), _PAIRS)
+    return Table(f"comparison-{method}-{test}", title, _difference_cells(group, found, "Other method"), _PAIRS)
 
 
 def _variants(group: Group, test: str, variants: Sequence[str]) -> Table:
@@ -192,11 +189,19 @@ def _variants(group: Group, test: str, variants: Sequence[str]) -> Table:
     # CLE-SMOTE is compared with its variants, so that p is corrected for their number; the sign is turned round
     found = differences(results.assign(auroc=-results["auroc"]), CLE_SMOTE.name, variants)
     title = f"Difference of each variant to CLE-SMOTE, AUROC on the images of {test!r}"
-    return Table(f"variants-{test}", title, _difference_cells(found, "Variant"), _PAIRS)
+    return Table(f"variants-{test}", title, _difference_cells(group, found, "Variant"), _PAIRS)
 
 
-def _difference_cells(found: pd.DataFrame, heading: str) -> pd.DataFrame:
-    columns = [heading, "Difference", "95 % interval", "p (paired t, Holm)", "Wins / ties / losses"]
+def _mark(records: pd.Series) -> dict[str, str]:
+    return {_IN_EFFECT: in_effect(records.to_list())}
+
+
+def _records(group: Group, method: str) -> pd.Series:
+    return group.trials["record"][group.trials["method"] == method]
+
+
+def _difference_cells(group: Group, found: pd.DataFrame, heading: str) -> pd.DataFrame:
+    columns = [heading, "Difference", "95 % interval", "p (paired t, Holm)", "Wins / ties / losses", _IN_EFFECT]
     rows = [
         (
             title_of(row["baseline"]),
@@ -204,6 +209,7 @@ def _difference_cells(found: pd.DataFrame, heading: str) -> pd.DataFrame:
             f"{row['low']:+.4f} ... {row['high']:+.4f}",
             f"{row['p']:.2g}",
             f"{row['wins']} / {row['ties']} / {row['losses']}",
+            in_effect(_records(group, row["baseline"]).to_list()),
         )
         for row in found.to_dict("records")
     ]
@@ -284,10 +290,10 @@ def _mean_deviation(values: Any) -> str:
 
 
 def _mean_variance_interval(values: pd.Series, count: str) -> dict[str, str]:
-    low, high = mean_interval(values.to_list())
-    several = len(values) > 1
+    low, high = mean_interval(values.to_list(), 0, 1)
+    several = len(values) > 1 and not values.isna().any()
     return {
-        "AUROC": f"{values.mean():.4f}",
+        "AUROC": "" if values.isna().any() else f"{values.mean():.4f}",
         "Variance": f"{values.var():.2e}" if several else "",
         "95 % interval": f"{low:.4f} ... {high:.4f}" if several else "",
         count: str(len(values)),

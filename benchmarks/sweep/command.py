@@ -10,11 +10,13 @@ import torch
 from rich.console import Console
 
 from benchmarks.command_line import AboveZero, Command, PositiveInt, further_options, option
-from benchmarks.data.experiments import Experiment
+from benchmarks.data.experiments import AS_IS, Experiment
 from benchmarks.data.source import Source
+from benchmarks.data.trials import count_strata, draw, has_spare_images
 from benchmarks.methods.networks import make_network
-from benchmarks.methods.registry import METHODS, Method
+from benchmarks.methods.registry import METHODS, UPPER_BOUND, Method
 from benchmarks.sweep.declaration import Suite
+from benchmarks.sweep.estimate import estimate_time
 from benchmarks.sweep.registry import SUITES, check_suite_options, suite_options
 from benchmarks.sweep.schedule import Schedule
 from benchmarks.sweep.store import Results, open_results
@@ -97,6 +99,10 @@ class RunCommand(Command):
         results = open_results(self.out or Path("runs") / self.suite)
         source = suite.read(self.data_dir, self.image_size, self.suite_options)
         experiments = self._experiments(suite, source)
+        if UPPER_BOUND in methods and not any(has_spare_images(source, e, self.validate) for e in experiments):
+            raise ValueError(
+                f"--methods {UPPER_BOUND.name}: no class has images to spare, so it would be no method. Leave it out."
+            )
         if settings is not None:
             with preserved_rng():  # an unknown network fails here
                 channels = source.images.shape[3]
@@ -152,10 +158,15 @@ class RunCommand(Command):
         if unknown := [name for name in self.experiments or () if name not in known]:
             names = ", ".join(experiment.name for experiment in experiments)
             raise ValueError(f"no experiment {unknown[0]!r} in {suite.name}; there are {names}.")
-        for experiment in experiments:
-            experiment.check(source)
         if validate:
             source.split  # noqa: B018 -- a stratum that cannot be split fails here
+        as_is = self.experiments is None and getattr(suite.options(**self.suite_options), "as_is", False)
+        chosen = self.experiments or ()
+        experiments = [e for e in experiments if (e.name == AS_IS) == as_is or e.name in chosen]
+        for experiment in experiments:
+            experiment.check(source)
+            if experiment.name == AS_IS and experiment.raised() == experiment.counts:
+                raise ValueError("the classes have equally many training images, so no method has anything to do.")
         return experiments
 
     def _make_runs(self, schedule: Schedule, results: Results, device: torch.device, console: Console) -> None:
@@ -165,12 +176,18 @@ class RunCommand(Command):
             console.print(f"{len(ready) - len(missing)} runs are in {results.path} already and are kept.")
         for step, count in schedule.source.flow.items():
             console.print(f"  {count:7} {step}")
+        validate = schedule.settings is not None and schedule.settings.validate
         for experiment in schedule.experiments:
-            if experiment.note and (self.experiments is None or experiment.name in self.experiments):
-                console.print(f"{experiment.name}: {experiment.note}")
+            if self.experiments is None or experiment.name in self.experiments:
+                trial = draw(schedule.source, experiment, 0, validate=validate)
+                counts = ", ".join(f"{name} {n}" for name, n in count_strata(trial.train, experiment).items())
+                console.print(f"{experiment.name}: {counts}{experiment.note and f' ({experiment.note})'}")
         known = sum(run.steps for run in missing)
         steps = known + waiting * known // max(len(missing), 1)  # runs to come are like those that are known
-        console.print(f"{len(missing) + waiting} runs to make, on {device}, {self.jobs} at a time.")
+        time = estimate_time(missing, waiting, device, self.jobs)
+        console.print(
+            f"{len(missing) + waiting} runs to make, on {device}, {self.jobs} at a time{time and f': {time}'}."
+        )
         if self.jobs > 1:
             work_in_processes(self, self.jobs, steps)
         else:

@@ -16,12 +16,14 @@ from benchmarks.data.digits import load_digit_images
 from benchmarks.data.experiments import Experiment, of_classes
 from benchmarks.data.image_folder import load_image_folder
 from benchmarks.data.source import Source
-from benchmarks.data.trials import draw
+from benchmarks.data.trials import draw, has_spare_images
 from benchmarks.lookup import Lookup
 from benchmarks.methods.networks import make_network
-from benchmarks.methods.registry import BASELINES, CLE_SMOTE, UPPER_BOUND, Method
+from benchmarks.methods.registry import BASELINES, CLE_SMOTE, UPPER_BOUND
 from benchmarks.report.figures import learning_curves
 from benchmarks.report.gallery import draw_gallery, score_synthetic_images, task_of
+from benchmarks.report.groups import in_effect, title_of
+from benchmarks.sweep.estimate import estimate_time
 from benchmarks.sweep.store import Results, open_results
 from benchmarks.sweep.workers import progress_bar
 from benchmarks.training.controlled import Settings
@@ -102,7 +104,9 @@ class DemoCommand(Command):
 
     def prepare(self, console: Console) -> Callable[[], None]:
         """Read the data and lay out the runs; return the making of them."""
-        return partial(run_demo, *self.lay_out(), console)
+        runs, results = self.lay_out()
+        left_out = UPPER_BOUND.name in self.methods and UPPER_BOUND.name not in {run.method.name for run in runs}
+        return partial(run_demo, runs, results, console, without_bound=left_out)
 
     def lay_out(self) -> tuple[list[Run], Results]:
         """Return the runs and where they are kept. Every wrong option raises here.
@@ -118,6 +122,12 @@ class DemoCommand(Command):
             raise ValueError("--batch-size must be 2 or more: batch normalisation needs more than one image.")
         results = open_results(self.out)
         source, experiment = _task(self.data_dir, counts, self.image_size)
+        if not has_spare_images(source, experiment, validate=False):
+            methods = [method for method in methods if method.name != UPPER_BOUND.name]
+            if not methods:
+                raise ValueError(
+                    f"--methods {UPPER_BOUND.name}: no class has images to spare, so it would be no method."
+                )
         settings = Settings(
             model=self.model,
             steps=self.epochs * steps_per_epoch(experiment, self.batch_size),
@@ -159,13 +169,17 @@ def _task(folder: Path | None, counts: dict[str, int] | None, image_size: int) -
     return source, experiment
 
 
-def run_demo(runs: Sequence[Run], results: Results, console: Console) -> None:
-    """Make the runs that are missing, and show all."""
+def run_demo(runs: Sequence[Run], results: Results, console: Console, *, without_bound: bool = False) -> None:
+    """Make the runs that are missing, and show all. ``without_bound``: say that the upper bound is left out."""
     _announce(console, runs)
+    if without_bound:
+        console.print(f"{UPPER_BOUND.title} is left out: no class has images to spare, so it would be no method.")
     missing = [run for run in runs if not results.has(run.id)]
     if len(missing) < len(runs):
         console.print(f"{len(runs) - len(missing)} of {len(runs)} runs are in {results.path} already and are kept.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if time := estimate_time(missing, 0, device):
+        console.print(f"{len(missing)} runs to make: {time}.")
     with progress_bar(sum(run.steps for run in missing)) as bar:
         for run in missing:
             bar.set_description(f"{run.method.name}, seed {run.seed}")
@@ -216,7 +230,7 @@ def _show(console: Console, runs: Sequence[Run], results: Results) -> None:
     records = {run.id: results.records[run.id] for run in runs}
     methods = {run.method.name: run.method for run in runs}
     lines = {name: [records[run.id] for run in runs if run.method.name == name] for name in methods}
-    console.print(_auroc_table(methods, lines))
+    console.print(_auroc_table(lines))
     first = next(iter(records.values()))
     title = f"{task_of(first)}; {first['config']['settings']['model']}"
     pictures = [results.path.with_name("curves.png")]
@@ -228,12 +242,12 @@ def _show(console: Console, runs: Sequence[Run], results: Results) -> None:
     console.print(f"Written: {', '.join(map(str, [results.path, *pictures]))}")
 
 
-def _auroc_table(methods: dict[str, Method], lines: dict[str, list[Record]]) -> Table:
+def _auroc_table(lines: dict[str, list[Record]]) -> Table:
     """Show mean and variance over the seeds for each method, in the order given; no row is singled out."""
     seeds = sorted({record["config"]["seed"] for records in lines.values() for record in records})
     table = Table(
         title=f"AUROC on the test images after the last epoch; seeds {', '.join(map(str, seeds))}",
-        caption="Variance over the seeds (n - 1). Capped: share of the synthetic images seen in training.",
+        caption="Variance over the seeds (n - 1). Capped: share of the synthetic images seen in training; under 1 % the cap has no effect.",
     )
     table.add_column("Method", no_wrap=True)
     for heading in ("AUROC, mean (variance)", "capped", "seconds a run"):
@@ -242,8 +256,9 @@ def _auroc_table(methods: dict[str, Method], lines: dict[str, list[Record]]) -> 
         values = np.array([record["last"]["test"]["auroc"] for record in records])
         variance = f"{values.var(ddof=1):.2e}" if len(values) > 1 else "one run"
         shares = [record["share_capped"] for record in records]
+        effect = in_effect(records)
         table.add_row(
-            methods[name].title,
+            title_of(name) + (effect and f"\n(in effect {effect})"),
             f"{values.mean():.4f} ({variance})",
             "" if None in shares else f"{np.mean(shares):.1%}",
             f"{np.mean([sum(record['seconds'].values()) for record in records]):.1f}",

@@ -18,12 +18,12 @@ _LINES = "runs.jsonl"
 
 
 def read_records(folder: Path) -> dict[str, Record]:
-    """Return the lines of all ``*.jsonl`` of a folder by the name of their run; nothing is written.
+    """Return the lines of all ``*.jsonl`` of a folder that are not hidden, by the name of their run; nothing is written.
 
     Raises:
         ValueError: If there are none, or a line is no record.
     """
-    paths = sorted(folder.glob("*.jsonl"))
+    paths = sorted(folder.glob("[!.]*.jsonl"))
     if not paths:
         raise ValueError(f"there is no {folder / _LINES}. python -m benchmarks run writes one.")
     return {name: record for path in paths for name, record in _read_lines(path).items()}

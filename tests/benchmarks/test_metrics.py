@@ -54,6 +54,44 @@ def test_the_others_are_those_of_scikit_learn_and_a_count(scored):
     assert sum(gaps) > 0.02
 
 
+def test_sure_networks_are_ranked_by_their_margins():
+    """Of 40 nats and more the probability is 1.0, in float64 too."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 200)
+    logits = rng.normal(0, 3, (200, 3)) + 2 * np.eye(3)[labels] + [0, 0, 50]
+    for count in (2, 3):
+        true, z = labels[labels < count], logits[labels < count][:, 3 - count :]
+        scores = np.exp(z - z.max(1, keepdims=True))
+        scores /= scores.sum(1, keepdims=True)
+        assert len(np.unique(scores[:, -1])) < 20
+        odds = [z[:, c] - np.logaddexp.reduce(np.delete(z, c, 1), 1) for c in range(count)][3 - count :]
+        of_class = [true == c for c in range(count)][3 - count :]
+        wanted = np.mean([pairs(o[is_c], o[~is_c]) for o, is_c in zip(odds, of_class, strict=True)])
+        assert auroc(true, scores) == pytest.approx(wanted)
+        precision = [average_precision_score(is_c, o) for o, is_c in zip(odds, of_class, strict=True)]
+        assert auprc(true, scores) == pytest.approx(np.mean(precision))
+    members = np.stack([true == 0, true == 1], 1)
+    two = scores[:, [0, 2]] / scores[:, [0, 2]].sum(1, keepdims=True)
+    margin = z[:, 2] - z[:, 0]
+    conditions = condition_aurocs(np.minimum(true, 1), two, members, ["normal", "a"])
+    assert conditions["a"] == pytest.approx(pairs(margin[true == 1], margin[true == 0]))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_class_without_images_leaves_the_means_over_classes_undefined(count, scored, recwarn):
+    labels, scores = scored
+    present = labels < count - 1
+    found = all_metrics(labels[present], scores[present][:, :count], np.ones((present.sum(), 1), bool), ["x"])
+    assert np.isnan([found["auroc"], found["auprc"]]).all()
+    # scikit-learn defines it as the mean over the classes that have images
+    assert found["balanced_accuracy"] == np.mean(
+        [(scores[labels == c][:, :count].argmax(1) == c).mean() for c in range(count - 1)]
+    )
+    assert 0 < found["balanced_accuracy"] < 1
+    assert np.isfinite(found["ece"])
+    assert not recwarn.list
+
+
 def test_each_sub_condition_is_told_from_normal_alone(scored):
     strata, scores = scored
     labels = np.minimum(strata, 1)

@@ -108,12 +108,13 @@ def check_script_arguments(args: argparse.Namespace, options: Options) -> None:
         "cutmix_minmax": soft,
         "aug_splits": splits,
         "jsd_loss": splits,
-        "bce_loss": "replaces the cross-entropy that Eq. 2 caps",
         "kd_model_name": "adds a loss on synthetic images that no cap bounds",
         "naflex_loader": "reads its own patches and bypasses the training set",
         "torchscript": "does not allow a hook on the classifier",
     }
     refused = [(_flag(name), reason) for name, reason in reasons.items() if given(name)]
+    if given("bce_loss") and options.cap != "none":
+        refused.append(("--bce-loss", "replaces the cross-entropy that Eq. 2 caps (--cap none keeps it)"))
     dataset, kind = f"--dataset {given('dataset')}", str(given("dataset") or "").split("/")[0]
     if kind == "hfds":
         refused.append((dataset, "gives no labels without reading all images; an image folder does"))

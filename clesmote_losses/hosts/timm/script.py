@@ -14,17 +14,17 @@ import torch
 import yaml  # which timm needs too
 from torch import nn
 
-from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.embeddings import unwrap
 from clesmote_losses.epochs import begin_epoch, end_epoch, tracker_of
 from clesmote_losses.hosts import recipe
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
-from clesmote_losses.hosts.timm.script_loss import loss_options
+from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, uneven_weights
 from clesmote_losses.hosts.timm.transforms import evaluation_transform, normalized_transform
 from clesmote_losses.smote.base_transform import Transform
 from clesmote_losses.smote.dataset import SMOTEDataset
 
+_OF_THE_DATA_SET = ("reader", "parser", "filename", "filenames", "classes", "class_to_idx")  # that a script may ask for
 _REPLACED = ("_parse_args", "create_dataset", "create_loader", "train_one_epoch")
 _logger = logging.getLogger(__name__)
 
@@ -44,7 +44,8 @@ class Stages:
         self.args = Namespace()
         self.options: Options | None = None
         self.train_set: SMOTEDataset | None = None
-        self.criterion: CappedSMOTELoss | None = None
+        self.evaluation_set: Any = None
+        self.criterion: Any = None  # CappedSMOTELoss or OwnLoss
         self.eval_transform: Transform | None = None
 
     def put_into(self, script: ModuleType) -> None:
@@ -97,9 +98,19 @@ class Stages:
         return args, yaml.safe_dump(vars(args), default_flow_style=False)
 
     def create_dataset(self, *values: Any, **keywords: Any) -> Any:
-        """Make the script's data set; wrap it if it is the training set."""
+        """Make the script's data set; wrap it if it is the training set.
+
+        Raises:
+            SystemExit: With a message, if the data do not suit the options, or classes differ between training and validation.
+        """
         dataset = self.original["create_dataset"](*values, **keywords)
-        if self.options is None or not keywords.get("is_training"):
+        if self.options is None:
+            return dataset
+        if not keywords.get("is_training"):
+            self.evaluation_set = dataset
+            if self.train_set is not None:
+                with errors_as_flags():
+                    recipe.check_same_classes(self.train_set, dataset)  # which knows the script's reader
             return dataset
         resumed = getattr(self.args, "resume", None)
         with errors_as_flags(OSError, RuntimeError):
@@ -109,7 +120,17 @@ class Stages:
                 num_classes=getattr(self.args, "num_classes", None),
                 resumed_plan=Path(resumed).parent / recipe.PLAN_FILE if resumed else None,
             )
+            recipe.check_same_classes(dataset, self.evaluation_set)
+        for name in _OF_THE_DATA_SET:
+            if hasattr(dataset, name) and not hasattr(self.train_set, name):
+                setattr(self.train_set, name, getattr(dataset, name))
         self._log(recipe.description(self.train_set))
+        real, all_samples = len(dataset), len(self.train_set)
+        if all_samples > real:
+            self._log(
+                f"an epoch has {all_samples} samples instead of {real}: with the same number of epochs the run makes "
+                f"{all_samples / real:.2f} times as many steps, and what counts epochs (schedules, warm-up) lasts as much longer"
+            )
         classes, outputs = len(np.unique(self.train_set.labels)), getattr(self.args, "num_classes", None)
         if outputs is not None and outputs != classes:
             _logger.warning("the training set has %d classes and the model num_classes=%d.", classes, outputs)
@@ -167,13 +188,22 @@ class Stages:
             metrics.update(stats)  # timm writes them to summary.csv
         return metrics
 
-    def _start(self, options: Options, train_set: SMOTEDataset, given: dict[str, Any]) -> CappedSMOTELoss:
+    def _start(self, options: Options, train_set: SMOTEDataset, given: dict[str, Any]) -> Any:
         """Pretrain, and make tracker and loss, before the first epoch."""
         args, model = given["args"], unwrap(given["model"])
         self.eval_transform = evaluation_transform(args, model)
         with errors_as_flags():
             replaced = getattr(given["task"], "criterion", None) if "task" in given else given["loss_fn"]
-            criterion = recipe.build_loss(model, args.num_classes, options, **loss_options(replaced))
+            if options.cap == "none" and callable(replaced):
+                criterion: Any = OwnLoss(replaced, next(model.parameters()).device)
+            else:
+                criterion = recipe.build_loss(model, args.num_classes, options, **loss_options(replaced))
+        if (weights := uneven_weights(replaced)) and train_set.is_synthetic.any():
+            _logger.warning(
+                "the loss weights the classes (%s), and synthetic samples balance them too: together they favour the rare classes "
+                "twice. Drop one of the two.",
+                ", ".join(f"{weight:.3g}" for weight in weights),
+            )
         tracker, resumed = tracker_of(criterion), getattr(args, "resume", None)
         if resumed and tracker is not None and tracker.mode == "online":
             with errors_as_flags():
@@ -184,7 +214,10 @@ class Stages:
             self._log("no triplet pretraining in a resumed run")
         elif options.triplet_epochs:
             self._pretrain(options, train_set, model, given)
-        self._log(f"the loss is {criterion}" + ("" if tracker is None else f", centroids by {tracker.mode}"))
+        self._log(
+            f"the loss is {' '.join(str(criterion).split())}"
+            + ("" if tracker is None else f", centroids by {tracker.mode}")
+        )
         if given.get("output_dir"):
             train_set.plan.save(Path(given["output_dir"]) / recipe.PLAN_FILE)
         return criterion

@@ -1,8 +1,13 @@
-"""The loss of timm's ``train.py``, whose options the capped loss keeps."""
+"""The loss of timm's ``train.py``: its options, which the capped loss keeps, or the whole of it where nothing is capped."""
 
+from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from clesmote_losses.distributed import sum_over_ranks
+from clesmote_losses.targets import decode_target
 
 
 def loss_options(loss: Any) -> dict[str, Any]:
@@ -22,5 +27,53 @@ def loss_options(loss: Any) -> dict[str, Any]:
         return {"weight": loss.weight, "label_smoothing": loss.label_smoothing, "ignore_index": loss.ignore_index}
     raise ValueError(
         f"the script trains with {loss if loss is None else type(loss).__name__}; the capped loss can replace only CrossEntropyLoss "
-        "(it keeps weight, label_smoothing and ignore_index) and LabelSmoothingCrossEntropy, averaged over the batch."
+        "(it keeps weight, label_smoothing and ignore_index) and LabelSmoothingCrossEntropy, averaged over the batch. With --cap none "
+        "the script's own loss stays."
     )
+
+
+def uneven_weights(loss: Any) -> list[float] | None:
+    """Return the class weights of a loss if they differ from class to class; ``None`` if it has none."""
+    for name in ("weight", "pos_weight"):
+        weight = getattr(loss, name, None)
+        if isinstance(weight, Tensor) and (weight != (1 if name == "pos_weight" else weight.flatten()[0])).any():
+            return [float(value) for value in weight.flatten()]
+    return None
+
+
+class OwnLoss(nn.Module):
+    """Call the script's own loss with decoded targets, and count synthetic samples as :class:`CappedSMOTELoss` does.
+
+    Args:
+        loss: Called as ``loss(output, labels)``.
+        device: That of the targets.
+    """
+
+    tracker = None
+
+    def __init__(self, loss: Callable[[Any, Tensor], Tensor], device: torch.device) -> None:
+        super().__init__()
+        self.loss = loss
+        self._synthetic = torch.zeros((), dtype=torch.int64, device=device)
+
+    def forward(self, output: Any, target: Tensor) -> Tensor:
+        """Compute the loss of a batch; targets are those of a :class:`SMOTEDataset`."""
+        labels, is_synthetic = decode_target(target)
+        self._synthetic += is_synthetic.sum()
+        return self.loss(output, labels)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Do nothing: no option depends on the epoch."""
+
+    @property
+    def stats(self) -> dict[str, Tensor]:
+        """The number of synthetic samples since the last :meth:`reset_stats`."""
+        return {"synthetic": self._synthetic.clone()}
+
+    def reset_stats(self) -> None:
+        """Set the count to zero."""
+        self._synthetic.zero_()
+
+    def all_reduce_stats(self) -> None:
+        """Sum the count over all ranks; every rank calls it."""
+        sum_over_ranks(self._synthetic)

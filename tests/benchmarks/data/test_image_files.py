@@ -1,8 +1,11 @@
 """Image files read into one array."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from benchmarks.data.image_files import class_folders, image_files, read_images, resize_image
 
@@ -15,6 +18,23 @@ def test_only_image_files_and_visible_folders_are_found_in_order(tmp_path):
     assert [file.name for file in image_files(tmp_path)] == ["a.jpeg", "b.PNG"]
     assert class_folders(tmp_path) == ["one", "two"]
     assert image_files(tmp_path / "nowhere") == []
+
+
+def test_the_files_are_those_that_torchvision_reads_without_hidden_ones_and_broken_links(tmp_path):
+    names = ("b.PNG", "a.jpeg", "patient/b.png", "patient/eye/left.webp", "Thumbs.db", "a.png.txt", "desktop.ini")
+    hidden = (".DS_Store", "._a.jpeg", ".ipynb_checkpoints/a.png", "patient/._b.png")
+    for name in (*names, *hidden):
+        (tmp_path / "class" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "class" / name).touch()
+    (tmp_path / "class" / "linked.png").symlink_to(tmp_path / "class" / "b.PNG")
+    (tmp_path / "class" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "class" / "folder.png").mkdir()
+    found = {str(file) for file in image_files(tmp_path / "class")}
+    assert {os.path.relpath(file, tmp_path / "class") for file in found} == {
+        "a.jpeg", "b.PNG", "linked.png", "patient/b.png", "patient/eye/left.webp"
+    }  # fmt: skip
+    others = {path for path, _ in ImageFolder(tmp_path).samples} - found
+    assert {os.path.basename(path) for path in others} == {"._a.jpeg", "a.png", "._b.png", "gone.png"}
 
 
 def test_an_image_keeps_its_pixels_at_its_own_size_and_is_squashed_to_another():

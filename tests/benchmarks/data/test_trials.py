@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.data.experiments import Experiment, imbalances, of_classes
-from benchmarks.data.trials import described, draw
+from benchmarks.data.trials import described, draw, has_spare_images
 from tests.support.benchmark_images import small_source
 
 SICK = Experiment("x", "x", {"a": 50, "b": 8, "c": 4}, {"normal": ("a",), "abnormal": ("b", "c")})
@@ -35,6 +35,16 @@ def test_a_stratum_without_images_to_spare_gives_up_a_tenth():
     whole = draw(small_source(), of_classes("x", {"a": 60, "b": 5}), 0, validate=False)
     assert np.bincount(whole.train.labels).tolist() == [60, 5]
     assert whole.validation is None
+
+
+def test_a_rare_stratum_with_images_left_out_has_some_to_spare():
+    source = small_source()
+    assert has_spare_images(source, of_classes("x", {"a": 60, "b": 5}), validate=False)
+    assert has_spare_images(source, of_classes("x", {"a": 30, "b": 20}), validate=True)
+    assert not has_spare_images(source, of_classes("x", {"a": 30, "b": 30}), validate=True)  # nothing to raise
+    rest = replace(source, images=source.images[:70], stratum=source.stratum[:70])
+    assert not has_spare_images(rest, of_classes("x", {"a": 60, "b": 10}), validate=False)
+    assert has_spare_images(rest, of_classes("x", {"a": 60, "b": 9}), validate=False)
 
 
 def test_a_seed_draws_the_training_images_and_nothing_else():

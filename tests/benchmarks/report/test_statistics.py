@@ -88,3 +88,20 @@ def test_the_interval_is_students():
     assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
     assert all(np.isnan(mean_interval([1.0])))
     assert mean_interval([0.5, 0.5]) == (0.5, 0.5)
+
+
+def test_an_interval_ends_where_the_mean_can_be():
+    wide, high = [0.9, 0.3, 0.6], [0.9, 0.4, 0.6]
+    assert mean_interval(wide) == pytest.approx((-0.145, 1.345), abs=1e-3)
+    assert mean_interval(wide, 0, 1) == (0, 1)
+    assert mean_interval(high, 0, 1) == (mean_interval(high)[0], 1)
+    assert mean_interval(high)[0] > 0
+    assert mean_interval([0.79, 0.8, 0.82], 0, 1) == mean_interval([0.79, 0.8, 0.82])
+    assert mean_interval([0.99, 0.999], 0, 1)[1] == 1
+    assert all(np.isnan(mean_interval([0.5], 0, 1)))
+
+
+def test_the_interval_of_a_difference_ends_at_one():
+    ours, theirs = {("x", 0): 1.0, ("x", 1): 0.9}, {("x", 0): 0.0, ("x", 1): 0.3}
+    (found,) = differences({"ours": ours, "theirs": theirs}, "ours", ["theirs"])
+    assert (found.mean, found.low, found.high) == (0.8, -1, 1)

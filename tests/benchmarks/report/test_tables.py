@@ -7,6 +7,7 @@ from benchmarks import metrics
 from benchmarks.methods.registry import ABLATION, BASELINES, MAIN_METHODS, METHODS, MODERN, VARIANTS
 from benchmarks.report.groups import groups_of
 from benchmarks.report.tables import baselines_of, best_variant
+from benchmarks.report.write import write_report
 from tests.support.run_lines import VALUE, line, rows_of, seventeen, tables
 
 
@@ -117,3 +118,44 @@ def test_cells_stand_under_their_heading_in_markdown():
     lines = [re.split(r"\s*\|\s*", row) for row in text.splitlines() if row.startswith("|")]
     assert lines[0][1:3] == ["Method", "AUROC"]
     assert len({len(row) for row in lines}) == 1
+
+
+def test_an_auroc_that_is_not_defined_leaves_blanks_in_every_table(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.report.figures.save", lambda figure, path: None)  # drawn, and not rendered
+    records = [line(name, seed) for name in ("none", "smote", "cle-smote") for seed in range(2)]
+    for record in records[:2]:  # of a class without test images
+        for part in (record["chosen"], record["last"]):
+            part["test"] |= {"auroc": None, "auprc": None}
+        for point in record["curve"]:
+            point["auroc"]["test"] = None
+    found = tables(records)
+    (row,) = (row for row in found["auroc-test"].cells.to_dict("records") if row["Method"] == "No method")
+    assert [row[name] for name in ("AUROC", "Variance", "95 % interval", "Trials")] == ["", "", "", "2"]
+    (row,) = (row for row in found["metrics-test"].cells.to_dict("records") if row["Method"] == "No method")
+    assert [row[name] for name in ("AUROC", "AUPRC", "AUROC, last epoch", "ECE")] == ["", "", "", "0.1000 (0.0000)"]
+    assert [row[0] for row in rows_of(found["comparison-cle-smote-test"])] == ["Vanilla SMOTE"]
+    write_report(records, tmp_path)
+    assert "nan" not in (tmp_path / "report.md").read_text()
+
+
+def test_the_interval_of_an_auroc_ends_at_one_in_the_tables():
+    records = [line("none", seed, value=value) for seed, value in enumerate((0.9, 0.4, 0.6))]
+    ((*_, interval, _, _),) = rows_of(tables(records)["auroc-test"])
+    assert interval == "0.0082 ... 1.0000"
+
+
+def test_rows_of_a_cap_that_hardly_acts_say_so_in_every_table():
+    heading = "In effect (caps under 1 %)"
+    records = [{**record, "share_capped": record["share_capped"] and 0.001} for record in seventeen()]
+    found = tables(records)
+    for name in ("auroc-test", "kinds-test", "metrics-test", "conditions-test"):
+        marks = {row["Method"]: row[heading] for row in found[name].cells.to_dict("records")}
+        assert marks["CLE-SMOTE"] == "SMOTE + triplets"
+        assert marks["Vanilla SMOTE"] == ""
+    assert "Difference of CLE-SMOTE (in effect SMOTE + triplets) to each" in found["comparison-cle-smote-test"].title
+    assert not any(heading in table.cells for table in tables(seventeen()).values())
+    others = [line("cle-smote", seed) for seed in range(2)] + [
+        {**line("constant-cap", seed), "share_capped": 0.0} for seed in range(2)
+    ]
+    (row,) = tables(others)["comparison-cle-smote-test"].cells.to_dict("records")
+    assert (row["Other method"], row[heading]) == ("Constant cap", "SMOTE")

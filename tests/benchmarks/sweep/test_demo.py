@@ -142,13 +142,46 @@ def test_a_folder_of_jpeg_files_is_an_experiment_too(pictures, tmp_path, capsys)
         tmp_path, "--data-dir", str(pictures), "--classes", "dark=12", "bright=3", "--epochs", "2", "--seeds", "0",
         "--methods", "none", "cle-smote", "balanced", "--batch-size", "16",
     )  # fmt: skip
-    assert [record["training_samples"] for record in records] == [15, 24, 24]
+    assert [record["training_samples"] for record in records] == [
+        15,
+        24,
+        24,
+    ]  # "balanced" has the three and nine to spare
     assert records[0]["config"]["experiment"]["source"] == pictures.name  # not where it lies
     assert list(records[0]["config"]["experiment"]["classes"]) == ["dark", "bright"]
     assert records[0]["config"]["experiment"]["test_counts"] == {"test": [6, 6]}
     assert str(pictures.parent) not in (tmp_path / "runs.jsonl").read_text()
     assert (tmp_path / "gallery-cle-smote.png").exists()
     assert "12 for training (1 : 1)" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_on_a_folder_without_images_to_spare_there_is_no_upper_bound(pictures, tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    for i in range(3, 12):
+        (folder / "train" / "bright" / f"{i}.jpg").unlink()
+    options = ["--data-dir", str(folder), "--epochs", "1", "--seeds", "0"]
+    records = demo(tmp_path / "out", *options, "--methods", "none", "balanced")
+    printed = capsys.readouterr().out
+    assert [record["config"]["method"]["name"] for record in records] == ["none"]
+    assert "No class imbalance is left out: no class has images to spare, so it would be no method" in printed
+    assert printed.index("1 runs to make: about a minute") < printed.index("AUROC on the test images")
+    with pytest.raises(SystemExit):
+        demo(tmp_path / "other", *options, "--methods", "balanced")
+    assert "no class has images to spare" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_row_of_cle_smote_that_caps_nothing_is_marked(finished, tmp_path, capsys):
+    for share, mark in ((0.004, "(in effect SMOTE + triplets)"), (0.3, "")):
+        folder = tmp_path / str(share)
+        shutil.copytree(finished[0], folder)
+        records = [{**r, "share_capped": r["share_capped"] and share} for r in finished[1]]
+        (folder / "runs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        demo(folder, *TINY, "--methods", "none", "smote", "cle-smote")
+        rows = [line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+        assert rows == ["No method", "Vanilla SMOTE", "CLE-SMOTE", *([mark] if mark else [])]
 
 
 @pytest.mark.parametrize(

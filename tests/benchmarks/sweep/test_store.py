@@ -121,3 +121,9 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"^--out .*file/a cannot be written to: Not a directory\.$"):
         open_results(tmp_path / "file" / "a")
+
+
+def test_a_hidden_file_beside_the_lines_is_not_read(tmp_path):
+    (tmp_path / "runs.jsonl").write_text('{"id": "a"}\n')
+    (tmp_path / "._runs.jsonl").write_bytes(b"\x00\x05\x16\x07\n")  # macOS leaves one when it copies the folder
+    assert list(read_records(tmp_path)) == ["a"]

@@ -99,6 +99,10 @@ def test_all_other_flags_pass():
     check_script_arguments(Namespace(), ON)  # a script may lack any of these flags
 
 
+def test_another_loss_than_cross_entropy_passes_where_nothing_is_capped():
+    check_script_arguments(Namespace(bce_loss=True), Options(smote="smote", cap="none"))
+
+
 def test_a_loader_that_reads_ahead_excludes_redraws():
     with pytest.raises(ValueError, match="--use-multi-epochs-loader reads ahead"):
         check_script_arguments(Namespace(use_multi_epochs_loader=True), Options(smote="smote", smote_redraw="epoch"))

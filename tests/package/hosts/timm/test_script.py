@@ -1,5 +1,6 @@
 """timm's train.py by flags: the modes people train in. What depends on the kind of script runs on both kinds."""
 
+import re
 import shutil
 
 import numpy as np
@@ -11,7 +12,7 @@ import yaml
 from clesmote_losses import ClassCentroidTracker, SMOTEPlan
 from clesmote_losses.caps import CAPS
 from clesmote_losses.triplet_checkpoint import read_state
-from tests.support.timm_runs import KIND, KINDS, SMOTE, losses, run, run_alone, skip_unless_timm_has, variant
+from tests.support.timm_runs import KIND, KINDS, SCRIPTS, SMOTE, losses, run, run_alone, skip_unless_timm_has, variant
 
 PLAIN = ("--no-aug", "--smoothing", "0")
 ALONE = ("--epochs", "2", "--workers", "1")  # several versions of timm cannot do without a worker
@@ -154,6 +155,62 @@ def test_a_cap_that_is_registered_later_trains(data, tmp_path, monkeypatch):
     assert row["train_synthetic"] == 28
     assert row["train_without_centroid"] == 0
     assert 0 < row["train_mean_cap"] < 0.5  # below what the cosine gives: the distance has no bound
+
+
+def test_the_training_set_answers_what_a_script_asks_of_timms(data, tmp_path, caplog):
+    asked = (
+        "is_training=True)\n"
+        "    assert dataset_train.reader.class_to_idx == {'one': 0, 'three': 1, 'two': 2}\n"
+        "    assert len(dataset_train.reader.samples) == len(dataset_train.filenames()) == 44\n"
+        "    assert dataset_train.filename(0, basename=True) == 'one00.png'\n"
+        "    dataset_train.transform = None\n"
+    )
+    script = variant(tmp_path, "old", "is_training=True)\n", asked)
+    caplog.set_level("INFO")
+    assert run("old", data, tmp_path, SMOTE, "--workers", "1", script=script)[0]["train_synthetic"] == 28
+    assert any("an epoch has 72 samples instead of 44" in message for message in caplog.messages)
+    assert any("1.64 times as many steps" in message for message in caplog.messages)
+
+
+def moved(data, folder):
+    """Copies of a folder whose validation classes differ; what the run then says, or ``None`` if they are the same."""
+    for name, change in {
+        "other": lambda part: (part / "two").rename(part / "zwei"),
+        "missing": lambda part: shutil.rmtree(part / "one"),
+        "empty": lambda part: [file.unlink() for file in (part / "three").iterdir()],
+        "more": lambda part: shutil.copytree(part / "one", part / "four"),
+        "hidden": lambda part: shutil.copytree(part / "one", part / ".ipynb_checkpoints"),
+        "last": lambda part: shutil.rmtree(part / "two"),
+    }.items():
+        shutil.copytree(data, folder / name)
+        change(folder / name / "validation")
+    return folder
+
+
+@pytest.mark.parametrize("order", ["training first", "validation first"])
+def test_validation_classes_that_are_not_those_of_the_training_are_refused_by_name(order, data, tmp_path, caplog):
+    folder = moved(data, tmp_path / "data")
+    script = None
+    if order == "validation first":
+        text = (SCRIPTS / "old_train.py").read_text()
+        lines = [
+            f"    {line}\n"
+            for line in map(str.strip, text.splitlines())
+            if line.startswith(("dataset_train = create", "dataset_eval = create"))
+        ]
+        script = variant(tmp_path, "old", "".join(lines), "".join(reversed(lines)))
+    for name, message in {
+        "other": "'zwei' is 2 there and missing in training",
+        "missing": "'three' is 0 there and 1 in training; 'two' is 1 there and 2 in training",
+        "empty": "'two' is 1 there and 2 in training",
+        "more": "'four' is 0 there and missing in training; 'one' is 1 there and 0 in training",
+        "hidden": "'.ipynb_checkpoints' is 0 there and missing in training",
+    }.items():
+        with pytest.raises(SystemExit, match=f"other classes than the training set: {re.escape(message)}"):
+            run("old", folder / name, tmp_path / "out", SMOTE, script=script)
+        assert not (tmp_path / "out").exists()
+    assert run("old", folder / "last", tmp_path / "out", SMOTE, script=script)[0]["train_synthetic"] == 28
+    assert any("no image of class two" in message for message in caplog.messages)
 
 
 def test_warm_up_caps_nothing(data, tmp_path):

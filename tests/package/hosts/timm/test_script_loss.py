@@ -2,10 +2,14 @@
 
 import pytest
 import torch
-from timm.loss import LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
+from timm.loss import BinaryCrossEntropy, LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
 from torch import nn
+from torchvision.ops import sigmoid_focal_loss
 
-from clesmote_losses.hosts.timm.script_loss import loss_options
+from clesmote_losses import encode_target
+from clesmote_losses.epochs import end_epoch
+from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, uneven_weights
+from tests.support.gloo import in_two_processes
 from tests.support.timm_runs import KINDS, SMOTE, losses, run, variant
 
 NOTHING = [*SMOTE, "--smote-strategy", "one=24"]  # as many as there are
@@ -44,8 +48,9 @@ def test_the_options_of_the_scripts_loss_are_kept(data, tmp_path):
     script = variant(tmp_path, "old", own, weighted)
     arguments = ["--smoothing", "0", "--workers", "1"]
     alone = run("old", data, tmp_path / "alone", [], *arguments, script=script)
-    assert losses(run("old", data, tmp_path / "with", NOTHING, *arguments, script=script)) == losses(alone)
-    assert losses(run("old", data, tmp_path / "plain", NOTHING, *arguments)) != losses(alone)
+    rows = run("old", data, tmp_path / "with", NOTHING, *arguments, script=script)
+    assert losses(rows) == pytest.approx(losses(alone), rel=1e-6)  # with weights equal to rounding
+    assert losses(run("old", data, tmp_path / "plain", NOTHING, *arguments)) != pytest.approx(losses(alone), rel=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +79,91 @@ def test_a_loop_that_calls_another_loss_is_warned_of(data, tmp_path, caplog):
     )
     run("old", data, tmp_path, SMOTE, script=script)
     assert any("the loss saw no synthetic sample" in message for message in caplog.messages)
+
+
+def focal(output, labels):
+    return sigmoid_focal_loss(output, nn.functional.one_hot(labels, 3).float(), reduction="mean")
+
+
+def squared_error(output, labels):
+    return nn.functional.mse_loss(output.softmax(1)[:, 1], labels.float())
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 3.0]), label_smoothing=0.1, reduction="sum"),
+        LabelSmoothingCrossEntropy(0.1),
+        BinaryCrossEntropy(smoothing=0.1, target_threshold=0.2, sum_classes=True),
+        nn.MultiMarginLoss(),
+        focal,
+        squared_error,
+    ],
+    ids=lambda loss: getattr(loss, "__name__", type(loss).__name__),
+)
+def test_where_nothing_is_capped_the_loss_is_the_scripts_own_on_labels(loss):
+    torch.manual_seed(0)
+    output, labels = torch.randn(6, 3, requires_grad=True), torch.tensor([0, 1, 2, 0, 1, 2])
+    flags = torch.tensor([False, True, False, True, True, False])
+    own, expected = OwnLoss(loss, torch.device("cpu")), loss(output, labels)
+    value = own(output, encode_target(labels, flags))
+    assert torch.equal(value, expected)
+    gradients = [torch.autograd.grad(of, output, retain_graph=True)[0] for of in (value, expected)]
+    assert torch.equal(*gradients)
+    own(output, encode_target(labels, ~flags))
+    assert own.stats["synthetic"] == 6
+    own.reset_stats()
+    assert own.stats["synthetic"] == 0
+
+
+def count_on_rank(rank):
+    own = OwnLoss(nn.CrossEntropyLoss(), torch.device("cpu"))
+    own(torch.zeros(4, 3), encode_target(torch.tensor([0, 1, 2, 0]), torch.arange(4) <= rank))
+    return end_epoch(own)["synthetic"]
+
+
+def test_synthetic_samples_are_counted_over_all_ranks(tmp_path):
+    assert in_two_processes(count_on_rank, tmp_path) == [3, 3]  # one on rank 0, two on rank 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_cap_a_script_trains_by_its_own_loss(kind, data, tmp_path):
+    script = variant(tmp_path, kind, "torch.nn.CrossEntropyLoss()\n", "torch.nn.MultiMarginLoss()\n")
+    arguments = ["--smoothing", "0", "--workers", "1"]
+    alone = run(kind, data, tmp_path / "alone", [], *arguments, script=script)
+    nothing = ["--smote", "smote", "--smote-strategy", "one=24", "--cap", "none"]
+    assert losses(run(kind, data, tmp_path / "with", nothing, *arguments, script=script)) == losses(alone)
+    (row,) = run(kind, data, tmp_path / "smote", ["--smote", "smote", "--cap", "none"], *arguments, script=script)
+    assert row["train_synthetic"] == 28
+    assert 0 < row["train_loss"] < 2 * alone[0]["train_loss"]  # of targets that are not decoded it is an error
+
+
+@pytest.mark.parametrize(
+    ("loss", "weights"),
+    [
+        (nn.CrossEntropyLoss(), None),
+        (nn.CrossEntropyLoss(torch.ones(2)), None),
+        (nn.CrossEntropyLoss(torch.tensor([1.0, 20.0])), [1, 20]),
+        (nn.BCEWithLogitsLoss(pos_weight=torch.tensor(20.0)), [20]),
+        (nn.BCEWithLogitsLoss(pos_weight=torch.tensor([1.0])), None),
+        (BinaryCrossEntropy(pos_weight=torch.tensor([2.0, 2.0])), [2, 2]),
+        (focal, None),
+    ],
+)
+def test_weights_that_favour_a_class_are_found(loss, weights):
+    assert uneven_weights(loss) == weights
+
+
+def test_weights_on_top_of_synthetic_samples_are_warned_of(data, tmp_path, caplog):
+    weighted = "torch.nn.CrossEntropyLoss(torch.tensor([1.0, 3.0, 2.0]))\n"
+    script = variant(tmp_path, "old", "torch.nn.CrossEntropyLoss()\n", weighted)
+    for name, flags, warned in (
+        ("capped", SMOTE, 1),
+        ("uncapped", ["--smote", "smote", "--cap", "none"], 1),
+        ("nothing", NOTHING, 0),
+    ):
+        caplog.clear()
+        run("old", data, tmp_path / name, flags, "--smoothing", "0", script=script)
+        found = [message for message in caplog.messages if "favour the rare classes twice" in message]
+        assert len(found) == warned
+        assert all("(1, 3, 2)" in message for message in found)
