@@ -13,8 +13,9 @@ from clesmote_losses.distributed import gather_from_ranks, get_rank, get_world_s
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
 from clesmote_losses.errors import check_choice
 from clesmote_losses.restore import preserved_modes, preserved_rng
-from clesmote_losses.smote.base_transform import Transform, split_transform
+from clesmote_losses.smote.base_transform import split_transform
 from clesmote_losses.smote.dataset import SMOTEDataset
+from clesmote_losses.smote.transform_probe import Transform, apply_transform
 from clesmote_losses.targets import decode_target
 
 Mode = Literal["epoch", "online", "batch"]
@@ -267,7 +268,11 @@ class _Transformed(Dataset[Any]):
     """A data set with another transform."""
 
     def __init__(self, data: Dataset[Any], transform: Transform) -> None:
-        self.raw, _ = split_transform(data)
+        self.raw, _ = split_transform(
+            data,
+            remedy="Pass a data set that has the evaluation transform, and no transform=.",
+            compare=False,
+        )
         self.transform = transform
 
     def __len__(self) -> int:
@@ -275,4 +280,4 @@ class _Transformed(Dataset[Any]):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         image, *rest = self.raw[index]
-        return self.transform(image), *rest
+        return apply_transform(self.transform, image), *rest

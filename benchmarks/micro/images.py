@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Dataset
 
-from clesmote_losses.smote.base_transform import Transform
+from clesmote_losses.smote.transform_probe import Transform
 
 
 class ArrayImages(Dataset[Any]):

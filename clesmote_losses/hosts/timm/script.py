@@ -22,8 +22,8 @@ from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
 from clesmote_losses.hosts.timm.script_loss import loss_options
 from clesmote_losses.hosts.timm.transforms import evaluation_transform, normalized_transform
-from clesmote_losses.smote.base_transform import Transform
 from clesmote_losses.smote.dataset import SMOTEDataset
+from clesmote_losses.smote.transform_probe import Transform
 
 _REPLACED = ("_parse_args", "create_dataset", "create_loader", "train_one_epoch")
 _logger = logging.getLogger(__name__)
