@@ -42,8 +42,8 @@ def split_transform(
         ValueError: If the transform cannot be split off without a change of the images.
     """
     leaves = _leaves(dataset)
-    transform = _transform_of(leaves[0])
-    if any(_transform_of(leaf) != transform for leaf in leaves):
+    transform, *others = map(_transform_of, leaves)
+    if any(other != transform for other in others):
         raise ValueError(
             "the parts of the ConcatDataset have different transforms, so none of them fits a blend of two images. Give "
             "the parts the same transform object, or none and pass transform= to SMOTEDataset."

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from clesmote_losses.restore import random_states
+
 Transform = Callable[[Any], Any]
 
 
@@ -66,12 +68,14 @@ class TransformProbe:
             ValueError: If the data set does not call its transform once for each reading, with one image, at the end.
         """
         # The true answer is first, because a data set may keep it.
-        self._read(raw, index, lambda image: apply_transform(self.by_name(transform), image), "does not call it")
-        kept = "keeps images after it (keep them before it, or each is augmented only once) and does not call it again"
-        self._read(raw, index, lambda image: object(), kept)  # nothing can be done to it
-        image = self._read(raw, index, lambda image: image, kept)
+        self._read(raw, index, lambda image: apply_transform(self.by_name(transform), image))
+        self._read(raw, index, lambda image: object())  # nothing can be done to it
+        before = random_states()
+        image = self._read(raw, index, lambda image: image)
+        if random_states() != before:
+            raise self.refusal("draws random numbers beside those of the transform, to which all augmentation belongs")
         if not _is_image(image):
-            raise self.refusal(f"gives its transform a {type(image).__name__}, which is no image")
+            raise self.refusal(f"gives it a {type(image).__name__}, which is no image")
         return image
 
     def by_name(self, transform: Transform) -> Transform:
@@ -87,7 +91,7 @@ class TransformProbe:
             f"{self._owner} {reason}. {self._remedy}"
         )
 
-    def _read(self, raw: "Dataset[Any]", index: int, answer: Transform, unless_called: str) -> Any:
+    def _read(self, raw: "Dataset[Any]", index: int, answer: Transform) -> Any:
         """Read an item that must be the answer to the image of one call; return that image."""
         self._calls, self._answer, failure = [], answer, ""
         try:
@@ -96,7 +100,10 @@ class TransformProbe:
             item, failure = None, f" ({type(error).__name__}: {error})"
         calls, answered, self._calls, self._answer, self._answered = self._calls, self._answered, [], None, None
         if not calls:
-            raise self.refusal(f"{unless_called} when item {index} is read{failure}")
+            raise self.refusal(
+                f"does not call it each time that item {index} is read{failure}: it may hand it on, or keep images after it, "
+                "so that each is augmented once and for all"
+            )
         if len(calls) > 1:
             raise self.refusal(f"calls it {len(calls)} times for item {index}")
         if len(calls[0]) != 1:
