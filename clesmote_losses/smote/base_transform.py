@@ -60,14 +60,14 @@ def split_transform(
         return raw, None
     watched, compared = _twin(transform), _twin(transform)
     for index in _indices(dataset, labels):
-        with preserved_rng(index):
+        with preserved_rng():
             image = read(own, index)
-        with preserved_rng(index):
+        with preserved_rng():
             raw_image = probe.read_raw(raw, index, watched)
-        with preserved_rng(index):
+        with preserved_rng():
             different = compare and not same(apply_transform(probe.by_name(compared), raw_image), image)
         if different:
-            with preserved_rng(index):  # random numbers may come from elsewhere
+            with preserved_rng():  # it may differ by itself
                 again = read(own, index)
             if same(again, image):
                 raise probe.refusal(f"gives another image {index} than its transform of the raw image")
