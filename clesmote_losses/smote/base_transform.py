@@ -71,7 +71,15 @@ def split_transform(
                 again = read(own, index)
             if same(again, image):
                 raise probe.refusal(f"gives another image {index} than its transform of the raw image")
-    return raw, probe.by_name(transform)
+    return _copy_with(probe, transform, dataset, leaves), probe.by_name(transform)  # one that has not been read
+
+
+def reading_copy(dataset: Any) -> Any:
+    """Copy a data set to read it here: a file that its first reading opens (HDF5) must not be handed to worker processes."""
+    try:
+        return _copy_with(None, None, dataset, [], copies_lists=False)
+    except Exception:  # some cannot be copied
+        return dataset
 
 
 class ImagesByIndex(Subset[Any]):
@@ -119,7 +127,9 @@ def _transform_of(dataset: Any) -> Transform | None:
     return transform if callable(transform) else None
 
 
-def _copy_with(stand_in: Any, transform: Transform | None, dataset: Any, leaves: Sequence[Any]) -> Any:
+def _copy_with(
+    stand_in: Any, transform: Transform | None, dataset: Any, leaves: Sequence[Any], *, copies_lists: bool = True
+) -> Any:
     """Copy a data set and those that it holds, with ``stand_in`` wherever they hold the transform.
 
     Lists and dicts are copied too, because a data set may keep images in them; what is in them is shared.
@@ -134,7 +144,11 @@ def _copy_with(stand_in: Any, transform: Transform | None, dataset: Any, leaves:
             return stand_in
         if id(value) in copies:
             return copies[id(value)]
-        if is_part(value) or (transform is not None and getattr(value, "transform", None) is transform):
+        if (
+            value is dataset
+            or is_part(value)
+            or (transform is not None and getattr(value, "transform", None) is transform)
+        ):
             new = copies[id(value)] = copy.copy(value)
             vars(new).update({name: copied(inner) for name, inner in vars(new).items()})
             if hasattr(new, "_max_retries"):  # timm's ImageDataset: other images in the place of one it cannot read
@@ -142,7 +156,7 @@ def _copy_with(stand_in: Any, transform: Transform | None, dataset: Any, leaves:
             return new
         if isinstance(value, list) and value and is_part(value[0]):
             return [copied(part) for part in value]
-        return copy.copy(value) if isinstance(value, list | dict | set) else value
+        return copy.copy(value) if copies_lists and isinstance(value, list | dict | set) else value
 
     new = copied(dataset)
     for leaf in leaves:

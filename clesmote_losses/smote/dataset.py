@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Subset
 from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.smote.base_dataset import check_base, image_names
-from clesmote_losses.smote.base_transform import ImagesByIndex, split_transform
+from clesmote_losses.smote.base_transform import ImagesByIndex, reading_copy, split_transform
 from clesmote_losses.smote.labels import Labels, check_labels, find_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
@@ -146,8 +146,9 @@ class SMOTEDataset(Dataset[Any]):
         else:
             self.base = ImagesByIndex(base, image, self._labels)
         self._images = read_images(self.base)
+        images = read_images(reading_copy(self.base))
         if plan is None:
-            plan = self._make_plan(sampler, features, small_class, device)
+            plan = self._make_plan(images, sampler, features, small_class, device)
         else:
             self._check_plan(plan, sampler, small_class)
         if redraw == "epoch" and not isinstance(plan.options["random_state"], int):
@@ -156,10 +157,15 @@ class SMOTEDataset(Dataset[Any]):
             )
         self._sampler = None if sampler is None else clone(sampler)  # the caller may go on to use it otherwise
         self._plan = plan.copy().share_memory_()  # or workers that live on would not see a new draw
-        self._images.check_steady(np.unique(plan.base)[:16].tolist())
+        images.check_steady(np.unique(plan.base)[:16].tolist())
 
     def _make_plan(
-        self, sampler: Any, features: Features | None, small_class: SmallClass, device: torch.device | str | None
+        self,
+        images: RealImages,
+        sampler: Any,
+        features: Features | None,
+        small_class: SmallClass,
+        device: torch.device | str | None,
     ) -> SMOTEPlan:
         if is_distributed() and getattr(sampler, "random_state", None) is None:
             raise ValueError(
@@ -168,7 +174,7 @@ class SMOTEDataset(Dataset[Any]):
         if features is not None and not callable(features):
             rows: Any = as_row(features)
         else:
-            rows = partial(self._images.rows, features=features)
+            rows = partial(images.rows, features=features)
         return SMOTEPlan.from_sampler(
             sampler,
             self._labels,
@@ -235,9 +241,10 @@ class SMOTEDataset(Dataset[Any]):
             transform: Replaces the data set's own in the subset.
         """
         wanted = np.ones(len(self._labels), dtype=bool) if classes is None else np.isin(self._labels, list(classes))
-        view = self
+        view = copy.copy(self)
+        view._images = copy.copy(self._images)
+        view._images.base = reading_copy(self.base)
         if transform is not None:
-            view = copy.copy(self)
             view.transform = transform
         return Subset(view, np.flatnonzero(wanted).tolist())
 

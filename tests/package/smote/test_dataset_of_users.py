@@ -1,6 +1,7 @@
 """Users' data sets, by where images and labels come from: real items are theirs, or the data set is refused when made."""
 
 import dataclasses
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,9 @@ from torch.utils.data import Dataset, TensorDataset
 from torchvision.datasets import DatasetFolder, ImageFolder
 from torchvision.transforms import v2
 
-from tests.support.user_datasets import ARRAYS, AUGMENT, LABELS, TO_FLOAT, Scans, Way, check_outcome
+from clesmote_losses import SMOTEDataset, decode_target
+from clesmote_losses.smote.transform_probe import same
+from tests.support.user_datasets import ARRAYS, AUGMENT, LABELS, TO_FLOAT, Scans, Way, check_outcome, seed_all
 
 GREY = ARRAYS[..., 0]
 WIDE = GREY.astype(np.uint16) * 257
@@ -365,3 +368,50 @@ WAYS = {**IMAGES, **ITEMS, **LIBRARIES}
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
 def test_real_items_are_those_of_the_data_set_or_it_is_refused(way: Way, files: Path) -> None:
     check_outcome(way, way.make(files))
+
+
+@pytest.mark.parametrize("transform", [None, to_unit], ids=["no transform", "transform"])
+def test_a_file_that_the_first_reading_opens_is_left_to_the_workers(transform: Any) -> None:
+    base = HDF5()
+    base.transform = transform
+    train_set = SMOTEDataset(base)
+    subset = train_set.real_subset()
+    assert subset[0][0].shape[-2:] == GREY[0].shape
+    assert base.file is None
+    copied = pickle.loads(pickle.dumps(train_set))  # workers started by spawn
+    assert same(copied[39][0], train_set[39][0])
+
+
+def test_the_way_out_of_a_data_set_that_cannot_be_split_is_in_the_message() -> None:
+    class Normalises(Scans):
+        def image(self, index: int) -> Any:
+            return v2.functional.normalize(super().image(index), [0.5], [0.25])
+
+    base = Normalises()
+    with pytest.raises(
+        ValueError, match="pass image=, a function that returns the raw image of an index, and transform="
+    ):
+        SMOTEDataset(base)
+    normalize = v2.Normalize([0.5], [0.25])
+    train_set = SMOTEDataset(base, image=base.load, transform=v2.Compose([base.transform, normalize]))
+    for index in range(5):
+        seed_all(index, None)
+        image, label = base[index]
+        seed_all(index, None)
+        assert same(train_set[index], (image, label))
+    assert train_set[39][0].shape == image.shape
+    assert train_set.raw_image(3).tobytes() == base.load(3).tobytes()
+
+
+def test_images_by_a_function_serve_samples_that_are_dicts() -> None:
+    base = XRays()
+    train_set = SMOTEDataset(base, labels=LABELS, image=lambda index: base[index]["img"])
+    assert all(same(train_set[i], (base[i]["img"], int(base[i]["lab"][0]))) for i in range(30))
+    assert decode_target(train_set[39][1]) == (1, True)
+
+
+def test_a_function_that_augments_is_refused_as_a_data_set_is() -> None:
+    base = Scans()
+    for options in ({}, {"transform": v2.Compose(TO_FLOAT)}):
+        with pytest.raises(ValueError, match="draws random numbers"):
+            SMOTEDataset(base, image=lambda index: base[index][0], **options)
