@@ -12,7 +12,7 @@ from clesmote_losses.class_sums import ClassSums
 from clesmote_losses.distributed import gather_from_ranks, get_rank, get_world_size, is_distributed, sum_over_ranks
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
 from clesmote_losses.errors import check_choice
-from clesmote_losses.restore import preserved_modes, preserved_rng
+from clesmote_losses.restore import preserved_modes, preserved_rng, random_states
 from clesmote_losses.smote.base_transform import split_transform
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform, apply_transform
@@ -149,7 +149,8 @@ class ClassCentroidTracker:
             data: For a :class:`SMOTEDataset`, the real images of its over-sampled classes are read. For another data set of
                 ``(image, label)``, or a loader of batches, all real samples. Not read in modes ``"online"`` and
                 ``"batch"``.
-            transform: Replaces the transform of a data set. Pass the evaluation transform, without augmentation.
+            transform: Replaces the transform of a data set, as in :class:`SMOTEDataset`. Pass the evaluation transform, without
+                augmentation.
             batch_size, num_workers: Options for a data set; a loader has its own.
 
         Raises:
@@ -274,6 +275,13 @@ class _Transformed(Dataset[Any]):
             compare=False,
         )
         self.transform = transform
+        before = random_states()
+        _ = self.raw[0] if len(self) else None
+        if random_states() != before:
+            raise ValueError(
+                f"{type(data).__name__} draws random numbers beside the transform that transform= replaces: it augments inside "
+                "__getitem__. Pass a data set without augmentation."
+            )
 
     def __len__(self) -> int:
         return len(self.raw)  # type: ignore[arg-type]

@@ -181,4 +181,4 @@ def _indices(dataset: Any, labels: Labels | None) -> list[int]:
         chosen.update(np.unique(labels, return_index=True)[1][:16].tolist())
     if isinstance(dataset, ConcatDataset):
         chosen.update(dataset.cumulative_sizes)
-    return sorted(index for index in chosen if index < len(dataset))
+    return sorted(index for index in chosen if 0 <= index < len(dataset))
