@@ -269,7 +269,7 @@ class _Transformed(Dataset[Any]):
     """A data set with another transform."""
 
     def __init__(self, data: Dataset[Any], transform: Transform) -> None:
-        self.raw, _ = split_transform(
+        self.raw, _, self.probe = split_transform(
             data,
             remedy="Pass a data set that has the evaluation transform, and no transform=.",
             compare=False,
@@ -288,4 +288,6 @@ class _Transformed(Dataset[Any]):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         image, *rest = self.raw[index]
+        if self.probe is not None:
+            self.probe.check_raw(image, index)
         return apply_transform(self.transform, image), *rest

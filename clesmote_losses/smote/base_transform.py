@@ -25,11 +25,11 @@ def split_transform(
     labels: Labels | None = None,
     remedy: str = _REMEDY,
     compare: bool = True,
-) -> tuple["Dataset[Any]", Transform | None]:
-    """Return a copy of the data set that yields raw images, and the image transform it had. The data set itself is not changed.
+) -> tuple["Dataset[Any]", Transform | None, TransformProbe | None]:
+    """Return a copy of the data set that yields raw images, the image transform it had, and the probe that took its place.
 
-    The copy is shallow: images in memory are shared. The ``target_transform`` stays where it is. A few items are read, to
-    see that they are what the transform makes of the raw images.
+    The data set itself is not changed. The copy is shallow: images in memory are shared. The ``target_transform`` stays in
+    place. A few items are read, to see that they are what the transform makes of the raw images.
 
     Args:
         dataset: Map-style data set. Without a transform, no item is read.
@@ -49,7 +49,7 @@ def split_transform(
             "the parts the same transform object, or none and pass transform= to SMOTEDataset."
         )
     if transform is None and not any(hasattr(leaf, "_max_retries") for leaf in leaves):
-        return dataset, None
+        return dataset, None, None
     probe = TransformProbe(type(leaves[0]).__name__, remedy)
     try:
         raw = _copy_with(probe, transform, dataset, leaves)
@@ -57,7 +57,7 @@ def split_transform(
     except Exception as error:
         raise probe.refusal(f"cannot be copied ({type(error).__name__}: {error})") from error
     if transform is None:
-        return raw, None
+        return raw, None, None
     watched, compared = _twin(transform), _twin(transform)
     for index in _indices(dataset, labels):
         with preserved_rng():
@@ -71,7 +71,8 @@ def split_transform(
                 again = read(own, index)
             if same(again, image):
                 raise probe.refusal(f"gives another image {index} than its transform of the raw image")
-    return _copy_with(probe, transform, dataset, leaves), probe.by_name(transform)  # one that has not been read
+    unread = _copy_with(probe, transform, dataset, leaves)
+    return unread, probe.by_name(transform), probe
 
 
 def reading_copy(dataset: Any) -> Any:

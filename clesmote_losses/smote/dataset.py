@@ -135,7 +135,7 @@ class SMOTEDataset(Dataset[Any]):
         )
         self.transform = transform
         if image is None:
-            self.base, base_transform = split_transform(
+            self.base, base_transform, probe = split_transform(
                 base,
                 lambda data, index: read_images(data).read(index),
                 labels=self._labels,
@@ -144,9 +144,9 @@ class SMOTEDataset(Dataset[Any]):
             if transform is None:
                 self.transform = base_transform
         else:
-            self.base = ImagesByIndex(base, image, self._labels)
-        self._images = read_images(self.base)
-        images = read_images(reading_copy(self.base))
+            self.base, probe = ImagesByIndex(base, image, self._labels), None
+        self._images = read_images(self.base, probe=probe)
+        images = read_images(reading_copy(self.base), probe=probe)
         if plan is None:
             plan = self._make_plan(images, sampler, features, small_class, device)
         else:

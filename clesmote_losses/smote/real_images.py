@@ -16,6 +16,7 @@ from clesmote_losses.restore import random_states
 from clesmote_losses.smote.base_dataset import image_path
 from clesmote_losses.smote.blending import DecodedImage, decode, resize, to_tensor
 from clesmote_losses.smote.labels import Labels
+from clesmote_losses.smote.transform_probe import TransformProbe
 
 _OVERHEAD = 2048  # bytes of Python and torch objects that a kept image needs beside its pixels
 
@@ -32,6 +33,7 @@ class RealImages:
         checks_labels: Compare the label of each item with ``labels``.
         size: Height and width of the images; by default they keep their size.
         cache_mb: Budget of the kept images, in megabytes of 2**20 bytes; 0 keeps nothing.
+        probe: Stands in the place of the transform in ``base``, and sees each raw image.
 
     Raises:
         ValueError: If ``cache_mb`` is negative or ``size`` is no size.
@@ -45,11 +47,12 @@ class RealImages:
         checks_labels: bool = True,
         size: tuple[int, int] | int | None = None,
         cache_mb: float = 0,
+        probe: TransformProbe | None = None,
     ) -> None:
         if not cache_mb >= 0:
             raise ValueError(f"cache_mb must be 0 or more; got {cache_mb}.")
         self.base, self.labels, self.size, self.cache_mb = base, labels, _image_size(size), cache_mb
-        self._checks_labels = checks_labels
+        self._checks_labels, self._probe = checks_labels, probe
         self.forget()
 
     def forget(self) -> None:
@@ -87,6 +90,8 @@ class RealImages:
                 "image unreadable and another one taken, or the data set changed? If it gives labels of another kind, pass "
                 "labels=, one class index for each sample."
             )
+        if self._probe is not None:
+            self._probe.check_raw(image, index)
         return image
 
     def resized(self, index: int) -> Any:

@@ -1,6 +1,7 @@
 """Find out whether a data set gives what its transform gives, by a probe in the place of the transform."""
 
 from collections.abc import Callable, Mapping
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,12 @@ class TransformProbe:
         self._answer: Transform | None = None  # while an item is checked
         self._calls: list[list[Any]] = []  # the values of each
         self._answered: Any = None
+        self._handed_on: dict[int, Any] = {}  # the last image of each thread
 
     def __call__(self, *images: Any, **named: Any) -> Any:
         """Return the image, or a dict of it if it was passed by name."""
         if self._answer is None:
+            self._handed_on[get_ident()] = next(iter((*images, *named.values())), None)
             return images[0] if images else named
         self._name = next(iter(named), None)
         values = [*images, *named.values()]
@@ -76,6 +79,11 @@ class TransformProbe:
         if not _is_image(image):
             raise self.refusal(f"gives it a {type(image).__name__}, which is no image")
         return image
+
+    def check_raw(self, image: Any, index: int) -> None:
+        """Raise ``ValueError`` unless the image of the item just read is the one that was handed on: few items were checked."""
+        if self._handed_on.pop(get_ident(), None) is not image:
+            raise self.refusal(f"treats item {index} otherwise than the items that were checked")
 
     def by_name(self, transform: Transform) -> Transform:
         """Return the transform as a function of the image alone, if the data set passes the image by name."""

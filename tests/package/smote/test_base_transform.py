@@ -19,7 +19,7 @@ from tests.support.base_datasets import LABELS, Pictures, Unreadable, merged
 
 def test_a_data_set_without_a_transform_is_its_own_raw_data_set() -> None:
     for dataset in (TensorDataset(torch.rand(7, 2), torch.from_numpy(LABELS)), Unreadable()):
-        raw, transform = split_transform(dataset)
+        raw, transform, _ = split_transform(dataset)
         assert raw is dataset
         assert transform is None
 
@@ -51,7 +51,7 @@ def test_raw_items_then_the_transform_are_the_items_and_the_data_set_keeps_its_t
     base = kind(transform=transform, target_transform=merged)
     before = dict(vars(base))
     dataset = wrap(base)
-    raw, taken = split_transform(dataset)
+    raw, taken, _ = split_transform(dataset)
     assert taken is transform
     assert vars(base) == before
     assert len(raw) == len(dataset)
@@ -95,7 +95,7 @@ class AlwaysTransformsByMethod(AlwaysTransforms):
 @pytest.mark.parametrize("make", [lambda: AlwaysTransforms(transforms.ToTensor()), AlwaysTransformsByMethod])
 def test_a_data_set_that_calls_its_transform_without_asking_gives_raw_images_too(make: Callable[[], Any]) -> None:
     base = make()
-    raw, transform = split_transform(base)
+    raw, transform, _ = split_transform(base)
     raw = pickle.loads(pickle.dumps(raw))  # workers started by spawn
     for i in range(len(base)):
         assert isinstance(raw[i][0], Image.Image)
@@ -120,7 +120,7 @@ class TransformedSubset(Subset):
 def test_the_transform_of_a_subset_with_its_own_is_taken_over() -> None:
     transform = transforms.ToTensor()
     part = TransformedSubset(Pictures(), [5, 2], transform)
-    raw, taken = split_transform(part)
+    raw, taken, _ = split_transform(part)
     assert taken is transform
     assert part.transform is transform
     assert isinstance(raw[1][0], Image.Image)
@@ -130,7 +130,7 @@ def test_the_transform_of_a_subset_with_its_own_is_taken_over() -> None:
 
 def test_of_two_transforms_on_top_of_each_other_the_outer_is_taken_over_and_the_inner_stays() -> None:
     part = TransformedSubset(Pictures(transform=transforms.CenterCrop(4)), [5, 2], transforms.ToTensor())
-    raw, taken = split_transform(part)
+    raw, taken, _ = split_transform(part)
     assert raw[0][0].size == (4, 4)
     assert torch.equal(taken(raw[0][0]), part[0][0])
 
@@ -152,7 +152,7 @@ class DoublingSubset(Subset):
 
 
 def test_a_subset_that_works_on_after_the_transform_of_its_data_set_is_refused() -> None:
-    raw, _ = split_transform(DoublingSubset(Pictures(), [0, 1]))
+    raw, *_ = split_transform(DoublingSubset(Pictures(), [0, 1]))
     assert raw[0][0].size == (12, 12)
     with pytest.raises(ValueError, match="goes on working on the image after it"):
         split_transform(DoublingSubset(Pictures(transform=transforms.CenterCrop(4)), [0, 1]))

@@ -12,6 +12,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset, random_split
 from torchvision.datasets import VisionDataset
 from torchvision.transforms import v2
 
+from clesmote_losses import SMOTEDataset
 from tests.support.user_datasets import ARRAYS, AUGMENT, LABELS, TO_FLOAT, Scans, Way, check_outcome
 
 # --- where the transform is ------------------------------------------------------------------------------------------
@@ -419,3 +420,15 @@ def test_real_items_are_those_of_the_data_set_or_it_is_refused(way: Way) -> None
     if options.get("labels"):
         options["labels"] = LABELS[base.indices]
     check_outcome(way._replace(options=options), base)
+
+
+class ThenRarely(Then):
+    def image(self, index: int) -> Any:
+        return self.step(Scans.image(self, index)) if index == 20 else Scans.image(self, index)
+
+
+def test_an_item_that_is_an_exception_is_refused_when_it_is_read() -> None:
+    train_set = SMOTEDataset(ThenRarely(lambda image: 2 * image, brighter), labels=np.arange(30) % 3 == 0)
+    train_set[19]
+    with pytest.raises(ValueError, match="ThenRarely treats item 20 otherwise than the items that were checked"):
+        train_set[20]

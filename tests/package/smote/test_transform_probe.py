@@ -61,6 +61,17 @@ def test_a_transform_that_is_called_by_name_becomes_a_function_of_the_image() ->
     assert isinstance(probe.by_name(negative_by_name), TransformByName)
 
 
+def test_an_item_that_is_read_otherwise_than_those_checked_is_refused() -> None:
+    _, probe = read_raw(lambda t: (t(IMAGE), 0))
+    probe.check_raw(probe(IMAGE), 3)
+    for image in (probe(IMAGE) * 2, IMAGE):  # worked on; without a call, though the image was handed on before
+        with pytest.raises(
+            ValueError, match=r"Scans treats item 7 otherwise than the items that were checked.*Mend it"
+        ):
+            probe.check_raw(image, 7)
+    probe.check_raw(probe(scan=IMAGE)["scan"], 3)
+
+
 cached: list[Any] = []
 
 
