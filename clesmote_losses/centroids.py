@@ -20,9 +20,10 @@ from clesmote_losses.distributed import (
 )
 from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
 from clesmote_losses.errors import check_choice
-from clesmote_losses.restore import preserved_modes, preserved_rng
-from clesmote_losses.smote.base_transform import Transform, split_transform
+from clesmote_losses.restore import preserved_modes, preserved_rng, random_states
+from clesmote_losses.smote.base_transform import split_transform
 from clesmote_losses.smote.dataset import SMOTEDataset
+from clesmote_losses.smote.transform_probe import Transform, apply_transform
 from clesmote_losses.targets import decode_target
 
 Mode = Literal["epoch", "online", "batch"]
@@ -156,7 +157,8 @@ class ClassCentroidTracker:
             data: For a :class:`SMOTEDataset`, the real images of its over-sampled classes are read. For another data set of
                 ``(image, label)``, or a loader of batches, all real samples. Not read in modes ``"online"`` and
                 ``"batch"``.
-            transform: Replaces the transform of a data set. Pass the evaluation transform, without augmentation.
+            transform: Replaces the transform of a data set, as in :class:`SMOTEDataset`. Pass the evaluation transform, without
+                augmentation.
             batch_size, num_workers: Options for a data set; a loader has its own.
 
         Raises:
@@ -275,12 +277,25 @@ class _Transformed(Dataset[Any]):
     """A data set with another transform."""
 
     def __init__(self, data: Dataset[Any], transform: Transform) -> None:
-        self.raw, _ = split_transform(data)
+        self.raw, _, self.probe = split_transform(
+            data,
+            remedy="Pass a data set that has the evaluation transform, and no transform=.",
+            compare=False,
+        )
         self.transform = transform
+        before = random_states()
+        _ = self.raw[0] if len(self) else None
+        if random_states() != before:
+            raise ValueError(
+                f"{type(data).__name__} draws random numbers beside the transform that transform= replaces: it augments inside "
+                "__getitem__. Pass a data set without augmentation."
+            )
 
     def __len__(self) -> int:
         return len(self.raw)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         image, *rest = self.raw[index]
-        return self.transform(image), *rest
+        if self.probe is not None:
+            self.probe.check_raw(image, index)
+        return apply_transform(self.transform, image), *rest

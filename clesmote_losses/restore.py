@@ -9,6 +9,12 @@ import torch
 from torch import nn
 
 
+def random_states() -> tuple[object, ...]:
+    """Return the states of the global generators of Python, numpy and torch (CPU), to compare."""
+    name, key, *rest = np.random.get_state()
+    return random.getstate(), name, np.asarray(key).tobytes(), *rest, torch.get_rng_state().numpy().tobytes()
+
+
 @contextmanager
 def preserved_rng(seed: int | None = None) -> Iterator[None]:
     """Run the body, then restore the global generators of Python, numpy and torch (CPU and the current GPU).

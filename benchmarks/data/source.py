@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from torch.utils.data import Dataset
 
-from clesmote_losses.smote.base_transform import Transform
+from clesmote_losses.smote.transform_probe import Transform
 
 Indices = NDArray[np.int64]
 _FOLDS = 10  # one of them is the validation set

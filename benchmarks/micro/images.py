@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.data.source import Images
-from clesmote_losses.smote.base_transform import Transform
+from clesmote_losses.smote.transform_probe import Transform
 
 
 class ArrayImages(Images):

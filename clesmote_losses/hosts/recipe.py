@@ -17,11 +17,11 @@ from clesmote_losses.distributed import from_rank_0
 from clesmote_losses.errors import Argument, ArgumentError
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.strata_file import read_strata
-from clesmote_losses.smote.base_transform import Transform
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.labels import find_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.samplers import make_sampler
+from clesmote_losses.smote.transform_probe import Transform
 from clesmote_losses.triplet_pretrainer import TripletPretrainer
 
 PLAN_FILE = "smote-plan.safetensors"  # in the folder of a run

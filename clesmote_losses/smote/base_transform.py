@@ -1,55 +1,185 @@
 """Split a data set into raw images and its image transform."""
 
 import copy
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-Transform = Callable[[Any], Any]
+from clesmote_losses.restore import preserved_rng
+from clesmote_losses.smote.labels import Labels
+from clesmote_losses.smote.transform_probe import Transform, TransformProbe, apply_transform, same
+
+_REMEDY = (
+    "Let it call the transform once, as its last step. Or pass image=, a function that returns the raw image of an index, and "
+    "transform=, a function that does all that follows."
+)
 
 
-def split_transform(dataset: "Dataset[Any]") -> tuple["Dataset[Any]", Transform | None]:
-    """Return a copy of the data set that yields raw images, and the image transform it had. The data set itself is not changed.
+def split_transform(
+    dataset: "Dataset[Any]",
+    read: Callable[["Dataset[Any]", int], Any] = lambda dataset, index: dataset[index][0],
+    *,
+    labels: Labels | None = None,
+    remedy: str = _REMEDY,
+    compare: bool = True,
+) -> tuple["Dataset[Any]", Transform | None, TransformProbe | None]:
+    """Return a copy of the data set that yields raw images, the image transform it had, and the probe that took its place.
 
-    The copy is shallow: images in memory are shared. The ``target_transform`` stays where it is.
+    The data set itself is not changed. The copy is shallow: images in memory are shared. The ``target_transform`` stays in
+    place. A few items are read, to see that they are what the transform makes of the raw images.
+
+    Args:
+        dataset: Map-style data set. Without a transform, no item is read.
+        read: Returns the image of an item of a data set.
+        labels: Class index of every sample: one of each class is read.
+        remedy: The end of error messages.
+        compare: Compare the transformed raw images with the images of the data set.
 
     Raises:
-        ValueError: If the parts of a ``ConcatDataset`` have different transforms, or image and label are transformed
-            together.
+        ValueError: If the transform cannot be split off without a change of the images.
     """
-    transform = getattr(dataset, "transform", None)
-    if isinstance(dataset, Subset) and (transform is None or type(dataset).__getitem__ is Subset.__getitem__):
-        part = copy.copy(dataset)  # a subclass may read in its own way
-        part.dataset, transform = split_transform(dataset.dataset)
-        return part, transform
+    leaves = _leaves(dataset)
+    transform, *others = map(_transform_of, leaves)
+    if any(other != transform for other in others):
+        raise ValueError(
+            "the parts of the ConcatDataset have different transforms, so none of them fits a blend of two images. Give "
+            "the parts the same transform object, or none and pass transform= to SMOTEDataset."
+        )
+    if transform is None and not any(hasattr(leaf, "_max_retries") for leaf in leaves):
+        return dataset, None, None
+    probe = TransformProbe(type(leaves[0]).__name__, remedy)
+    try:
+        raw = _copy_with(probe, transform, dataset, leaves)
+        own = _copy_with(_twin(transform), transform, dataset, leaves)
+    except Exception as error:
+        raise probe.refusal(f"cannot be copied ({type(error).__name__}: {error})") from error
+    if transform is None:
+        return raw, None, None
+    watched, compared = _twin(transform), _twin(transform)
+    for index in _indices(dataset, labels):
+        with preserved_rng():
+            image = read(own, index)
+        with preserved_rng():
+            raw_image = probe.read_raw(raw, index, watched)
+        with preserved_rng():
+            different = compare and not same(apply_transform(probe.by_name(compared), raw_image), image)
+        if different:
+            with preserved_rng():  # it may differ by itself
+                again = read(own, index)
+            if same(again, image):
+                raise probe.refusal(f"gives another image {index} than its transform of the raw image")
+    unread = _copy_with(probe, transform, dataset, leaves)
+    return unread, probe.by_name(transform), probe
+
+
+def reading_copy(dataset: Any) -> Any:
+    """Copy a data set to read it here: a file that its first reading opens (HDF5) must not be handed to worker processes."""
+    try:
+        return _copy_with(None, None, dataset, [], copies_lists=False)
+    except Exception:  # some cannot be copied
+        return dataset
+
+
+class ImagesByIndex(Subset[Any]):
+    """The samples of a data set, with images read by a function of the index.
+
+    Args:
+        dataset: Knows the names of files.
+        image: Returns raw image ``index``.
+        labels: Class index of every sample, int64, shape ``(N,)``.
+    """
+
+    def __init__(self, dataset: "Dataset[Any]", image: Callable[[int], Any], labels: Labels) -> None:
+        if not callable(image):
+            raise TypeError(
+                f"image must be a function that returns the raw image of an index; got {type(image).__name__}."
+            )
+        super().__init__(dataset, range(len(labels)))
+        self.image, self.labels = image, labels
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.image(index), int(self.labels[index])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, int]]:
+        """Return several samples; torch wants it of a ``Subset`` that reads in its own way."""
+        return [self[index] for index in indices]
+
+
+def _leaves(dataset: Any) -> list[Any]:
+    """Return the data sets whose transforms are called: what a ``Subset`` or ``ConcatDataset`` without an own one holds."""
+    for kind, name in ((Subset, "dataset"), (ConcatDataset, "datasets")):
+        if isinstance(dataset, kind) and (
+            type(dataset).__getitem__ is kind.__getitem__ or _transform_of(dataset) is None
+        ):
+            held = getattr(dataset, name)
+            return [leaf for part in (held if isinstance(held, list) else [held]) for leaf in _leaves(part)]
+    return [dataset]
+
+
+def _transform_of(dataset: Any) -> Transform | None:
+    transform, transforms = (getattr(dataset, name, None) for name in ("transform", "transforms"))
+    if not callable(transform) and callable(transforms):
+        from torchvision.datasets.vision import StandardTransform  # holds the transforms of image and label
+
+        transform = transforms.transform if isinstance(transforms, StandardTransform) else transforms
+    return transform if callable(transform) else None
+
+
+def _copy_with(
+    stand_in: Any, transform: Transform | None, dataset: Any, leaves: Sequence[Any], *, copies_lists: bool = True
+) -> Any:
+    """Copy a data set and those that it holds, with ``stand_in`` wherever they hold the transform.
+
+    Lists and dicts are copied too, because a data set may keep images in them; what is in them is shared.
+    """
+    copies: dict[int, Any] = {}
+
+    def is_part(value: Any) -> bool:
+        return isinstance(value, Dataset) or any(value is leaf for leaf in leaves)
+
+    def copied(value: Any) -> Any:
+        if transform is not None and value is transform:
+            return stand_in
+        if id(value) in copies:
+            return copies[id(value)]
+        if (
+            value is dataset
+            or is_part(value)
+            or (transform is not None and getattr(value, "transform", None) is transform)
+        ):
+            new = copies[id(value)] = copy.copy(value)
+            vars(new).update({name: copied(inner) for name, inner in vars(new).items()})
+            if hasattr(new, "_max_retries"):  # timm's ImageDataset: other images in the place of one it cannot read
+                new._max_retries = 1
+            return new
+        if isinstance(value, list) and value and is_part(value[0]):
+            return [copied(part) for part in value]
+        return copy.copy(value) if copies_lists and isinstance(value, list | dict | set) else value
+
+    new = copied(dataset)
+    for leaf in leaves:
+        if transform is not None and _transform_of(of_leaf := copied(leaf)) is not stand_in:
+            # It is a method or belongs to the class. No property is called, which could change another data set.
+            vars(of_leaf)["transform" if callable(getattr(leaf, "transform", None)) else "transforms"] = stand_in
+    return new
+
+
+def _twin(transform: Any) -> Any:
+    """Copy a transform, so that the user's own spends no random numbers; not a method, which holds all images."""
+    try:
+        return transform if inspect.ismethod(transform) else copy.deepcopy(transform)
+    except Exception:
+        return transform
+
+
+def _indices(dataset: Any, labels: Labels | None) -> list[int]:
+    """Choose items to be checked: of each class (16 at most), of each part of a ``ConcatDataset``, in the middle, the last."""
+    chosen = {0, len(dataset) // 2, len(dataset) - 1}
+    if labels is not None:
+        chosen.update(np.unique(labels, return_index=True)[1][:16].tolist())
     if isinstance(dataset, ConcatDataset):
-        parts, transforms = zip(*map(split_transform, dataset.datasets), strict=True)
-        if any(transform is not transforms[0] for transform in transforms):
-            raise ValueError(
-                "the parts of the ConcatDataset have different transforms, so none of them fits a blend of two images. Give "
-                "the parts the same transform object, or none and pass transform= to SMOTEDataset."
-            )
-        return ConcatDataset(parts), transforms[0]
-    joint = getattr(dataset, "transforms", None)  # torchvision's VisionDataset holds the transform a second time
-    takes_others = hasattr(dataset, "_max_retries")  # timm's ImageDataset, in the place of an image it cannot read
-    if transform is None and joint is None and not takes_others:
-        return dataset, None
-    raw = copy.copy(dataset)
-    if takes_others:
-        raw._max_retries = 1  # type: ignore[attr-defined]
-    if joint is not None:
-        from torchvision.datasets.vision import StandardTransform
-
-        if not isinstance(joint, StandardTransform):
-            raise ValueError(
-                f"{type(dataset).__name__} transforms image and label together (transforms=), which a blend of two images "
-                "cannot pass through. Use transform= and target_transform=."
-            )
-        raw.transforms = StandardTransform(None, joint.target_transform)  # type: ignore[attr-defined]
-    raw.transform = _unchanged  # type: ignore[attr-defined]  # not None: many data sets call it without asking
-    return raw, transform
-
-
-def _unchanged(*image: Any, **named: Any) -> Any:
-    return image[0] if image else named  # albumentations is called transform(image=image)["image"]
+        chosen.update(dataset.cumulative_sizes)
+    return sorted(index for index in chosen if 0 <= index < len(dataset))

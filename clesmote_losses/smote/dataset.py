@@ -14,12 +14,13 @@ from torch.utils.data import Dataset, Subset
 from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.smote.base_dataset import check_base, image_names
-from clesmote_losses.smote.base_transform import Transform, split_transform
+from clesmote_losses.smote.base_transform import ImagesByIndex, reading_copy, split_transform
 from clesmote_losses.smote.labels import Labels, check_labels, find_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
 from clesmote_losses.smote.resampling import SmallClass
 from clesmote_losses.smote.synthetic_images import blends
+from clesmote_losses.smote.transform_probe import Transform, apply_transform
 from clesmote_losses.targets import encode_target
 
 Features = NDArray[Any] | Tensor | Callable[[Any], ArrayLike]
@@ -60,7 +61,9 @@ class SMOTEDataset(Dataset[Any]):
             images keep their size.
         plan: A plan made before (:meth:`SMOTEPlan.load`); nothing is searched then.
         transform: Applied to every image; by default that of ``base``, which is taken over. Assign to ``.transform``
-            to change it later, as timm's ``create_loader`` does.
+            to change it later, as timm's ``create_loader`` does. albumentations is called by name.
+        image: Returns raw image ``index``, for a ``base`` whose images cannot be had without its transform. The items of
+            ``base`` are not read then, and images go through ``transform`` alone.
         small_class: What to do with a class of ``k`` or fewer samples; see :meth:`SMOTEPlan.from_sampler`.
         redraw: ``"epoch"``: :meth:`set_epoch` draws new synthetic samples.
         flag: ``"target"``: in the target. ``"item"``: items are ``(image, label, is_synthetic)``.
@@ -70,7 +73,8 @@ class SMOTEDataset(Dataset[Any]):
 
     Raises:
         TypeError: If ``base``, ``sampler``, labels or images are of the wrong kind.
-        ValueError: If labels are not found, sizes differ, a class is too small, the plan does not fit, or an option is wrong.
+        ValueError: If labels are not found, sizes differ, a class is too small, the plan does not fit, or an option is wrong;
+            if ``base`` augments without its ``transform``, or does more to an image than its transform does.
         RuntimeError: If an image cannot be read; the message names it.
 
     Example:
@@ -94,6 +98,7 @@ class SMOTEDataset(Dataset[Any]):
         image_size: tuple[int, int] | int | None = None,
         plan: SMOTEPlan | None = None,
         transform: Transform | None = None,
+        image: Callable[[int], Any] | None = None,
         small_class: SmallClass = "error",
         redraw: Redraw = "never",
         flag: Flag = "target",
@@ -114,8 +119,6 @@ class SMOTEDataset(Dataset[Any]):
             from imblearn.over_sampling import SMOTE
 
             sampler = SMOTE(k_neighbors=5, random_state=0)
-        self.base, base_transform = split_transform(base)
-        self.transform = base_transform if transform is None else transform
         self.flag = flag
         self.redraw = redraw
         self._strata = strata
@@ -123,15 +126,29 @@ class SMOTEDataset(Dataset[Any]):
             self._labels = find_labels(base)
         else:
             self._labels = check_labels(labels, len(base))  # type: ignore[arg-type]
-        self._images = RealImages(
-            self.base,
-            self._labels,
+        read_images = partial(
+            RealImages,
+            labels=self._labels,
             checks_labels=labels is None,  # those a user passes may regroup the classes
             size=image_size,
             cache_mb=cache_mb,
         )
+        self.transform = transform
+        if image is None:
+            self.base, base_transform, probe = split_transform(
+                base,
+                lambda data, index: read_images(data).read(index),
+                labels=self._labels,
+                compare=transform is None,
+            )
+            if transform is None:
+                self.transform = base_transform
+        else:
+            self.base, probe = ImagesByIndex(base, image, self._labels), None
+        self._images = read_images(self.base, probe=probe)
+        images = read_images(reading_copy(self.base), probe=probe)
         if plan is None:
-            plan = self._make_plan(sampler, features, small_class, device)
+            plan = self._make_plan(images, sampler, features, small_class, device)
         else:
             self._check_plan(plan, sampler, small_class)
         if redraw == "epoch" and not isinstance(plan.options["random_state"], int):
@@ -140,10 +157,15 @@ class SMOTEDataset(Dataset[Any]):
             )
         self._sampler = None if sampler is None else clone(sampler)  # the caller may go on to use it otherwise
         self._plan = plan.copy().share_memory_()  # or workers that live on would not see a new draw
-        self._images.check_steady(np.unique(plan.base)[:16].tolist())  # a flip, p=0.5, passes as steady once in 2**16
+        images.check_steady(np.unique(plan.base)[:16].tolist())
 
     def _make_plan(
-        self, sampler: Any, features: Features | None, small_class: SmallClass, device: torch.device | str | None
+        self,
+        images: RealImages,
+        sampler: Any,
+        features: Features | None,
+        small_class: SmallClass,
+        device: torch.device | str | None,
     ) -> SMOTEPlan:
         if is_distributed() and getattr(sampler, "random_state", None) is None:
             raise ValueError(
@@ -152,7 +174,7 @@ class SMOTEDataset(Dataset[Any]):
         if features is not None and not callable(features):
             rows: Any = as_row(features)
         else:
-            rows = partial(self._images.rows, features=features)
+            rows = partial(images.rows, features=features)
         return SMOTEPlan.from_sampler(
             sampler,
             self._labels,
@@ -219,9 +241,10 @@ class SMOTEDataset(Dataset[Any]):
             transform: Replaces the data set's own in the subset.
         """
         wanted = np.ones(len(self._labels), dtype=bool) if classes is None else np.isin(self._labels, list(classes))
-        view = self
+        view = copy.copy(self)
+        view._images = copy.copy(self._images)
+        view._images.base = reading_copy(self.base)
         if transform is not None:
-            view = copy.copy(self)
             view.transform = transform
         return Subset(view, np.flatnonzero(wanted).tolist())
 
@@ -252,8 +275,7 @@ class SMOTEDataset(Dataset[Any]):
             is_synthetic = index >= count
             label = int(self._plan.label[index - count] if is_synthetic else self._labels[index])
             image = next(made) if is_synthetic else self._images.read(index)
-            if self.transform is not None:
-                image = self.transform(image)
+            image = apply_transform(self.transform, image)
             items.append(
                 (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))
             )

@@ -1,5 +1,6 @@
 """The real images of a data set: read, checked, resized, laid out as rows of features, and kept decoded."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,9 +12,11 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.restore import random_states
 from clesmote_losses.smote.base_dataset import image_path
 from clesmote_losses.smote.blending import DecodedImage, decode, resize, to_tensor
 from clesmote_losses.smote.labels import Labels
+from clesmote_losses.smote.transform_probe import TransformProbe
 
 _OVERHEAD = 2048  # bytes of Python and torch objects that a kept image needs beside its pixels
 
@@ -30,6 +33,7 @@ class RealImages:
         checks_labels: Compare the label of each item with ``labels``.
         size: Height and width of the images; by default they keep their size.
         cache_mb: Budget of the kept images, in megabytes of 2**20 bytes; 0 keeps nothing.
+        probe: Stands in the place of the transform in ``base``, and sees each raw image.
 
     Raises:
         ValueError: If ``cache_mb`` is negative or ``size`` is no size.
@@ -43,11 +47,12 @@ class RealImages:
         checks_labels: bool = True,
         size: tuple[int, int] | int | None = None,
         cache_mb: float = 0,
+        probe: TransformProbe | None = None,
     ) -> None:
         if not cache_mb >= 0:
             raise ValueError(f"cache_mb must be 0 or more; got {cache_mb}.")
         self.base, self.labels, self.size, self.cache_mb = base, labels, _image_size(size), cache_mb
-        self._checks_labels = checks_labels
+        self._checks_labels, self._probe = checks_labels, probe
         self.forget()
 
     def forget(self) -> None:
@@ -85,6 +90,8 @@ class RealImages:
                 "image unreadable and another one taken, or the data set changed? If it gives labels of another kind, pass "
                 "labels=, one class index for each sample."
             )
+        if self._probe is not None:
+            self._probe.check_raw(image, index)
         return image
 
     def resized(self, index: int) -> Any:
@@ -135,13 +142,26 @@ class RealImages:
         return rows
 
     def check_steady(self, indices: Sequence[int]) -> None:
-        """Raise ``ValueError`` if one of the images differs when it is read a second time."""
-        for index in indices:
-            if not torch.equal(to_tensor(self.resized(index)), to_tensor(self.resized(index))):
-                raise ValueError(
-                    f"{type(self.base).__name__} gave two different images for index {index}: it augments inside __getitem__. A "
-                    "blend needs raw images: let it return them, and pass the augmentation as transform=."
-                )
+        """Raise ``ValueError`` if reading one of the images draws random numbers, or gives another image the next time.
+
+        The global generators show every draw. For a generator of the data set's own, images are read up to eight times,
+        within a second: a flip with p=0.1 passes once in 700,000 times among 16 images.
+        """
+        first: dict[int, Tensor] = {}
+        end = time.monotonic() + 1
+        for reading in range(8):
+            for index in indices:
+                before = random_states()
+                image = to_tensor(self.resized(index))
+                drawn = random_states() != before
+                if drawn or not torch.equal(first.setdefault(index, image.clone()), image):
+                    raise ValueError(
+                        f"{type(self.base).__name__} {'draws random numbers' if drawn else 'gave two different images'} for index "
+                        f"{index}: it augments inside __getitem__. A blend needs raw images: let it return them, and pass the "
+                        "augmentation as transform=. A transform is also found as the attribute transform of the data set."
+                    )
+            if reading and time.monotonic() > end:
+                return
 
 
 def as_row(features: Any) -> Tensor:

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from imblearn.over_sampling import SMOTE
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, TripletPretrainer, encode_target
 from tests.support.gloo import in_two_processes
@@ -215,6 +215,60 @@ def test_another_data_sets_transform_is_replaced_too() -> None:
         tracker.refresh(Noisy(*base.tensors), transform=lambda image: image)
     expected = torch.stack(list(naive_centroids(model, base).values()))
     torch.testing.assert_close(tracker.centroids, expected.float(), rtol=1e-5, atol=1e-6)
+
+
+class Wrapped(Dataset[Any]):
+    """Hands a transform on to the data set that reads, and may work on after it."""
+
+    def __init__(self, base: Any, transform: Any, step: Any = None) -> None:
+        self.base, self.transform, self.step = base, transform, step
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, index: int) -> Any:
+        image, label = self.base[index]
+        image = image if self.transform is None else self.transform(image)
+        return image if self.step is None else self.step(image), label
+
+
+def test_a_transform_of_a_data_set_is_replaced_behind_wrappers_too() -> None:
+    base, model = data(), network()
+
+    class Keeps(Wrapped):
+        def __getitem__(self, index: int) -> Any:
+            return self.base[index]
+
+    zero = torch.zeros_like
+    around = Keeps(Wrapped(base, zero), zero)
+    with ClassCentroidTracker(model, 3) as tracker:
+        tracker.refresh(around, transform=lambda image: image)
+    expected = torch.stack(list(naive_centroids(model, base).values()))
+    torch.testing.assert_close(tracker.centroids, expected.float(), rtol=1e-5, atol=1e-6)
+    assert around.transform is zero
+
+
+def test_albumentations_replaces_a_transform() -> None:
+    A = pytest.importorskip("albumentations")
+    to_tensor = pytest.importorskip("albumentations.pytorch").ToTensorV2()
+    base, model = data(), network()
+    arrays = [(image.permute(1, 2, 0).numpy(), int(label)) for image, label in base]
+    with ClassCentroidTracker(model, 3) as tracker:
+        tracker.refresh(arrays, transform=A.Compose([to_tensor]))
+    expected = torch.stack(list(naive_centroids(model, base).values()))
+    torch.testing.assert_close(tracker.centroids, expected.float(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("transform", "step", "message"),
+    [
+        (torch.zeros_like, lambda image: image + 1, "goes on working on the image after it.*Pass a data set"),
+        (None, lambda image: image + torch.rand(()), "Wrapped draws random numbers.*Pass a data set without"),
+    ],
+)
+def test_a_transform_that_cannot_be_replaced_is_refused(transform: Any, step: Any, message: str) -> None:
+    with ClassCentroidTracker(network(), 3) as tracker, pytest.raises(ValueError, match=message):
+        tracker.refresh(Wrapped(data(), transform, step), transform=lambda image: image)
 
 
 def test_batch_centroids_are_the_mean_of_the_class_in_the_batch_and_an_absent_class_is_unknown() -> None:

@@ -51,6 +51,15 @@ class Items(Dataset[Any]):
         return item() if callable(item) else item
 
 
+class ThenDoubled(TensorDataset):
+    """Works on after its transform."""
+
+    transform, targets = nn.Identity(), LABELS
+
+    def __getitem__(self, index: int) -> Any:
+        return 2 * self.transform(self.tensors[0][index]), self.tensors[1][index]
+
+
 class Endless(IterableDataset[Any]):
     def __iter__(self) -> Any:
         return iter([])
@@ -191,6 +200,12 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "item 20 is a dict",
     ),
     "augmentation inside": (lambda: c.SMOTEDataset(noisy()), ValueError, "augments inside __getitem__.*transform="),
+    "steps after the transform": (
+        lambda: c.SMOTEDataset(ThenDoubled(IMAGES, LABELS)),
+        ValueError,
+        "ThenDoubled goes on working on the image after it.*image=, a function.*transform=, a function",
+    ),
+    "no function of the index": (lambda: smote(image=IMAGES), TypeError, "image must be a function.*got Tensor"),
     "unequal sizes": (
         lambda: c.SMOTEDataset(items(lambda i: torch.rand(3, 8, 8 + i))),
         ValueError,

@@ -21,8 +21,8 @@ from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
 from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, uneven_weights
 from clesmote_losses.hosts.timm.transforms import evaluation_transform, normalized_transform
-from clesmote_losses.smote.base_transform import Transform
 from clesmote_losses.smote.dataset import SMOTEDataset
+from clesmote_losses.smote.transform_probe import Transform
 
 _OF_THE_DATA_SET = ("reader", "parser", "filename", "filenames", "classes", "class_to_idx")  # that a script may ask for
 _REPLACED = ("_parse_args", "create_dataset", "create_loader", "train_one_epoch")

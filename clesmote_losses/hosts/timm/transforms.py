@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clesmote_losses.smote.base_transform import Transform
+from clesmote_losses.smote.transform_probe import Transform
 
 
 def evaluation_transform(args: Namespace, model: nn.Module) -> Transform:

@@ -58,6 +58,6 @@ def test_a_data_set_folder_of_tensors_has_paths_too(tmp_path: Path) -> None:
     torch.save(torch.zeros(1), tmp_path / "a" / "0.pt")
     dataset = DatasetFolder(str(tmp_path), loader=torch.load, extensions=(".pt",), transform=nn.Identity())
     assert image_path(dataset, 0) == str(tmp_path / "a" / "0.pt")
-    raw, transform = split_transform(dataset)
+    raw, transform, _ = split_transform(dataset)
     assert transform is dataset.transform
     assert torch.equal(raw[0][0], torch.zeros(1))

@@ -10,16 +10,16 @@ import torch
 from PIL import Image
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 from torchvision import transforms
-from torchvision.datasets import VisionDataset
 
-from clesmote_losses.smote.base_transform import split_transform
+from clesmote_losses.smote.base_dataset import image_path
+from clesmote_losses.smote.base_transform import ImagesByIndex, split_transform
 from clesmote_losses.smote.labels import find_labels
 from tests.support.base_datasets import LABELS, Pictures, Unreadable, merged
 
 
 def test_a_data_set_without_a_transform_is_its_own_raw_data_set() -> None:
     for dataset in (TensorDataset(torch.rand(7, 2), torch.from_numpy(LABELS)), Unreadable()):
-        raw, transform = split_transform(dataset)
+        raw, transform, _ = split_transform(dataset)
         assert raw is dataset
         assert transform is None
 
@@ -51,7 +51,7 @@ def test_raw_items_then_the_transform_are_the_items_and_the_data_set_keeps_its_t
     base = kind(transform=transform, target_transform=merged)
     before = dict(vars(base))
     dataset = wrap(base)
-    raw, taken = split_transform(dataset)
+    raw, taken, _ = split_transform(dataset)
     assert taken is transform
     assert vars(base) == before
     assert len(raw) == len(dataset)
@@ -95,7 +95,7 @@ class AlwaysTransformsByMethod(AlwaysTransforms):
 @pytest.mark.parametrize("make", [lambda: AlwaysTransforms(transforms.ToTensor()), AlwaysTransformsByMethod])
 def test_a_data_set_that_calls_its_transform_without_asking_gives_raw_images_too(make: Callable[[], Any]) -> None:
     base = make()
-    raw, transform = split_transform(base)
+    raw, transform, _ = split_transform(base)
     raw = pickle.loads(pickle.dumps(raw))  # workers started by spawn
     for i in range(len(base)):
         assert isinstance(raw[i][0], Image.Image)
@@ -120,7 +120,7 @@ class TransformedSubset(Subset):
 def test_the_transform_of_a_subset_with_its_own_is_taken_over() -> None:
     transform = transforms.ToTensor()
     part = TransformedSubset(Pictures(), [5, 2], transform)
-    raw, taken = split_transform(part)
+    raw, taken, _ = split_transform(part)
     assert taken is transform
     assert part.transform is transform
     assert isinstance(raw[1][0], Image.Image)
@@ -130,7 +130,7 @@ def test_the_transform_of_a_subset_with_its_own_is_taken_over() -> None:
 
 def test_of_two_transforms_on_top_of_each_other_the_outer_is_taken_over_and_the_inner_stays() -> None:
     part = TransformedSubset(Pictures(transform=transforms.CenterCrop(4)), [5, 2], transforms.ToTensor())
-    raw, taken = split_transform(part)
+    raw, taken, _ = split_transform(part)
     assert raw[0][0].size == (4, 4)
     assert torch.equal(taken(raw[0][0]), part[0][0])
 
@@ -151,9 +151,11 @@ class DoublingSubset(Subset):
         return [self[index] for index in indices]
 
 
-def test_a_subset_that_reads_in_its_own_way_still_does() -> None:
-    raw, _ = split_transform(DoublingSubset(Pictures(transform=transforms.ToTensor()), [0, 1]))
+def test_a_subset_that_works_on_after_the_transform_of_its_data_set_is_refused() -> None:
+    raw, *_ = split_transform(DoublingSubset(Pictures(), [0, 1]))
     assert raw[0][0].size == (12, 12)
+    with pytest.raises(ValueError, match="goes on working on the image after it"):
+        split_transform(DoublingSubset(Pictures(transform=transforms.CenterCrop(4)), [0, 1]))
 
 
 def test_parts_with_one_transform_object_are_concatenated_and_others_refused() -> None:
@@ -165,6 +167,73 @@ def test_parts_with_one_transform_object_are_concatenated_and_others_refused() -
 
 
 def test_a_transform_of_image_and_label_together_is_refused() -> None:
-    base = VisionDataset("", transforms=lambda image, target: (image, target))
-    with pytest.raises(ValueError, match="VisionDataset transforms image and label together"):
+    base = PicturesTransformedOnce()
+    base.transforms = lambda image, target: (image, target)
+    with pytest.raises(ValueError, match=r"calls it with \(Image, int\), and a blend has only one image"):
         split_transform(base)
+
+
+def test_the_data_set_keeps_everything_that_it_holds() -> None:
+    class Caching(Pictures):
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            self.cache[index] = super().__getitem__(index)
+            return self.cache[index]
+
+    base = Caching(transform=transforms.RandomHorizontalFlip())
+    base.cache = {}
+    before = dict(vars(base))
+    random_state = torch.get_rng_state()
+    split_transform(base)
+    assert vars(base).keys() == before.keys()
+    assert all(value is before[name] for name, value in vars(base).items())
+    assert base.cache == {}
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+
+class Noise:
+    """Draws from a generator of its own."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+
+    def __call__(self, image: Any) -> Any:
+        return np.asarray(image) + self.rng.random()
+
+
+def test_a_transform_with_a_generator_of_its_own_spends_no_number() -> None:
+    base = Pictures(transform=Noise())
+    transform = split_transform(base)[1]
+    assert transform is base.transform
+    assert transform.rng.random() == np.random.default_rng(0).random()
+
+
+def test_the_parts_of_a_concatenation_are_checked_each() -> None:
+    class Halved(Pictures):
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            image, label = super().__getitem__(index)
+            return image.point(lambda value: value // 2), label
+
+    crop = transforms.CenterCrop(4)
+    good, bad = Pictures(transform=crop), Halved(transform=crop)
+    split_transform(ConcatDataset([good, good, good]))
+    with pytest.raises(ValueError, match="goes on working"):
+        split_transform(ConcatDataset([good, Subset(bad, [3]), good, good, good]))
+
+
+def test_a_data_set_that_cannot_be_copied_is_refused_with_the_reason() -> None:
+    class Alone(Pictures):
+        def __copy__(self) -> Any:
+            raise RuntimeError("one is enough")
+
+    with pytest.raises(ValueError, match=r"Alone cannot be copied \(RuntimeError: one is enough\)\. Let it"):
+        split_transform(Alone(transform=transforms.ToTensor()))
+
+
+def test_images_by_index_have_the_paths_and_the_number_of_the_data_set() -> None:
+    base = Unreadable(samples=[(f"a/{i}.png", label) for i, label in enumerate(LABELS)])
+    images = ImagesByIndex(base, lambda index: index * 10, LABELS)
+    assert [images[2], *images.__getitems__([0])] == [(20, LABELS[2]), (0, LABELS[0])]
+    assert image_path(images, 3) == "a/3.png"
+    assert len(images) == len(LABELS)
+    with pytest.raises(TypeError, match=r"image must be a function .* got list"):
+        ImagesByIndex(base, [1, 2], LABELS)

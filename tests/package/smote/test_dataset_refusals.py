@@ -39,7 +39,7 @@ def test_a_base_that_augments_by_itself_is_refused_every_time(given: str) -> Non
     }[given]
     for seed in range(30):
         torch.manual_seed(seed)
-        with pytest.raises(ValueError, match=r"Flipping gave two different images for index \d+.*transform="):
+        with pytest.raises(ValueError, match=r"Flipping draws random numbers for index \d+.*transform="):
             SMOTEDataset(flipping, **options)
 
 
