@@ -109,7 +109,7 @@ def _row_weights(weight: Tensor, target: Tensor) -> Tensor:
 
 
 class Tracker(Protocol):
-    """The methods that :class:`CappedSMOTELoss` needs of its tracker, such as :class:`ClassCentroidTracker`."""
+    """What :class:`CappedSMOTELoss` needs of a tracker; its ``check_logits(logits)`` is called too, if it has one."""
 
     def take_embeddings(self) -> Tensor:
         """Return the pre-head embeddings of the model's last forward pass, shape ``(N, D)``."""
@@ -238,6 +238,8 @@ class CappedSMOTELoss(nn.Module):
         """Return caps, and which rows have none because their class has no centroid yet; both ``(N,)``."""
         if embeddings is None:
             embeddings = tracker.take_embeddings()
+            if hasattr(tracker, "check_logits"):
+                tracker.check_logits(logits)
         if len(embeddings) != len(logits):
             raise ValueError(
                 f"embeddings of {len(embeddings)} samples do not belong to logits of {len(logits)} rows. Call `criterion` once after "
