@@ -169,11 +169,10 @@ def _leave_out_of_copies(module: nn.Module) -> None:
 
 
 def _state_without_listeners(module: nn.Module) -> Any:
-    own_way = getattr(type(module), "__getstate__", None)
-    if own_way in (None, getattr(object, "__getstate__", None)):  # Python 3.10 has none in object
-        state: Any = {name: value for name, value in module.__dict__.items() if name != "__getstate__"}
-    else:
-        state = own_way(module)
+    state = getattr(type(module), "__getstate__", vars)(module)  # Python 3.10 has no object.__getstate__
+    if not isinstance(state, dict):  # in a way of its own
+        return state
+    state = {name: value for name, value in state.items() if name != "__getstate__"}
     for name in _HOOKS:
         own = {key for key, hook in module.__dict__[name].items() if _is_listening(hook)}
         for hooks in (name, f"{name}_with_kwargs"):
