@@ -26,6 +26,14 @@ _FUNCTIONS = (
 )
 
 
+def has_dropout(model: nn.Module) -> bool:
+    """Return whether any module of a model drops something, as far as its modules and timm's ``drop_rate`` tell."""
+    return any(
+        (isinstance(part, _DROPOUT) and part.p > 0) or bool(getattr(part, "drop_rate", None))
+        for part in model.modules()
+    )
+
+
 def dropout_in_sequence(model: nn.Module, layer: nn.Module) -> Source | None:
     """Return the first dropout of those directly before a layer in an ``nn.Sequential``: torchvision's classifiers."""
     for sequence in model.modules():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from clesmote_losses.batches import batches_of, first_image, read_batch
+from clesmote_losses.before_dropout import has_dropout
 from clesmote_losses.centroid_state import check_centroid_state
 from clesmote_losses.class_sums import ClassSums
 from clesmote_losses.classifier import Classifier, unwrap
@@ -162,7 +163,7 @@ class ClassCentroidTracker:
         Args:
             data: For a :class:`SMOTEDataset`, the real images of its over-sampled classes are read. For another data set, or a
                 loader of batches, all real samples. Items are ``(image, target)``, or ``(image, label, is_synthetic)``. Modes
-                ``"online"`` and ``"batch"`` read one image of a data set, to find dropout before the classifier.
+                ``"online"`` and ``"batch"`` read at most one image of a data set, to find dropout before the classifier.
             transform: Replaces the transform of a data set. Pass the evaluation transform, without augmentation.
             batch_size, num_workers: Options for a data set; a loader has its own.
 
@@ -173,7 +174,7 @@ class ClassCentroidTracker:
             UserWarning: If dropout is right before the classifier and the embedding cannot be read before it.
         """
         self._has_trained = False
-        if self.mode != "epoch":
+        if self.mode != "epoch" and has_dropout(self.model):
             self._find_dropout(data, transform)
         if self.mode == "batch":
             return

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
+from clesmote_losses.before_dropout import has_dropout
 from clesmote_losses.embeddings import EmbeddingHook
 
 IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -164,6 +165,12 @@ def test_after_looking_the_model_has_only_the_hooks_that_are_needed() -> None:
     assert hooked[0].startswith("global_pool")
     hook.detach()
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
+
+
+def test_whether_a_model_has_dropout_is_known_by_modules_and_timms_rate() -> None:
+    assert has_dropout(nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Dropout2d(0.1))))
+    assert has_dropout(nn.Sequential(timm.create_model("test_resnet", drop_rate=0.1)))
+    assert not has_dropout(nn.Sequential(nn.Dropout(0.0), timm.create_model("test_vit", img_size=32)))
 
 
 def test_a_network_of_monai_is_steady() -> None:
