@@ -117,7 +117,7 @@ def _row_weights(weight: Tensor, target: Tensor) -> Tensor:
 
 
 class Tracker(Protocol):
-    """The methods that :class:`CappedSMOTELoss` needs of its tracker, such as :class:`ClassCentroidTracker`."""
+    """What :class:`CappedSMOTELoss` needs of a tracker; its ``check_logits(logits)`` is called too, if it has one."""
 
     def take_embeddings(self) -> Tensor:
         """Return the pre-head embeddings of the model's last forward pass, shape ``(N, D)``."""
@@ -246,6 +246,8 @@ class CappedSMOTELoss(nn.Module):
         if embeddings is None:
             embeddings = tracker.take_embeddings()
             check_embeddings(embeddings, logits)
+            if hasattr(tracker, "check_logits"):
+                tracker.check_logits(logits)
         if self.gradient != "flow":
             embeddings = embeddings.detach()
         if self.ignore_index >= 0:  # a negative one is never a class

@@ -1,30 +1,23 @@
 """Mean embedding of the real images of each class, updated once per epoch, during training, or per batch."""
 
 from collections.abc import Iterable
-from typing import Any, Literal, cast, get_args
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+from torch.utils.data import Dataset
 
+from clesmote_losses.batches import batches_of, first_image, read_batch
+from clesmote_losses.before_dropout import has_dropout
 from clesmote_losses.centroid_state import check_centroid_state
 from clesmote_losses.class_sums import ClassSums
-from clesmote_losses.distributed import (
-    gather_from_ranks,
-    get_rank,
-    get_world_size,
-    in_step,
-    is_distributed,
-    is_sharded,
-    sum_over_ranks,
-)
-from clesmote_losses.embeddings import Classifier, EmbeddingHook, model_input, unwrap
+from clesmote_losses.classifier import Classifier, unwrap
+from clesmote_losses.distributed import gather_from_ranks, in_step, is_sharded, sum_over_ranks
+from clesmote_losses.embeddings import EmbeddingHook, model_input
 from clesmote_losses.errors import check_choice
-from clesmote_losses.restore import preserved_modes, preserved_rng, random_states
-from clesmote_losses.smote.base_transform import split_transform
-from clesmote_losses.smote.dataset import SMOTEDataset
-from clesmote_losses.smote.transform_probe import Transform, apply_transform
-from clesmote_losses.targets import decode_target
+from clesmote_losses.restore import preserved_modes, preserved_rng
+from clesmote_losses.smote.transform_probe import Transform
 
 Mode = Literal["epoch", "online", "batch"]
 Statistic = Literal["mean_embedding", "mean_image"]
@@ -36,16 +29,18 @@ class ClassCentroidTracker:
     .. math:: \mu_c = \frac{1}{|R_c|} \sum_{i \in R_c} e_i \quad \text{over the real images } R_c \text{ of class } c
 
     It hooks the model's classifier and is not part of the model: nothing is added to its state_dict, and copies of the
-    model (EMA) are not tracked. :meth:`detach` (or leaving a ``with`` block) removes the hook.
+    model (EMA) are not tracked. A model that is copied or pickled together with its tracker is tracked by the tracker's
+    copy. :meth:`detach` (or leaving a ``with`` block) removes the hook.
 
     Args:
         model: Classification network. It may be wrapped by DDP, or by ``torch.compile`` if it has not run yet.
-        num_classes: Number of classes ``C``.
+        num_classes: Number of classes ``C``, 2 for one binary logit.
         classifier: Layer whose input is the embedding, or its name; see :class:`EmbeddingHook`.
         mode: ``"epoch"`` (the paper): :meth:`refresh` embeds the real images again, in evaluation mode. ``"online"``: the
-            mean over the training batches between the last two calls of :meth:`refresh`, without extra forward passes;
-            the first epoch has no centroids. ``"batch"``: the mean over all samples of the class in the batch, including
-            synthetic ones, since a batch rarely holds a real sample of a rare class (the ablation).
+            mean over the training batches between the last two calls of :meth:`refresh`; the first epoch has no centroids.
+            If you train in evaluation mode, validate under ``torch.no_grad()`` or with ``criterion.eval()``. ``"batch"``: the
+            mean over all samples of the class in the batch, including synthetic ones, since a batch rarely holds a real
+            sample of a rare class (the ablation).
         statistic: ``"mean_embedding"`` (the paper), or ``"mean_image"``: the embedding of the mean image of the class.
 
     Raises:
@@ -79,9 +74,10 @@ class ClassCentroidTracker:
         self.num_classes = num_classes
         self.mode: Mode = mode
         self.statistic: Statistic = statistic
-        self._hook = EmbeddingHook(self.model, classifier)
+        self._hook = EmbeddingHook(self.model, classifier, num_classes=num_classes)
         device = next(self.model.parameters()).device
         self._is_refreshed = False
+        self._has_trained = False  # in training mode, since the last refresh
         self._centroids: Tensor | None = None
         self._counts = torch.zeros(num_classes, dtype=torch.int64, device=device)
         self._sums: ClassSums | None = None  # of the running epoch, in mode "online"
@@ -98,6 +94,14 @@ class ClassCentroidTracker:
             RuntimeError: If they were taken already, or there are none.
         """
         return self._hook.take()
+
+    def check_logits(self, logits: Tensor) -> None:
+        """Check that logits and :attr:`embeddings` are of the same forward pass, where the autograd graph shows it.
+
+        Raises:
+            RuntimeError: If the logits are those of an earlier one.
+        """
+        self._hook.check_logits(logits)
 
     @property
     def centroids(self) -> Tensor | None:
@@ -129,7 +133,10 @@ class ClassCentroidTracker:
             return batch.mean(), batch.counts
         if not self._is_refreshed:
             raise RuntimeError("no centroids yet: call tracker.refresh(train_set) at the start of every epoch.")
-        if self.mode == "online" and self.model.training:
+        self._has_trained |= self.model.training
+        # a model that is trained in evaluation mode is never in training mode; else that is a validation
+        is_training = self.model.training or (torch.is_grad_enabled() and not self._has_trained)
+        if self.mode == "online" and is_training:
             if self._sums is None:
                 self._sums = ClassSums(self.num_classes, embeddings)
             self._sums.add(embeddings, labels, (labels >= 0) & ~is_synthetic)
@@ -154,16 +161,22 @@ class ClassCentroidTracker:
         gradients and random number generators are left as they were. Classes without images in ``data`` become unknown.
 
         Args:
-            data: For a :class:`SMOTEDataset`, the real images of its over-sampled classes are read. For another data set of
-                ``(image, label)``, or a loader of batches, all real samples. Not read in modes ``"online"`` and
-                ``"batch"``.
+            data: For a :class:`SMOTEDataset`, the real images of its over-sampled classes are read. For another data set, or a
+                loader of batches, all real samples. Items are ``(image, target)``, or ``(image, label, is_synthetic)``. Modes
+                ``"online"`` and ``"batch"`` read at most one image of a data set, to find dropout before the classifier.
             transform: Replaces the transform of a data set, as in :class:`SMOTEDataset`. Pass the evaluation transform, without
                 augmentation.
             batch_size, num_workers: Options for a data set; a loader has its own.
 
         Raises:
-            TypeError, ValueError: If the model does not accept the images, or a label is out of range.
+            TypeError, ValueError: If items are of another kind, the model does not accept them, or a label is out of range.
+
+        Warns:
+            UserWarning: If dropout is right before the classifier and the embedding cannot be read before it.
         """
+        self._has_trained = False
+        if self.mode != "epoch" and has_dropout(self.model):
+            self._find_dropout(data, transform)
         if self.mode == "batch":
             return
         if self.mode == "online":
@@ -177,41 +190,32 @@ class ClassCentroidTracker:
         with preserved_rng(), preserved_modes(self.model):
             self.model.eval()
             try:
-                self._embed(self._loader(data, transform, batch_size, num_workers))
+                self._embed(batches_of(data, transform, batch_size=batch_size, num_workers=num_workers))
             finally:
                 self._hook.clear()  # these embeddings belong to no training batch
         self._is_refreshed = True
 
-    def _loader(self, data: Any, transform: Transform | None, batch_size: int, num_workers: int) -> Iterable[Any]:
-        if isinstance(data, SMOTEDataset):
-            data = data.real_subset(data.oversampled_classes, transform=transform)
-        elif transform is not None:
-            if not hasattr(data, "__getitem__"):
-                raise ValueError(
-                    "transform= replaces the transform of a data set; a loader's is fixed. Pass the data set."
-                )
-            data = _Transformed(data, transform)
-        if isinstance(data, IterableDataset) or not (hasattr(data, "__getitem__") or isinstance(data, Iterable)):
-            raise TypeError(f"refresh needs a map-style data set or a loader of batches; got {type(data).__name__}.")
-        if not hasattr(data, "__getitem__"):
-            return cast(Iterable[Any], data)
-        if is_distributed():  # this rank's share; the shares may be unequal
-            data = Subset(data, range(get_rank(), len(data), get_world_size()))
-        return DataLoader(data, batch_size=batch_size, num_workers=num_workers)
+    def _find_dropout(self, data: Any, transform: Transform | None) -> None:
+        """Embed the first image of a data set, since these modes embed none in evaluation mode."""
+        with preserved_rng():
+            images = first_image(data, transform)
+        if isinstance(images, Tensor) and images.is_floating_point():
+            self._hook.find_dropout(model_input(images, self.model))
 
     def _embed(self, loader: Iterable[Any]) -> None:
         sums: ClassSums | None = None
+        looking: AbstractContextManager[None] = self._hook.looking_for_dropout()
         for batch in in_step(loader) if is_sharded(self.model) else loader:
-            images, target = batch[0], batch[1]
-            labels, is_synthetic = decode_target(torch.as_tensor(target))
+            images, labels, is_synthetic = read_batch(batch)
             if labels.numel() and int(labels.max()) >= self.num_classes:
                 raise ValueError(f"label {int(labels.max())} is out of range for num_classes={self.num_classes}.")
             images = model_input(images, self.model)
             if self.statistic == "mean_image":
                 rows = images
             else:
-                self.model(images)
-                rows = self.embeddings
+                with looking:
+                    self.model(images)
+                rows, looking = self.embeddings, nullcontext()
             if sums is None:
                 sums = ClassSums(self.num_classes, rows)
             sums.add(rows, labels.to(rows.device), ((labels >= 0) & ~is_synthetic).to(rows.device))
@@ -222,7 +226,8 @@ class ClassCentroidTracker:
             return
         centroids = sums.mean()
         if self.statistic == "mean_image":
-            self.model(model_input(centroids.nan_to_num(), self.model))
+            with looking:
+                self.model(model_input(centroids.nan_to_num(), self.model))
             centroids = torch.where((sums.counts > 0)[:, None], self.embeddings.float(), torch.nan)
         self._centroids, self._counts = centroids, sums.counts
 
@@ -271,31 +276,3 @@ class ClassCentroidTracker:
 
     def __exit__(self, *error: object) -> None:
         self.detach()
-
-
-class _Transformed(Dataset[Any]):
-    """A data set with another transform."""
-
-    def __init__(self, data: Dataset[Any], transform: Transform) -> None:
-        self.raw, _, self.probe = split_transform(
-            data,
-            remedy="Pass a data set that has the evaluation transform, and no transform=.",
-            compare=False,
-        )
-        self.transform = transform
-        before = random_states()
-        _ = self.raw[0] if len(self) else None
-        if random_states() != before:
-            raise ValueError(
-                f"{type(data).__name__} draws random numbers beside the transform that transform= replaces: it augments inside "
-                "__getitem__. Pass a data set without augmentation."
-            )
-
-    def __len__(self) -> int:
-        return len(self.raw)  # type: ignore[arg-type]
-
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
-        image, *rest = self.raw[index]
-        if self.probe is not None:
-            self.probe.check_raw(image, index)
-        return apply_transform(self.transform, image), *rest

@@ -1,80 +1,17 @@
 """Pre-head embeddings of any classification network, from a hook on its classifier: no second forward pass."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Classifier = nn.Module | Sequence[nn.Module] | str
-_NAMES = ("fc", "classifier", "heads", "head")  # torchvision's names, and most people's
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """Return the model inside ``DistributedDataParallel``, ``DataParallel`` and ``torch.compile``, in any order."""
-    while True:
-        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-            model = model.module
-        elif isinstance(original := getattr(model, "_orig_mod", None), nn.Module):
-            model = original
-        else:
-            return model
-
-
-def find_classifier(model: nn.Module) -> list[nn.Module]:
-    """Return the layers whose input is the embedding: one for each head of the model.
-
-    timm's ``get_classifier()`` comes first, then the attributes that torchvision's models use.
-
-    Raises:
-        ValueError: If there is none. The message names the candidates.
-
-    Example:
-        >>> find_classifier(timm.create_model("test_resnet", num_classes=3))
-        [Linear(in_features=96, out_features=3, bias=True)]
-    """
-    model = unwrap(model)
-    found: Any = None
-    if callable(get_classifier := getattr(model, "get_classifier", None)):
-        with suppress(AttributeError):  # timm 1.0.15 looks for an attribute that its CLIP resnets do not have
-            found = get_classifier()
-    if found is None:
-        found = next((layer for name in _NAMES if isinstance(layer := getattr(model, name, None), nn.Module)), None)
-    if found is None:
-        layers = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
-        raise ValueError(
-            f"{type(model).__name__} has no get_classifier() and none of the attributes {_NAMES}. Pass classifier=..., a layer or its "
-            f"name. Its last linear and convolution layers are {layers[-5:]}. An encoder without a classifier needs one: add "
-            "nn.Linear(features, num_classes)."
-        )
-    return [_head(layer) for layer in _layers(found)]
-
-
-def _layers(classifier: Any) -> Iterator[nn.Module]:
-    if isinstance(classifier, nn.Module) and not isinstance(classifier, nn.ModuleList):
-        yield classifier
-    elif isinstance(classifier, tuple | list | nn.ModuleList):  # distilled models; crossvit, efficientvim
-        for part in classifier:
-            yield from _layers(part)
-    else:
-        raise TypeError(
-            f"a classifier must be a module, its name or a sequence of modules; got {type(classifier).__name__}."
-        )
-
-
-def _head(classifier: nn.Module) -> nn.Module:
-    """Return the layer that the embedding enters, inside a classifier that does more than classify."""
-    if isinstance(fc := getattr(classifier, "fc", None), nn.Module):
-        return fc  # timm's ClassifierHead pools, and may normalise, before its fc
-    if isinstance(classifier, nn.Sequential):
-        layers = [layer for layer in classifier.modules() if not isinstance(layer, nn.Sequential)]
-        last = max((i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear | nn.Conv2d)), default=0)
-        while last and isinstance(layers[last - 1], nn.Dropout):
-            last -= 1  # torchvision has dropout inside its classifier; the embedding comes before it
-        return layers[last] if layers else classifier
-    return classifier
+from clesmote_losses.before_dropout import dropout_in_sequence, finding_sources
+from clesmote_losses.classifier import Classifier, classifier_layers, unwrap
+from clesmote_losses.classifier import find_classifier as find_classifier  # its import path of before
+from clesmote_losses.listener import Listener
+from clesmote_losses.restore import preserved_modes, preserved_rng
 
 
 def _hint_at_compilation() -> str:
@@ -87,67 +24,58 @@ def _hint_at_compilation() -> str:
     )
 
 
-class _Inert:
-    input, is_fresh = None, False
-
-    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """Do nothing: a copy of the model (EMA, another process) is not tracked."""
-
-
-class _Listener:
-    """Keep the last input of a layer, as its forward pre-hook."""
-
-    def __init__(self) -> None:
-        self.input: Tensor | None = None
-        self.is_fresh = False
-
-    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        self.input, self.is_fresh = args[0], True
-
-    def __reduce__(self) -> tuple[type[_Inert], tuple[()]]:
-        return _Inert, ()  # copy.deepcopy(model) and pickle replace this hook by it
-
-
 class EmbeddingHook:
     """Keep the embeddings of the model's last forward pass until :meth:`detach`; a context manager.
 
     The embedding is the input of the classifier, shape ``(N, D)``. A feature map (for a classifier that is a 1x1
-    convolution) is averaged over its positions. The embeddings of several heads are concatenated. If the network has
-    dropout right before its classifier (timm's ``drop_rate``), the embeddings of a training forward pass include it.
+    convolution) is averaged over its positions. The embeddings of several heads are concatenated.
 
-    Detach it before exporting or scripting the model.
+    Dropout right before the classifier is left out: in an ``nn.Sequential`` at once, elsewhere (timm's ``drop_rate``) after
+    one forward pass inside :meth:`looking_for_dropout`.
+
+    Copies of the model hold no hook. A copy of the hook listens to the copy of the model that is made with it. Detach it
+    before exporting or scripting the model itself.
 
     Args:
         model: Network. It may be wrapped by DDP, or by ``torch.compile`` if it has not run yet.
         classifier: The layer or layers whose input is the embedding, or the name of one; by default those that
             :func:`find_classifier` finds.
+        num_classes: Number of classes, for :func:`find_classifier`.
 
     Raises:
         ValueError: If no classifier is found, or the model has no layer of that name.
     """
 
-    def __init__(self, model: nn.Module, classifier: Classifier | None = None) -> None:
-        model = unwrap(model)
-        if classifier is None:
-            layers = find_classifier(model)
-        elif isinstance(classifier, str):
-            named = dict(model.named_modules())
-            if classifier not in named:
-                raise ValueError(
-                    f"{type(model).__name__} has no layer {classifier!r}. Its layers: {', '.join(filter(None, named))}."
-                )
-            layers = list(_layers(named[classifier]))
-        else:
-            layers = list(_layers(classifier))
-            strangers = [layer for layer in layers if all(layer is not own for own in model.modules())]
-            if strangers or not layers:
-                raise ValueError(
-                    f"classifier= must be part of the model, since a hook must see its input; got {strangers or layers}."
-                )
-        self.layers = layers
-        self._listeners = [_Listener() for _ in layers]
-        pairs = zip(layers, self._listeners, strict=True)
-        self._handles = [layer.register_forward_pre_hook(listener) for layer, listener in pairs]
+    def __init__(
+        self, model: nn.Module, classifier: Classifier | None = None, *, num_classes: int | None = None
+    ) -> None:
+        self.model = unwrap(model)
+        layers = classifier_layers(self.model, classifier, num_classes)
+        self._has_looked = False  # for dropout, by find_dropout
+        self._listeners = [Listener(layer, dropout_in_sequence(self.model, layer)) for layer in layers]
+
+    @property
+    def layers(self) -> list[nn.Module]:
+        """The layers whose input is the embedding."""
+        return [listener.layer for listener in self._listeners]
+
+    def looking_for_dropout(self) -> AbstractContextManager[None]:
+        """Run one forward pass in evaluation mode in the body: afterwards embeddings are read before dropout.
+
+        Warns:
+            UserWarning: If there is dropout right before the classifier, and no module before it to read the embedding from.
+        """
+        return finding_sources(self.model, self._listeners)
+
+    @torch.no_grad()
+    def find_dropout(self, images: Tensor) -> None:
+        """Embed images in evaluation mode inside :meth:`looking_for_dropout`, the first time; states stay as they were."""
+        if self._has_looked:
+            return
+        self._has_looked = True
+        with preserved_rng(), preserved_modes(self.model), self.looking_for_dropout():
+            self.model.eval()(images)
+        self.clear()
 
     @property
     def embeddings(self) -> Tensor:
@@ -156,12 +84,12 @@ class EmbeddingHook:
         Raises:
             RuntimeError: If there was no forward pass since the hook was set or cleared.
         """
-        pairs = zip(self.layers, self._listeners, strict=True)
-        parts = [_flatten(layer, listener.input) for layer, listener in pairs if listener.input is not None]
+        parts = [_flatten(heard.layer, heard.input) for heard in self._listeners if heard.input is not None]
         if not parts:
             raise RuntimeError(
                 "no embeddings yet: the hooked classifier has not run. Run the model first. If it did run, create the tracker before the "
-                "first call of a compiled model, and create it again if the classifier was replaced since (reset_classifier)."
+                "first call of a compiled model, and create it again if the classifier was replaced since (reset_classifier). A copy of a "
+                "tracker or loss listens to the copy of the model that was made with it."
                 f"{_hint_at_compilation()}"
             )
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
@@ -183,16 +111,30 @@ class EmbeddingHook:
             listener.is_fresh = False
         return embeddings
 
+    def check_logits(self, logits: Tensor) -> None:
+        """Check that logits are not those of an earlier forward pass, where their autograd graph shows it.
+
+        Raises:
+            RuntimeError: If they are.
+        """
+        if torch.compiler.is_compiling():
+            return
+        shown = set[bool]().union(*(listener.passes_in(logits) for listener in self._listeners))
+        if shown == {False}:
+            raise RuntimeError(
+                "the logits are those of an earlier forward pass, and the embeddings those of the last one. Call `criterion` once after "
+                "each forward pass, before the model runs again; or keep embeddings=tracker.embeddings of that pass and pass them too."
+            )
+
     def clear(self) -> None:
         """Forget the embeddings of the last forward pass."""
         for listener in self._listeners:
-            listener.input, listener.is_fresh = None, False
+            listener.forget()
 
     def detach(self) -> None:
         """Remove the hook from the model."""
-        for handle in self._handles:
-            handle.remove()
-        self.clear()
+        for listener in self._listeners:
+            listener.detach()
 
     def __enter__(self) -> "EmbeddingHook":
         return self

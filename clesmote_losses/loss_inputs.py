@@ -34,8 +34,9 @@ def as_columns(logits: Tensor) -> Tensor:
     """
     if not isinstance(logits, Tensor):
         raise TypeError(
-            f"logits must be a tensor of shape (N, C); got {type(logits).__name__}. A distilled model in training mode returns one "
-            "output for each head; model.set_distilled_training(False) merges them."
+            f"logits must be a tensor of shape (N, C); got {type(logits).__name__}. Pass the tensor in it: output.logits (transformers, "
+            'torchvision\'s inception), output["logits"], or output[0]. A distilled model in training mode returns one output for each '
+            "head; model.set_distilled_training(False) merges them."
         )
     if logits.ndim == 2 and logits.shape[1] == 1:
         logits = logits[:, 0]

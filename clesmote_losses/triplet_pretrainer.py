@@ -16,9 +16,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from clesmote_losses.atomic_write import atomic_write
+from clesmote_losses.classifier import Classifier, classifier_layers, unwrap
 from clesmote_losses.distributed import average_gradients, copy_from_rank_0, get_rank, get_world_size, is_sharded
-from clesmote_losses.embeddings import Classifier, EmbeddingHook, find_classifier, model_input, unwrap
+from clesmote_losses.embeddings import EmbeddingHook, model_input
 from clesmote_losses.errors import check_choice
+from clesmote_losses.frozen import check_trainable, train_unfrozen
 from clesmote_losses.restore import preserved_modes, preserved_rng
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.triplet_checkpoint import resume, write_checkpoint
@@ -49,7 +51,7 @@ class TripletPretrainer:
     """Train the embedding of a network on triplets of a :class:`SMOTEDataset` (the paper's section 2.3).
 
     Anchors are real or synthetic samples. Positives (of the anchor's class) and negatives (of another class) are real
-    samples drawn at random. The whole network is trained except its classifier, which gets no gradient.
+    samples drawn at random. All is trained but the classifier, which gets no gradient, and what is frozen.
 
     Args:
         model: Classification network, or an encoder whose output is the embedding (``num_classes=0`` in timm).
@@ -101,7 +103,7 @@ class TripletPretrainer:
         self.anchors: Anchors = anchors
         self.sampling: Sampling = sampling
         self.loss = loss
-        self._classifier = find_classifier(self.model) if classifier is None else classifier
+        self._classifier = classifier_layers(self.model, classifier)
 
     def fit(
         self,
@@ -144,7 +146,7 @@ class TripletPretrainer:
 
         Raises:
             TypeError: If ``dataset`` is not a :class:`SMOTEDataset`.
-            ValueError: If it has only one class, an option is out of range, or the checkpoint has other settings.
+            ValueError: If it has one class, an option is out of range, all is frozen, or the checkpoint has other settings.
             RuntimeError: If ranks have different networks or checkpoints.
         """
         if not isinstance(dataset, SMOTEDataset):
@@ -155,9 +157,8 @@ class TripletPretrainer:
             raise ValueError(f"epochs must be 0 or more and batch_size 1 or more; got {epochs} and {batch_size}.")
         if amp not in (None, torch.bfloat16, torch.float16):
             raise ValueError(f"amp must be torch.bfloat16, torch.float16 or None; got {amp!r}.")
-        if device is not None:
-            self.model.to(device)
-        device = next(self.model.parameters()).device
+        check_trainable(self.model, self._classifier)
+        device = next(self.model.to(device).parameters()).device
         trained = nn.ModuleList([self.model])
         if isinstance(self.loss, nn.Module):  # its parameters, such as proxies, are trained too
             trained.append(self.loss.to(device))
@@ -172,7 +173,7 @@ class TripletPretrainer:
         copy_from_rank_0([*trained.parameters(), *trained.buffers()])
         try:
             with preserved_modes(trained), EmbeddingHook(self.model, self._classifier) as hook:
-                trained.train()
+                train_unfrozen(*trained)
                 for epoch in range(len(history), epochs):
                     history.append(_summary(epoch, self._epoch(run, hook, epoch, epochs)))
                     _log(", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()))
@@ -220,8 +221,10 @@ class TripletPretrainer:
 
     def _step(self, run: _Training, hook: EmbeddingHook, images: Any, batch: TripletBatch) -> Tensor:
         """Take one step; return loss, share of active triplets, spread and 1, shape ``(4,)``."""
+        images = model_input(images, self.model)
+        hook.find_dropout(images[:2])
         with torch.autocast(run.device.type, run.amp, enabled=run.amp is not None):
-            self.model(model_input(images, self.model))
+            self.model(images)
             embeddings = hook.embeddings.float()
         loss, active = self._loss(embeddings, run.dataset.labels, batch)
         run.optimizer.zero_grad(set_to_none=True)
@@ -260,8 +263,7 @@ class TripletPretrainer:
 
         state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.model.state_dict().items()}
         if not classifier:
-            with EmbeddingHook(self.model, self._classifier) as hook:
-                heads = {parameter for layer in hook.layers for parameter in layer.parameters()}
+            heads = {p for layer in self._classifier for p in layer.parameters()}
             for name, parameter in self.model.named_parameters():
                 if parameter in heads:
                     del state[name]

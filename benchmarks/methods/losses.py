@@ -18,7 +18,7 @@ from benchmarks.lookup import Lookup
 from benchmarks.methods.capped import build_capped
 from benchmarks.methods.objective import Batch, Objective, Training
 from clesmote_losses import class_balanced_weights, decode_target
-from clesmote_losses.embeddings import find_classifier
+from clesmote_losses.classifier import find_classifier
 
 Counts = NDArray[np.int64]
 _LDAM_MARGIN, _LDAM_SCALE = 0.5, 30.0  # largest margin and scale of Cao et al.

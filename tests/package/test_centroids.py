@@ -1,17 +1,20 @@
 """Centroids against a plain mean in float64."""
 
 import copy
+import pickle
 import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torch.distributed as dist
 from imblearn.over_sampling import SMOTE
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, TripletPretrainer, encode_target
@@ -169,6 +172,147 @@ def test_online_centroids_learn_in_warm_up_and_not_from_a_validation() -> None:
     model.train()
     tracker.refresh()
     assert tracker.counts.tolist() == [40, 13, 0]
+
+
+def test_a_model_that_is_trained_in_evaluation_mode_has_online_centroids_too() -> None:
+    base, model = data(), network().eval()
+    images, labels = base.tensors
+    tracker = ClassCentroidTracker(model, 3, mode="online")
+    criterion = CappedSMOTELoss(tracker=tracker)
+    tracker.refresh()
+    criterion(model(images), encode_target(labels, labels == 2)).backward()
+    with torch.no_grad():
+        criterion(model(images), labels)  # a validation
+    tracker.refresh()
+    assert tracker.counts.tolist() == [40, 13, 0]
+    torch.testing.assert_close(tracker.centroids[1].double(), naive_centroids(model, base)[1], rtol=1e-5, atol=1e-6)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("mode", ["epoch", "online", "batch"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_a_tracker_that_is_copied_with_its_model_hears_the_copy(copied: Any, mode: Any) -> None:
+    class Module(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network()
+            self.tracker = ClassCentroidTracker(self.network, 3, mode=mode)
+            self.criterion = CappedSMOTELoss(tracker=self.tracker)
+
+    globals()["Module"] = Module  # pickle looks it up there
+    Module.__qualname__ = "Module"
+    base, module = data(), Module()
+    images, labels = base.tensors
+    module.tracker.refresh(base)
+    module.criterion(module.network(images), labels)  # embeddings with a graph, which cannot be copied
+    other = copied(module)
+    nn.init.zeros_(other.network.fc.weight)
+    for each in (module, other):
+        each.tracker.refresh(base)
+        each.criterion(each.network(images), labels).backward()
+        assert each.tracker.model is each.network
+    torch.testing.assert_close(other.tracker.centroids, module.tracker.centroids)
+    with torch.no_grad():
+        before = module.tracker.embeddings
+        other.network(images[:2])
+    assert len(other.tracker.embeddings) == 2
+    assert module.tracker.embeddings is before
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext"])
+def test_dropout_before_the_classifier_does_not_lower_the_caps(name: str) -> None:
+    images, labels = torch.randn(24, 3, 32, 32), torch.arange(24) % 2
+    options = {"img_size": 32} if name == "test_vit" else {}
+    caps = []
+    for rate in (0.0, 0.5, 0.8):
+        torch.manual_seed(0)
+        model = timm.create_model(name, num_classes=2, drop_rate=rate, **options)
+        for part in model.train().modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.eval()
+        tracker = ClassCentroidTracker(model, 2)
+        tracker.refresh(TensorDataset(images, labels))
+        criterion = CappedSMOTELoss(tracker=tracker)
+        criterion(model(images), encode_target(labels, torch.ones(24, dtype=torch.bool)))
+        caps.append(float(criterion.stats["mean_cap"]))
+    assert caps == pytest.approx([caps[0]] * 3, rel=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["online", "batch"])
+def test_a_tracker_that_embeds_no_image_finds_dropout_by_one_image_of_a_data_set(mode: Any) -> None:
+    base, model = data(), network()
+    model.drop_rate = 0.9
+    tracker = ClassCentroidTracker(model, 3, mode=mode)
+    tracker.refresh(SMOTEDataset(base, transform=lambda image: image.byte()))  # normalised later: nothing to embed
+    tracker.refresh(DataLoader(base))
+    model(base.tensors[0])
+    assert (tracker.embeddings == 0).float().mean() > 0.8
+    tracker.refresh(SMOTEDataset(base))
+    assert model.training
+    model(base.tensors[0])
+    assert (tracker.embeddings == 0).float().mean() < 0.5
+
+
+# --- logits of another forward pass
+
+
+def refreshed(model: nn.Module, **options: Any) -> tuple[CappedSMOTELoss, Tensor, Tensor]:
+    base = data()
+    tracker = ClassCentroidTracker(model, 3, **options)
+    tracker.refresh(base)
+    images, labels = base.tensors
+    return CappedSMOTELoss(tracker=tracker), images, encode_target(labels, labels == 2)
+
+
+@pytest.mark.parametrize("between", ["a second view", "an evaluation without gradient"])
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext"])
+def test_logits_of_an_earlier_forward_pass_are_refused(name: str, between: str) -> None:
+    model = timm.create_model(name, num_classes=3, **({"img_size": 32} if name == "test_vit" else {}))
+    criterion, images, target = refreshed(model)
+    logits = model(images)
+    with torch.set_grad_enabled(between == "a second view"):
+        later = model(images.flip(3))
+    with pytest.raises(
+        RuntimeError, match=r"logits are those of an earlier forward pass.*embeddings=tracker.embeddings"
+    ):
+        criterion(logits, target)
+    if between == "a second view":
+        criterion(model(images), target)
+        with pytest.raises(RuntimeError, match="used already"):
+            criterion(later, target)
+
+
+WAYS: dict[str, Any] = {
+    "mixed precision": lambda model: lambda x: torch.autocast("cpu", torch.bfloat16)(model)(x),
+    "checkpointing": lambda model: lambda x: checkpoint(model, x, use_reentrant=False),
+    "reentrant checkpointing": lambda model: lambda x: checkpoint(model, x.requires_grad_(), use_reentrant=True),
+    "data parallel of one": nn.DataParallel,
+    "logits that are changed in place": lambda model: lambda x: model(x).div_(2).clamp_(-5, 5),
+    "two views averaged": lambda model: lambda x: (model(x) + model(x.flip(3))) / 2,
+    "logits without a graph": lambda model: lambda x: model(x).detach().requires_grad_(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_usual_ways_to_train_are_not_refused(way: str) -> None:
+    model = network()
+    criterion, images, target = refreshed(model)
+    run = WAYS[way](model)
+    for _ in range(2):
+        loss = criterion(run(images.clone()), target)
+        (loss / 2).backward()
+    with pytest.raises(RuntimeError, match="used already"):  # also after a forward pass that backward repeats
+        criterion(torch.randn(len(images), 3, requires_grad=True), target)
+
+
+def test_a_frozen_backbone_and_detached_heads_are_told_apart_too() -> None:
+    model = network()
+    model.requires_grad_(False).fc.requires_grad_(True)
+    criterion, images, target = refreshed(model)
+    criterion(model(images), target).backward()
+    logits = model(images)
+    model(images)
+    with pytest.raises(RuntimeError, match="earlier forward pass"):
+        criterion(logits, target)
 
 
 def test_one_embedding_that_overflowed_does_not_take_the_centroid_with_it() -> None:

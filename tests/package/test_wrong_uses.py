@@ -1,5 +1,6 @@
 """Wrong uses and the message each gives: what was wanted, what came, what to do."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,21 @@ def distilled() -> Any:
 
 def plan_of_other_options() -> Any:
     return smote(plan=smote(sampler=SMOTE(random_state=1)).plan, sampler=SMOTE(random_state=2))
+
+
+def frozen_backbone() -> Any:
+    model = network().requires_grad_(False)
+    model.fc.requires_grad_(True)
+    c.TripletPretrainer(model).fit(smote(), epochs=1, progress=False)
+
+
+def earlier_logits() -> Any:
+    model = network()
+    tracker = c.ClassCentroidTracker(model, 2)
+    tracker.refresh(BASE)
+    logits = model(IMAGES)
+    model(IMAGES + 1)
+    return c.CappedSMOTELoss(tracker=tracker)(logits, LABELS)
 
 
 def no_warm_up_epoch() -> Any:
@@ -360,9 +376,41 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "no classes": (lambda: c.ClassCentroidTracker(network(), 0), ValueError, "num_classes must be at least 1"),
     "unnamed classifier": (
-        lambda: c.ClassCentroidTracker(nn.Sequential(nn.Linear(3, 2)), 2),
+        lambda: c.ClassCentroidTracker(nn.Sequential(nn.Linear(3, 2)), 4),
         ValueError,
-        "classifier=.*layers are ..0",
+        "linear layer with 4 outputs.*classifier=.*layers are ..0",
+    ),
+    "two linear layers with the outputs of a classifier": (
+        lambda: c.ClassCentroidTracker(nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2)), 2),
+        ValueError,
+        "more than one linear layer with 2 outputs: .'0', '1'.*classifier=",
+    ),
+    "a hidden layer with a usual name": (
+        lambda: c.TripletPretrainer(nn.Sequential(OrderedDict(fc=nn.Linear(3, 4), out=nn.Linear(4, 2)))),
+        ValueError,
+        "Sequential has linear layers after.*last may be the classifier.*classifier=",
+    ),
+    "a frozen backbone": (frozen_backbone, ValueError, "nothing to train: no parameter outside the classifier"),
+    "logits of an earlier forward pass": (earlier_logits, RuntimeError, "logits are those of an earlier forward pass"),
+    "a dict of logits": (
+        lambda: loss()({"logits": LOGITS}, LABELS),
+        TypeError,
+        "logits must be a tensor.*got dict.*output.logits",
+    ),
+    "batches that are dicts": (
+        lambda: c.ClassCentroidTracker(network(), 2).refresh([{"image": IMAGES[0], "label": 0}]),
+        TypeError,
+        r"needs batches of \(image, target\).*got a dict of .'image', 'label'",
+    ),
+    "a third item that is no flag": (
+        lambda: c.ClassCentroidTracker(network(), 2).refresh(TensorDataset(IMAGES, LABELS, LABELS)),
+        TypeError,
+        "third item must be bool, and is torch.int64",
+    ),
+    "flags of another shape": (
+        lambda: c.ClassCentroidTracker(network(), 2).refresh(TensorDataset(IMAGES, LABELS, FLAGS[:, None])),
+        ValueError,
+        r"same shape \(N,\)",
     ),
     "misspelt classifier": (
         lambda: c.ClassCentroidTracker(network(), 2, classifier="fcc"),

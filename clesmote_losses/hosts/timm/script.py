@@ -14,7 +14,7 @@ import torch
 import yaml  # which timm needs too
 from torch import nn
 
-from clesmote_losses.embeddings import unwrap
+from clesmote_losses.classifier import unwrap
 from clesmote_losses.epochs import begin_epoch, end_epoch, tracker_of
 from clesmote_losses.hosts import recipe
 from clesmote_losses.hosts.options import Options
