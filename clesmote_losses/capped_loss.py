@@ -281,9 +281,7 @@ class CappedSMOTELoss(nn.Module):
         Args:
             expected_synthetic: Number of synthetic samples in the training set, if it is known. With 0 no warning comes.
         """
-        self._counts.reset()
-        if expected_synthetic is not None:
-            self._counts.expected = expected_synthetic
+        self._counts.reset(expected_synthetic)
 
     def all_reduce_stats(self) -> None:
         """Let :attr:`stats` be sums over all ranks until the next batch; warn as :meth:`reset_stats`. Every rank calls it."""

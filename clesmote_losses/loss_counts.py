@@ -75,13 +75,15 @@ class LossCounts:
         self._total = torch.tensor(total, device="cpu"), torch.tensor(sum(cap_sums), dtype=torch.float64, device="cpu")
         self._check_seen(is_end=True)
 
-    def reset(self) -> None:
-        """Set all counts to zero."""
+    def reset(self, expected: int | None = None) -> None:
+        """Set all counts to zero; ``expected`` sets the attribute, if it is known."""
         self.check_evaluated()
         self._check_seen()
         self._counts.zero_()
         self._cap_sum.zero_()
         self._total, self._is_checked = None, False
+        if expected is not None:
+            self.expected = expected
 
     def check_evaluated(self) -> None:
         """Warn if synthetic samples came in evaluation since the last check; without evaluation no value is read."""

@@ -195,7 +195,7 @@ class Stages:
         with errors_as_flags():
             replaced = getattr(given["task"], "criterion", None) if "task" in given else given["loss_fn"]
             if options.cap == "none" and callable(replaced):
-                criterion: Any = OwnLoss(replaced, next(model.parameters()).device)
+                criterion: Any = OwnLoss(replaced)
             else:
                 criterion = recipe.build_loss(model, args.num_classes, options, **loss_options(replaced))
         if (weights := uneven_weights(replaced)) and train_set.is_synthetic.any():

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clesmote_losses.distributed import sum_over_ranks
+from clesmote_losses.loss_counts import LossCounts
 from clesmote_losses.targets import decode_target
 
 
@@ -46,20 +46,23 @@ class OwnLoss(nn.Module):
 
     Args:
         loss: Called as ``loss(output, labels)``.
-        device: That of the targets.
     """
 
     tracker = None
 
-    def __init__(self, loss: Callable[[Any, Tensor], Tensor], device: torch.device) -> None:
+    def __init__(self, loss: Callable[[Any, Tensor], Tensor]) -> None:
         super().__init__()
         self.loss = loss
-        self._synthetic = torch.zeros((), dtype=torch.int64, device=device)
+        self._counts = LossCounts()
 
     def forward(self, output: Any, target: Tensor) -> Tensor:
         """Compute the loss of a batch; targets are those of a :class:`SMOTEDataset`."""
         labels, is_synthetic = decode_target(target)
-        self._synthetic += is_synthetic.sum()
+        if self.training:
+            never = torch.zeros_like(is_synthetic)
+            self._counts.add(is_synthetic, never, torch.full_like(target, torch.inf, dtype=torch.float32), never)
+        else:
+            self._counts.add_evaluated(is_synthetic)
         return self.loss(output, labels)
 
     def set_epoch(self, epoch: int) -> None:
@@ -68,12 +71,12 @@ class OwnLoss(nn.Module):
     @property
     def stats(self) -> dict[str, Tensor]:
         """The number of synthetic samples since the last :meth:`reset_stats`."""
-        return {"synthetic": self._synthetic.clone()}
+        return {"synthetic": self._counts.stats()["synthetic"]}
 
-    def reset_stats(self) -> None:
-        """Set the count to zero."""
-        self._synthetic.zero_()
+    def reset_stats(self, expected_synthetic: int | None = None) -> None:
+        """Set the count to zero, as :meth:`CappedSMOTELoss.reset_stats` does."""
+        self._counts.reset(expected_synthetic)
 
     def all_reduce_stats(self) -> None:
         """Sum the count over all ranks; every rank calls it."""
-        sum_over_ranks(self._synthetic)
+        self._counts.sum_over_ranks()

@@ -105,7 +105,7 @@ def test_where_nothing_is_capped_the_loss_is_the_scripts_own_on_labels(loss):
     torch.manual_seed(0)
     output, labels = torch.randn(6, 3, requires_grad=True), torch.tensor([0, 1, 2, 0, 1, 2])
     flags = torch.tensor([False, True, False, True, True, False])
-    own, expected = OwnLoss(loss, torch.device("cpu")), loss(output, labels)
+    own, expected = OwnLoss(loss), loss(output, labels)
     value = own(output, encode_target(labels, flags))
     assert torch.equal(value, expected)
     gradients = [torch.autograd.grad(of, output, retain_graph=True)[0] for of in (value, expected)]
@@ -117,7 +117,7 @@ def test_where_nothing_is_capped_the_loss_is_the_scripts_own_on_labels(loss):
 
 
 def count_on_rank(rank):
-    own = OwnLoss(nn.CrossEntropyLoss(), torch.device("cpu"))
+    own = OwnLoss(nn.CrossEntropyLoss())
     own(torch.zeros(4, 3), encode_target(torch.tensor([0, 1, 2, 0]), torch.arange(4) <= rank))
     return end_epoch(own)["synthetic"]
 
