@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from clesmote_losses.embeddings import as_plain
+
 
 class ClassSums:
     """Sum rows class by class, and count them.
@@ -19,6 +21,7 @@ class ClassSums:
     def __init__(self, num_classes: int, rows: Tensor) -> None:
         # float64, since a mean over thousands of images loses digits in float32; Apple's GPUs have none
         dtype = torch.float32 if rows.device.type == "mps" else torch.float64
+        rows = as_plain(rows)
         self.total = rows.new_zeros((num_classes, *rows.shape[1:]), dtype=dtype)
         self.counts = rows.new_zeros(num_classes, dtype=torch.int64)
 

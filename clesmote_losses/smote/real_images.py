@@ -1,6 +1,8 @@
 """The real images of a data set: read, checked, resized, laid out as rows of features, and kept decoded."""
 
-from collections.abc import Callable, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.errors import prefixed
 from clesmote_losses.smote.base_dataset import image_path
-from clesmote_losses.smote.blending import DecodedImage, decode, resize, to_tensor
+from clesmote_losses.smote.blending import make_alike
+from clesmote_losses.smote.decoding import DecodedImage, decode
 from clesmote_losses.smote.labels import Labels
+from clesmote_losses.smote.resizing import resize
 
 _OVERHEAD = 2048  # bytes of Python and torch objects that a kept image needs beside its pixels
 
@@ -69,10 +73,7 @@ class RealImages:
         try:
             item = self.base[index]
         except Exception as error:
-            path = image_path(self.base, index)
-            raise RuntimeError(
-                f"real image {index}{f' ({path})' if path else ''} cannot be read: {type(error).__name__}: {error}"
-            ) from error
+            raise RuntimeError(f"{self._name(index)} cannot be read: {type(error).__name__}: {error}") from error
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise TypeError(
                 f"the base data set must give (image, label); item {index} is a "
@@ -88,21 +89,55 @@ class RealImages:
         return image
 
     def resized(self, index: int) -> Any:
-        """Read an image, and resize it to the size at which images are compared and blended."""
+        """Read an image, decoded, and resize it to the size at which images are compared and blended."""
         image = self.read(index)
-        return image if self.size is None else resize(image, self.size)
+        with self._named(index, image):
+            if hasattr(image, "getexif"):  # Pillow reads the pixels of a file when they are asked for
+                image.load()
+            return image if self.size is None else resize(image, self.size)
+
+    def check_readable(self, index: int) -> None:
+        """Raise ``RuntimeError`` if an image cannot be read, also if only its pixels cannot."""
+        image = self.read(index)
+        with self._named(index, image):
+            if hasattr(image, "getexif"):
+                image.load()
+
+    def _decode(self, index: int, image: Any) -> DecodedImage:
+        with self._named(index, image):
+            decoded = decode(image)
+            _check_finite(decoded.values)
+        return decoded
+
+    @contextmanager
+    def _named(self, index: int, image: Any) -> Iterator[None]:
+        """Name the image in an error."""
+        try:
+            yield
+        except (TypeError, ValueError) as error:
+            with prefixed(self._name(index, image)):
+                raise error
+        except Exception as error:
+            raise RuntimeError(f"{self._name(index, image)} cannot be read: {type(error).__name__}: {error}") from error
+
+    def _name(self, index: int, image: Any = None) -> str:
+        path = image_path(self.base, index) or getattr(image, "filename", None)
+        return f"real image {index}{f' ({path})' if path else ''}"
 
     def decoded(self, index: int) -> DecodedImage:
         """Return the values of an image for a blend, from the kept images if it is one of them. Do not write to them."""
         if index in self._kept:
             return self._kept[index]
-        decoded = decode(self.resized(index))
+        decoded = self._decode(index, self.resized(index))
         cost = decoded.values.nbytes + _OVERHEAD
         if cost <= self._room:
-            self._room -= cost
-            # A copy: a view would keep the whole array alive that it shows, of whatever library.
-            decoded = decoded._replace(values=decoded.values.clone())
-            self._kept[index] = decoded
+            # Copies: a view would keep the whole array alive that it shows, of whatever library.
+            metadata = pickle.dumps(decoded.metadata) if decoded.metadata else b""
+            if cost + len(metadata) <= self._room:
+                own = pickle.loads(metadata) if metadata else {}
+                decoded = decoded._replace(values=decoded.values.clone(), metadata=own)
+                self._kept[index] = decoded
+                self._room -= cost + len(metadata)
         return decoded
 
     def rows(self, indices: NDArray[np.int64], features: Callable[[Any], ArrayLike] | None = None) -> Tensor:
@@ -113,31 +148,35 @@ class RealImages:
             features: Makes a row of an image; by default its values are the row.
 
         Raises:
-            ValueError: If rows differ in shape or dtype.
+            TypeError, ValueError: If an image cannot be blended, two cannot be blended with each other, or rows differ.
         """
         rows = torch.empty(0, 0)
         for i, index in enumerate(tqdm(indices.tolist(), desc="Reading images for SMOTE", delay=5, leave=False)):
             image = self.resized(index)
-            row = to_tensor(image) if features is None else as_row(features(image))
+            decoded = self._decode(index, image)
+            row = decoded.values if features is None else as_row(features(image))
             if i == 0:
-                shape, first = row.shape, index
+                first, shape = decoded._replace(values=torch.empty(0)), row.shape
                 rows = torch.empty((len(indices), row.numel()), dtype=row.dtype)
-            if row.shape != shape or row.dtype != rows.dtype:
-                raise ArgumentError(
-                    "image_size",
-                    f"images {first} and {index} differ: {tuple(shape)} of {rows.dtype} and {tuple(row.shape)} of {row.dtype}. To "
-                    "compare and blend images of unequal size pass ",
-                    Argument("image_size", "(height, width)"),
-                    "; where channels or dtypes differ, let the base data set convert them.",
-                )
+            with prefixed(f"images {indices[0]} and {index}"):
+                make_alike(first, decoded)
+                if row.shape != shape or row.dtype != rows.dtype:
+                    raise ValueError(
+                        "features= gives rows that differ in shape or dtype: "
+                        f"{tuple(shape)} of {rows.dtype} and {tuple(row.shape)} of {row.dtype}."
+                    )
+            if features is not None:
+                with prefixed(f"features of {self._name(index)}"):
+                    _check_finite(row)
             # by numpy, since torch spreads the copy over threads, which are slow where another process uses the processor
-            rows[i].view(torch.uint8).numpy()[:] = row.reshape(-1).view(torch.uint8).numpy()
+            rows[i].view(torch.uint8).numpy()[:] = row.reshape(-1).contiguous().view(torch.uint8).numpy()
         return rows
 
     def check_steady(self, indices: Sequence[int]) -> None:
         """Raise ``ValueError`` if one of the images differs when it is read a second time."""
         for index in indices:
-            if not torch.equal(to_tensor(self.resized(index)), to_tensor(self.resized(index))):
+            one, other = (self._decode(index, self.resized(index)) for _ in range(2))
+            if not torch.equal(one.values, other.values):
                 raise ValueError(
                     f"{type(self.base).__name__} gave two different images for index {index}: it augments inside __getitem__. A "
                     "blend needs raw images: let it return them, and pass the augmentation as transform=."
@@ -146,7 +185,17 @@ class RealImages:
 
 def as_row(features: Any) -> Tensor:
     """Return features of any kind as a tensor on the CPU."""
-    return torch.as_tensor(features).detach().cpu()
+    if not isinstance(features, Tensor) and hasattr(features, "__array__"):
+        array = np.asarray(features)
+        features = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])  # torch takes no other
+    return torch.as_tensor(features).detach().as_subclass(Tensor).cpu()
+
+
+def _check_finite(values: Tensor) -> None:
+    if values.is_floating_point() and not values.isfinite().all():
+        raise ValueError(
+            "NaN or infinity has neither neighbours nor blends. Let the base data set, or features=, replace it."
+        )
 
 
 def _is_label(given: Any, label: np.int64) -> bool:

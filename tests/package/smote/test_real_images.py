@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.datasets import ImageFolder
 
 from clesmote_losses.errors import ArgumentError
-from clesmote_losses.smote.blending import DecodedImage
+from clesmote_losses.smote.decoding import DecodedImage
 from clesmote_losses.smote.real_images import RealImages, as_row
 from tests.support.smote_data import Items
 
@@ -147,7 +147,7 @@ def test_rows_are_the_values_of_the_images_or_of_a_function() -> None:
 
 def test_rows_of_unequal_images_are_refused_with_the_argument_that_helps() -> None:
     images, _ = real_images([np.zeros((2, 3)), np.zeros((3, 3))])
-    with pytest.raises(ArgumentError, match=r"images 0 and 1 differ.*image_size=\(height, width\)") as raised:
+    with pytest.raises(ArgumentError, match=r"images 0 and 1: they differ.*image_size=\(height, width\)") as raised:
         images.rows(np.arange(2))
     assert raised.value.argument == "image_size"
 
