@@ -257,8 +257,8 @@ class SMOTEDataset(Dataset[Any]):
                 try:
                     image = self.transform(image)
                 except Exception:
-                    if not is_synthetic:  # Pillow decodes a file when the transform asks for its pixels
-                        self._images.check_readable(index)
+                    if not is_synthetic:  # was it the file, which Pillow decodes when the transform asks for pixels?
+                        self._images.read_pixels(index)
                     raise
             items.append(
                 (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))

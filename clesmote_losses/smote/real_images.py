@@ -90,18 +90,23 @@ class RealImages:
 
     def resized(self, index: int) -> Any:
         """Read an image, decoded, and resize it to the size at which images are compared and blended."""
-        image = self.read(index)
+        image = self.read_pixels(index)
+        if self.size is None:
+            return image
         with self._named(index, image):
-            if hasattr(image, "getexif"):  # Pillow reads the pixels of a file when they are asked for
-                image.load()
-            return image if self.size is None else resize(image, self.size)
+            return resize(image, self.size)
 
-    def check_readable(self, index: int) -> None:
-        """Raise ``RuntimeError`` if an image cannot be read, also if only its pixels cannot."""
+    def read_pixels(self, index: int) -> Any:
+        """Read an image, and its pixels, which Pillow else reads from the file when they are asked for.
+
+        Raises:
+            RuntimeError: If they cannot be read; the message names the image.
+        """
         image = self.read(index)
-        with self._named(index, image):
-            if hasattr(image, "getexif"):
+        if hasattr(image, "getexif"):
+            with self._named(index, image):
                 image.load()
+        return image
 
     def _decode(self, index: int, image: Any) -> DecodedImage:
         with self._named(index, image):
@@ -130,14 +135,21 @@ class RealImages:
             return self._kept[index]
         decoded = self._decode(index, self.resized(index))
         cost = decoded.values.nbytes + _OVERHEAD
+        if cost > self._room:
+            return decoded
+        metadata = b""
+        if decoded.metadata:
+            try:
+                metadata = pickle.dumps(decoded.metadata)
+            except Exception:  # of unknown size, so it is not kept
+                return decoded
+        cost += len(metadata)
         if cost <= self._room:
             # Copies: a view would keep the whole array alive that it shows, of whatever library.
-            metadata = pickle.dumps(decoded.metadata) if decoded.metadata else b""
-            if cost + len(metadata) <= self._room:
-                own = pickle.loads(metadata) if metadata else {}
-                decoded = decoded._replace(values=decoded.values.clone(), metadata=own)
-                self._kept[index] = decoded
-                self._room -= cost + len(metadata)
+            own = pickle.loads(metadata) if metadata else {}
+            decoded = decoded._replace(values=decoded.values.clone(), metadata=own)
+            self._kept[index] = decoded
+            self._room -= cost
         return decoded
 
     def rows(self, indices: NDArray[np.int64], features: Callable[[Any], ArrayLike] | None = None) -> Tensor:

@@ -24,6 +24,8 @@ def resize(image: Any, size: tuple[int, int]) -> Any:
     from torchvision.transforms.v2 import functional
 
     if pil_mode(image) is not None:
+        if image.size == size[::-1]:
+            return image
         return attach_metadata(functional.resize(image, list(size)), read_metadata(image))
     decoded = decode(image)
     values = decoded.values
