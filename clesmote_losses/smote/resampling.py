@@ -158,8 +158,9 @@ def _ask_estimator(estimator: Any, rows: Tensor, positions: Indices, k: int) -> 
     fitted = clone(estimator)
     fitted.fit(matrix)
     found = fitted.kneighbors(matrix[positions], n_neighbors=k + 1, return_distance=False)
-    with suppress(TypeError, ValueError, RuntimeError):  # torch takes the arrays of all libraries, from the GPU too
-        found = torch.as_tensor(found).cpu().numpy()
+    if not isinstance(found, tuple):  # distances and neighbours, in an order that differs between libraries
+        with suppress(TypeError, ValueError, RuntimeError):  # torch takes the arrays of all libraries, from the GPU too
+            found = torch.as_tensor(found).cpu().numpy()
     what = _fault_of(found, (len(positions), k + 1), len(rows))
     if what is not None:
         raise ArgumentError(

@@ -1,12 +1,14 @@
 """Centroids against a plain mean in float64."""
 
 import copy
+import importlib
 import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torch.distributed as dist
 from imblearn.over_sampling import SMOTE
@@ -352,3 +354,37 @@ def test_two_processes_with_unequal_shares_get_the_centroids_of_one(tmp_path: Pa
     centroids, counts = first["online"]
     assert counts[2] == 0
     torch.testing.assert_close(centroids[1], images.flatten(1)[labels == 1, :7].double().mean(0).float())
+
+
+@pytest.mark.parametrize("loader", ["torch.utils.data", "monai.data"])
+@pytest.mark.parametrize(
+    ("mode", "statistic"), [("epoch", "mean_embedding"), ("epoch", "mean_image"), ("online", "mean_embedding")]
+)
+def test_a_state_made_of_monai_images_is_plain_and_loads_without_monai(
+    loader: str, mode: Any, statistic: Any, tmp_path: Path
+) -> None:
+    data = pytest.importorskip("monai.data")
+    make_loader = importlib.import_module(loader).DataLoader
+    images = torch.rand(12, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    labels = [0, 1] * 6
+    scans = [
+        (data.MetaTensor(image, meta={"filename_or_obj": "a.nii"}), label)
+        for image, label in zip(images, labels, strict=True)
+    ]
+    states = []
+    for samples in (scans, list(zip(images, labels, strict=True))):
+        torch.manual_seed(0)
+        model = timm.create_model("test_resnet", num_classes=2).eval()
+        tracker = ClassCentroidTracker(model, 2, mode=mode, statistic=statistic)
+        tracker.refresh(make_loader(samples, batch_size=5))
+        model.train()
+        for batch, target in make_loader(samples, batch_size=4):
+            model(batch)
+            tracker.centroids_for(tracker.embeddings, torch.as_tensor(target), torch.zeros(4, dtype=torch.bool))
+        assert type(tracker.embeddings) is torch.Tensor
+        torch.save(tracker.state_dict(), tmp_path / "state.pt")
+        states.append(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert {type(tensor) for state in states for tensor in state.values()} == {torch.Tensor}
+    assert states[0].keys() == states[1].keys()
+    for name, tensor in states[0].items():
+        torch.testing.assert_close(tensor, states[1][name])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional
 
 from clesmote_losses.smote.resizing import resize
@@ -62,3 +63,47 @@ def test_an_array_is_resized_as_torchvision_resizes_the_same_tensor(channels: in
 def test_a_pil_image_is_resized_as_torchvision_resizes_it() -> None:
     image = pil("RGB", 1)
     np.testing.assert_array_equal(np.asarray(resize(image, SIZE)), np.asarray(functional.resize(image, list(SIZE))))
+
+
+CHANNELS = {
+    "array, first of 3": (np.zeros((3, 12, 10)), (3, *SIZE)),
+    "array, first of 1": (np.zeros((1, 12, 10)), (1, *SIZE)),
+    "array, last of 4": (np.zeros((12, 10, 4)), (*SIZE, 4)),
+    "array, first of 6 bands": (np.zeros((6, 12, 10)), (6, *SIZE)),
+    "array, last of 13 bands": (np.zeros((30, 20, 13)), (*SIZE, 13)),
+    "tensor, last of 3": (torch.zeros(12, 10, 3), (*SIZE, 3)),
+    "tensor, first of 2": (torch.zeros(2, 12, 10), (2, *SIZE)),
+    "narrow tensor": (torch.zeros(3, 12, 4), (3, *SIZE)),
+    "tv_tensors.Image, narrow": (tv_tensors.Image(torch.zeros(5, 12, 3)), (5, *SIZE)),
+    "video": (tv_tensors.Video(torch.zeros(2, 3, 12, 10)), (2, 3, *SIZE)),
+}
+
+
+@pytest.mark.parametrize("case", CHANNELS)
+def test_channels_are_found_by_the_shape_and_stay_where_they_are(case: str) -> None:
+    image, shape = CHANNELS[case]
+    small = resize(image, SIZE)
+    assert small.shape == shape
+    assert type(small) is type(image)
+
+
+def test_channels_that_come_first_are_resized_as_those_that_come_last() -> None:
+    image = pixels((12, 10, 3), np.uint8, 1)
+    np.testing.assert_array_equal(resize(image.transpose(2, 0, 1), SIZE).transpose(1, 2, 0), resize(image, SIZE))
+    tensor = torch.from_numpy(image)
+    assert torch.equal(resize(tensor.permute(2, 0, 1), SIZE).permute(1, 2, 0), resize(tensor, SIZE))
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 3), (12, 12, 12), (7, 5, 6), (2, 12, 10, 3), (1, 12, 12, 12), (12,)])
+def test_a_shape_that_does_not_tell_its_channels_is_refused(shape: tuple[int, ...]) -> None:
+    for image in (np.zeros(shape), torch.zeros(shape)):
+        if shape == (3, 12, 3) and isinstance(image, torch.Tensor):
+            continue  # torch's images have their channels first
+        with pytest.raises(ValueError, match=rf"cannot tell height, width and channels.*\({shape[0]},"):
+            resize(image, SIZE)
+
+
+def test_an_image_of_the_size_is_not_written_to() -> None:
+    image = pil("RGB", 1)
+    info = image.info
+    assert resize(image, (H, W)).info is info
