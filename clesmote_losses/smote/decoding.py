@@ -48,7 +48,7 @@ def decode(image: Any) -> DecodedImage:
     metadata = read_metadata(image)
     if (mode := pil_mode(image)) is not None:
         restore = partial(_to_pil, mode, ">u2" if mode == "I;16B" else None)
-        return DecodedImage(values, ("PIL", mode, tuple(values.shape[:2])), restore, metadata)
+        return DecodedImage(values, ("PIL", mode, (image.height, image.width)), restore, metadata)
     kind = Tensor if isinstance(image, nn.Parameter) else type(image)
     restore = partial(_to_tensor_of, kind, image.device, image.requires_grad)
     return DecodedImage(values, (kind, image.dtype, image.shape), restore, metadata)
@@ -98,7 +98,7 @@ def to_tensor(image: Any) -> Tensor:
                 f'image.convert("{target}").'
             )
         array = np.array(image)
-        tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+        tensor = torch.from_numpy(array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("=")))
     else:
         raise TypeError(
             f"images must be PIL images, arrays or tensors; got {type(image).__name__}. SMOTEDataset takes a data set of (image, label)."
@@ -123,9 +123,11 @@ def _check_tensor(image: Tensor) -> None:
         )
     if image.dtype == torch.bool or image.is_complex():
         raise TypeError(f"images must have integer or float values; got a tensor of {image.dtype}.")
+    if type(image) is Tensor:
+        return
     module: Any = sys.modules.get("torchvision.tv_tensors")
     no_images = tuple(getattr(module, name) for name in ("Mask", "BoundingBoxes", "KeyPoints") if hasattr(module, name))
-    if type(image) is not Tensor and isinstance(image, no_images):
+    if isinstance(image, no_images):
         raise TypeError(
             f"a {type(image).__name__} of torchvision holds no values that can be averaged: return a tv_tensors.Image."
         )

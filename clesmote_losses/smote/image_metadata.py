@@ -34,6 +34,8 @@ def read_metadata(image: Any) -> Metadata:
     info = getattr(image, "info", None)
     if not hasattr(image, "getexif") or not isinstance(info, dict):
         return dict(getattr(image, "__dict__", ()))
+    if not info and image.format is None and getattr(image, "_exif", None) is None:
+        return {}  # made in memory: looking for EXIF would take as long as decoding a small image
     metadata = {**info, "format": image.format}
     with suppress(Exception):  # EXIF may be damaged, and the user's own code may never read it
         metadata["orientation"] = image.getexif().get(_ORIENTATION)
