@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from clesmote_losses.embeddings import as_plain
+
 
 class ClassSums:
     """Sum rows class by class, and count them.
@@ -17,6 +19,7 @@ class ClassSums:
     """
 
     def __init__(self, num_classes: int, rows: Tensor) -> None:
+        rows = as_plain(rows)
         self.total = rows.new_zeros((num_classes, *rows.shape[1:]), dtype=sum_dtype(rows.device))
         self.counts = rows.new_zeros(num_classes, dtype=torch.int64)
 

@@ -145,6 +145,7 @@ class EmbeddingHook:
 
 def _flatten(layer: nn.Module, embeddings: Tensor) -> Tensor:
     """Return the input of a layer as ``(N, D)``: its mean over positions, if it has any."""
+    embeddings = as_plain(embeddings)
     if embeddings.ndim == 2:
         return embeddings
     if embeddings.ndim < 2:
@@ -153,6 +154,11 @@ def _flatten(layer: nn.Module, embeddings: Tensor) -> Tensor:
         )
     channels_last = isinstance(layer, nn.Linear) or (embeddings.ndim == 3 and not isinstance(layer, nn.Conv1d))
     return embeddings.flatten(1, -2).mean(1) if channels_last else embeddings.flatten(2).mean(2)
+
+
+def as_plain(tensor: Tensor) -> Tensor:
+    """Return a subclass of ``Tensor`` as a plain one: centroids made of MONAI's ``MetaTensor`` could not be loaded again."""
+    return tensor if type(tensor) is Tensor else tensor.as_subclass(Tensor)
 
 
 def model_input(images: Any, model: nn.Module) -> Tensor:
@@ -169,4 +175,4 @@ def model_input(images: Any, model: nn.Module) -> Tensor:
             "dataset.transform for pretraining."
         )
     parameter = next(model.parameters())
-    return images.to(parameter.device, parameter.dtype, non_blocking=True)
+    return as_plain(images).to(parameter.device, parameter.dtype, non_blocking=True)

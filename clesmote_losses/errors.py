@@ -1,6 +1,7 @@
 """Errors that name the argument to change, so that a host can write them in the words of its own command line."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 
@@ -41,6 +42,25 @@ class ArgumentError(ValueError):
 
     def __str__(self) -> str:
         return self.message(lambda argument: f"{argument.name}={argument.value}" if argument.value else argument.name)
+
+
+@contextmanager
+def prefixed(where: str) -> Iterator[None]:
+    """Say where a ``TypeError`` or ``ValueError`` arose, in front of its message.
+
+    Example:
+        >>> with prefixed("image 3"):
+        ...     raise ValueError("it holds NaN.")
+        Traceback (most recent call last):
+            ...
+        ValueError: image 3: it holds NaN.
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        raise ArgumentError(error.argument, f"{where}: ", *error.parts) from error
+    except (TypeError, ValueError) as error:
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{where}: {error}") from error
 
 
 def check_choice(argument: str, value: object, known: Iterable[object]) -> None:

@@ -13,8 +13,9 @@ from torch.utils.data import IterableDataset
 from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.centroid_state import read_centroids, write_centroids
 from clesmote_losses.centroids import ClassCentroidTracker
-from clesmote_losses.distributed import from_rank_0
+from clesmote_losses.distributed import from_rank_0, get_rank
 from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.hosts.clipped_images import clipped_image
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.strata_file import read_strata
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -82,7 +83,14 @@ def training_set(
             plan.save(options.smote_plan)
         return plan
 
-    return SMOTEDataset(base, **common, plan=from_rank_0(make))
+    train_set = SMOTEDataset(base, **common, plan=from_rank_0(make))
+    if get_rank() == 0 and (name := clipped_image(train_set.base)) is not None:
+        _logger.warning(
+            "CLE-SMOTE: %s has values above 255 in its file and 8 bits in the training set, so that most of it is white, with and without "
+            "the method. Scale the files to 8 bits, or let the data set keep their mode (timm: --input-img-mode).",
+            name,
+        )
+    return train_set
 
 
 def check_same_classes(train_set: Any, evaluation_set: Any) -> None:

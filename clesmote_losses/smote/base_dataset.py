@@ -27,7 +27,7 @@ def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
         return image_path(dataset.datasets[part], index - (dataset.cumulative_sizes[part - 1] if part else 0))
     for holder in (dataset, getattr(dataset, "reader", None)):
         samples = getattr(holder, "samples", getattr(holder, "_samples", None))
-        if isinstance(samples, list | tuple | np.ndarray):
+        if isinstance(samples, list | tuple | np.ndarray) and len(samples) == len(dataset):  # type: ignore[arg-type]
             sample = samples[index]
             first = sample[0] if isinstance(sample, list | tuple) else sample
             return str(first) if isinstance(first, str | os.PathLike) else None

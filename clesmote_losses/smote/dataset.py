@@ -19,6 +19,8 @@ from clesmote_losses.smote.labels import Labels, check_labels, find_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
 from clesmote_losses.smote.resampling import SmallClass
+from clesmote_losses.smote.samplers import plain_sampler
+from clesmote_losses.smote.strata import strata_of
 from clesmote_losses.smote.synthetic_images import blends
 from clesmote_losses.smote.transform_probe import Transform, apply_transform
 from clesmote_losses.targets import encode_target
@@ -113,8 +115,6 @@ class SMOTEDataset(Dataset[Any]):
         check_choice("small_class", small_class, get_args(SmallClass))
         if plan is not None and features is not None:
             raise ValueError("features= are for the neighbour search, and a plan= has done it: pass one of the two.")
-        from sklearn.base import clone
-
         if sampler is None and plan is None:
             from imblearn.over_sampling import SMOTE
 
@@ -155,7 +155,8 @@ class SMOTEDataset(Dataset[Any]):
             raise ValueError(
                 'redraw="epoch" needs an int random_state, e.g. sampler=SMOTE(random_state=0), or ranks differ.'
             )
-        self._sampler = None if sampler is None else clone(sampler)  # the caller may go on to use it otherwise
+        groups = strata_of(self._labels, strata)
+        self._sampler = None if sampler is None else plain_sampler(sampler, plan.options, groups)
         self._plan = plan.copy().share_memory_()  # or workers that live on would not see a new draw
         images.check_steady(np.unique(plan.base)[:16].tolist())
 
@@ -275,7 +276,12 @@ class SMOTEDataset(Dataset[Any]):
             is_synthetic = index >= count
             label = int(self._plan.label[index - count] if is_synthetic else self._labels[index])
             image = next(made) if is_synthetic else self._images.read(index)
-            image = apply_transform(self.transform, image)
+            try:
+                image = apply_transform(self.transform, image)
+            except Exception:
+                if not is_synthetic:  # was it the file, which Pillow decodes when the transform asks for pixels?
+                    self._images.read_pixels(index)
+                raise
             items.append(
                 (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))
             )

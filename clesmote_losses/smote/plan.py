@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.errors import Argument, ArgumentError, prefixed
 from clesmote_losses.smote.labels import check_labels
 from clesmote_losses.smote.plan_file import read_plan, write_plan
 from clesmote_losses.smote.resampling import NeighborSearch, ReplayedSearch, RowsOf, SmallClass, resample_identity
@@ -236,10 +236,8 @@ class SMOTEPlan:
         """
         plan = cls(**read_plan(path, cls))
         if labels is not None:
-            try:
+            with prefixed(os.fspath(path)):
                 plan.check_fits(labels, strata)
-            except ArgumentError as error:
-                raise ArgumentError(error.argument, f"{os.fspath(path)}: ", *error.parts) from error
         return plan
 
 

@@ -1,7 +1,10 @@
 """The real images of a data set: read, checked, resized, laid out as rows of features, and kept decoded."""
 
+import math
+import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,11 +14,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.errors import prefixed
 from clesmote_losses.restore import random_states
 from clesmote_losses.smote.base_dataset import image_path
-from clesmote_losses.smote.blending import DecodedImage, decode, resize, to_tensor
+from clesmote_losses.smote.blending import make_alike
+from clesmote_losses.smote.decoding import DecodedImage, decode
 from clesmote_losses.smote.labels import Labels
+from clesmote_losses.smote.resizing import resize
 from clesmote_losses.smote.transform_probe import TransformProbe
 
 _OVERHEAD = 2048  # bytes of Python and torch objects that a kept image needs beside its pixels
@@ -74,10 +79,7 @@ class RealImages:
         try:
             item = self.base[index]
         except Exception as error:
-            path = image_path(self.base, index)
-            raise RuntimeError(
-                f"real image {index}{f' ({path})' if path else ''} cannot be read: {type(error).__name__}: {error}"
-            ) from error
+            raise RuntimeError(f"{self._name(index)} cannot be read: {type(error).__name__}: {error}") from error
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise TypeError(
                 f"the base data set must give (image, label); item {index} is a "
@@ -95,21 +97,67 @@ class RealImages:
         return image
 
     def resized(self, index: int) -> Any:
-        """Read an image, and resize it to the size at which images are compared and blended."""
+        """Read an image, decoded, and resize it to the size at which images are compared and blended."""
+        image = self.read_pixels(index)
+        if self.size is None:
+            return image
+        with self._named(index, image):
+            return resize(image, self.size)
+
+    def read_pixels(self, index: int) -> Any:
+        """Read an image, and its pixels, which Pillow else reads from the file when they are asked for.
+
+        Raises:
+            RuntimeError: If they cannot be read; the message names the image.
+        """
         image = self.read(index)
-        return image if self.size is None else resize(image, self.size)
+        if hasattr(image, "getexif"):
+            with self._named(index, image):
+                image.load()
+        return image
+
+    def _decode(self, index: int, image: Any) -> DecodedImage:
+        with self._named(index, image):
+            decoded = decode(image)
+            _check_finite(decoded.values)
+        return decoded
+
+    @contextmanager
+    def _named(self, index: int, image: Any) -> Iterator[None]:
+        """Name the image in an error."""
+        try:
+            yield
+        except (TypeError, ValueError) as error:
+            with prefixed(self._name(index, image)):
+                raise error
+        except Exception as error:
+            raise RuntimeError(f"{self._name(index, image)} cannot be read: {type(error).__name__}: {error}") from error
+
+    def _name(self, index: int, image: Any = None) -> str:
+        path = image_path(self.base, index) or getattr(image, "filename", None)
+        return f"real image {index}{f' ({path})' if path else ''}"
 
     def decoded(self, index: int) -> DecodedImage:
         """Return the values of an image for a blend, from the kept images if it is one of them. Do not write to them."""
         if index in self._kept:
             return self._kept[index]
-        decoded = decode(self.resized(index))
+        decoded = self._decode(index, self.resized(index))
         cost = decoded.values.nbytes + _OVERHEAD
+        if cost > self._room:
+            return decoded
+        metadata = b""
+        if decoded.metadata:
+            try:
+                metadata = pickle.dumps(decoded.metadata)
+            except Exception:  # of unknown size, so it is not kept
+                return decoded
+        cost += len(metadata)
         if cost <= self._room:
-            self._room -= cost
-            # A copy: a view would keep the whole array alive that it shows, of whatever library.
-            decoded = decoded._replace(values=decoded.values.clone())
+            # Copies: a view would keep the whole array alive that it shows, of whatever library.
+            own = pickle.loads(metadata) if metadata else {}
+            decoded = decoded._replace(values=decoded.values.clone(), metadata=own)
             self._kept[index] = decoded
+            self._room -= cost
         return decoded
 
     def rows(self, indices: NDArray[np.int64], features: Callable[[Any], ArrayLike] | None = None) -> Tensor:
@@ -120,25 +168,28 @@ class RealImages:
             features: Makes a row of an image; by default its values are the row.
 
         Raises:
-            ValueError: If rows differ in shape or dtype.
+            TypeError, ValueError: If an image cannot be blended, two cannot be blended with each other, or rows differ.
         """
         rows = torch.empty(0, 0)
         for i, index in enumerate(tqdm(indices.tolist(), desc="Reading images for SMOTE", delay=5, leave=False)):
             image = self.resized(index)
-            row = to_tensor(image) if features is None else as_row(features(image))
+            decoded = self._decode(index, image)
+            row = decoded.values if features is None else as_row(features(image))
             if i == 0:
-                shape, first = row.shape, index
+                first, shape = decoded._replace(values=torch.empty(0)), row.shape
                 rows = torch.empty((len(indices), row.numel()), dtype=row.dtype)
-            if row.shape != shape or row.dtype != rows.dtype:
-                raise ArgumentError(
-                    "image_size",
-                    f"images {first} and {index} differ: {tuple(shape)} of {rows.dtype} and {tuple(row.shape)} of {row.dtype}. To "
-                    "compare and blend images of unequal size pass ",
-                    Argument("image_size", "(height, width)"),
-                    "; where channels or dtypes differ, let the base data set convert them.",
-                )
+            with prefixed(f"images {indices[0]} and {index}"):
+                make_alike(first, decoded)
+                if row.shape != shape or row.dtype != rows.dtype:
+                    raise ValueError(
+                        "features= gives rows that differ in shape or dtype: "
+                        f"{tuple(shape)} of {rows.dtype} and {tuple(row.shape)} of {row.dtype}."
+                    )
+            if features is not None:
+                with prefixed(f"features of {self._name(index)}"):
+                    _check_finite(row)
             # by numpy, since torch spreads the copy over threads, which are slow where another process uses the processor
-            rows[i].view(torch.uint8).numpy()[:] = row.reshape(-1).view(torch.uint8).numpy()
+            rows[i].view(torch.uint8).numpy()[:] = row.reshape(-1).contiguous().view(torch.uint8).numpy()
         return rows
 
     def check_steady(self, indices: Sequence[int]) -> None:
@@ -152,7 +203,7 @@ class RealImages:
         for reading in range(8):
             for index in indices:
                 before = random_states()
-                image = to_tensor(self.resized(index))
+                image = self._decode(index, self.resized(index)).values
                 drawn = random_states() != before
                 if drawn or not torch.equal(first.setdefault(index, image.clone()), image):
                     raise ValueError(
@@ -166,7 +217,18 @@ class RealImages:
 
 def as_row(features: Any) -> Tensor:
     """Return features of any kind as a tensor on the CPU."""
-    return torch.as_tensor(features).detach().cpu()
+    if not isinstance(features, Tensor) and hasattr(features, "__array__"):
+        array = np.asarray(features)
+        features = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])  # torch takes no other
+    return torch.as_tensor(features).detach().as_subclass(Tensor).cpu()
+
+
+def _check_finite(values: Tensor) -> None:
+    # the sum is finite only if all are (or overflows), and several times faster
+    if values.is_floating_point() and not math.isfinite(values.sum().item()) and not values.isfinite().all():
+        raise ValueError(
+            "NaN or infinity has neither neighbours nor blends. Let the base data set, or features=, replace it."
+        )
 
 
 def _is_label(given: Any, label: np.int64) -> bool:

@@ -5,6 +5,8 @@ Each row stands for a real sample, and ``k_neighbors`` is a neighbour search of 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -91,7 +93,7 @@ class NeighborSearch:
                 raise ValueError(
                     f"features must have shape ({len(groups)}, D), a row for each sample; got {tuple(matrix.shape)}."
                 )
-            features = matrix.to(_INDEXABLE.get(matrix.dtype, matrix.dtype)).__getitem__
+            features = partial(_finite_rows, matrix.to(_INDEXABLE.get(matrix.dtype, matrix.dtype)))
         self._rows_of: Callable[[Any], Tensor] = features
         self._repeats_neighbors, self._small_class, self._device = repeats_neighbors, small_class, device
         self._read: Indices = np.empty(0, dtype=np.int64)
@@ -135,16 +137,56 @@ class NeighborSearch:
         return self._rows_read[torch.from_numpy(np.searchsorted(self._read, pool))]
 
 
+def _finite_rows(matrix: Tensor, indices: Indices) -> Tensor:
+    rows = matrix[indices]
+    if len(bad := indices[~rows.isfinite().all(1).numpy()]):
+        raise ArgumentError("features", f"features of sample {bad[0]} hold NaN or infinity, so it has no neighbours.")
+    return rows
+
+
 def _ask_estimator(estimator: Any, rows: Tensor, positions: Indices, k: int) -> Indices:
-    """Ask the user's own estimator for neighbours, ``(q, k)``, and drop the sample itself wherever it stands."""
+    """Ask the user's own estimator for neighbours, ``(q, k)``, and drop the sample itself wherever it stands.
+
+    Raises:
+        ArgumentError: If it does not answer with ``k + 1`` different rows of those it was fitted to.
+    """
     from sklearn.base import clone
 
+    if not rows.is_floating_point():  # differences of bytes would wrap around
+        rows = rows.to(torch.float32 if rows.element_size() <= 2 else torch.float64)
     matrix = rows.numpy()
-    found = clone(estimator).fit(matrix).kneighbors(matrix[positions], n_neighbors=k + 1, return_distance=False)
+    fitted = clone(estimator)
+    fitted.fit(matrix)
+    found = fitted.kneighbors(matrix[positions], n_neighbors=k + 1, return_distance=False)
+    if not isinstance(found, tuple):  # distances and neighbours, in an order that differs between libraries
+        with suppress(TypeError, ValueError, RuntimeError):  # torch takes the arrays of all libraries, from the GPU too
+            found = torch.as_tensor(found).cpu().numpy()
+    what = _fault_of(found, (len(positions), k + 1), len(rows))
+    if what is not None:
+        raise ArgumentError(
+            "k_neighbors",
+            Argument("k_neighbors"),
+            f": {type(estimator).__name__}.kneighbors(rows, n_neighbors={k + 1}, return_distance=False) must give {k + 1} different "
+            f"rows of the {len(rows)} it was fitted to, as integers of shape {(len(positions), k + 1)}; it gave {what}. Let it search "
+            "more (an approximate search: more cells or probes), or pass a number.",
+        )
     is_self = found == positions[:, None]
     is_self[~is_self.any(1), -1] = True  # duplicates took its place: drop the farthest
-    others: Indices = found[~is_self].reshape(len(positions), k)
+    others: Indices = found[~is_self].reshape(len(positions), k).astype(np.int64)
     return others
+
+
+def _fault_of(found: Any, shape: tuple[int, int], count: int) -> str | None:
+    """Say what is wrong with the answer of an estimator, if anything is."""
+    if not isinstance(found, np.ndarray):
+        return f"a {type(found).__name__}"
+    if found.shape != shape or found.dtype.kind not in "iu":
+        return f"{found.dtype} of shape {found.shape}"
+    if found.size and not (found.min() >= 0 and found.max() < count):
+        return f"rows {found.min()} to {found.max()}"
+    if (np.diff(np.sort(found, axis=1), axis=1) == 0).any():
+        return "the same row twice"
+    return None
 
 
 class ReplayedSearch:
@@ -168,11 +210,13 @@ def neighbor_count(k: Any) -> int:
     Raises:
         ArgumentError: If there are none.
     """
-    count = int(k) if isinstance(k, int | np.integer) else int(k.n_neighbors) - 1
+    size = k if isinstance(k, int | np.integer) else getattr(k, "n_neighbors", None)
+    count = 0 if not isinstance(size, int | np.integer) else int(size) - (size is not k)
     if count < 1:
         raise ArgumentError(
             "k_neighbors",
             Argument("k_neighbors"),
-            f" (and m_neighbors) must ask for at least 1 neighbour besides the sample itself; got {k!r}.",
+            f" (and m_neighbors) must ask for at least 1 neighbour besides the sample itself, by a number or an estimator with "
+            f"n_neighbors of at least 2; got {k!r}.",
         )
     return count

@@ -99,6 +99,25 @@ def sampler_options(sampler: Any, groups: NDArray[Any], small_class: SmallClass 
     return {"sampler": type(sampler).__name__, **options, "n_samples": wanted, "small_class": small_class}
 
 
+def plain_sampler(sampler: Any, options: dict[str, Any], groups: NDArray[Any]) -> Any:
+    """Return a copy of a sampler that draws the same from an earlier search and can be pickled.
+
+    It holds numbers in place of estimators and of a function as ``sampling_strategy``, which a spawned worker could not get.
+
+    Args:
+        sampler: One of :data:`SAMPLERS`.
+        options: Those of :func:`sampler_options`.
+        groups: Class or stratum of every real sample, shape ``(N,)``.
+    """
+    from sklearn.base import clone
+
+    given = sampler.get_params(deep=False)
+    counts = {kind_of(sampler).neighbors: options["k_neighbors"]}
+    counts |= {name: options[name] for name in ("m_neighbors",) if name in given}
+    totals = {group: n + int((groups == group).sum()) for group, n in options["n_samples"]}
+    return clone(sampler).set_params(**counts, sampling_strategy=totals)
+
+
 def check_group_sizes(options: dict[str, Any], groups: NDArray[Any]) -> None:
     """Check that the groups to over-sample have enough samples for their neighbours.
 

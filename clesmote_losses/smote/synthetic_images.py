@@ -4,8 +4,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from clesmote_losses.errors import ArgumentError
-from clesmote_losses.smote.blending import DecodedImage, blend_alike, check_alike
+from clesmote_losses.errors import prefixed
+from clesmote_losses.smote.blending import blend_alike, make_alike
+from clesmote_losses.smote.decoding import DecodedImage
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages
 
@@ -22,7 +23,7 @@ def blends(images: RealImages, plan: SMOTEPlan, rows: Sequence[int]) -> Iterator
 
     Raises:
         RuntimeError: If a parent cannot be read.
-        ValueError: If two parents differ in kind, size or dtype; the message names them.
+        ValueError: If two parents differ in kind, size, dtype or what changes pixels; the message names them.
     """
     pairs = (_parents(images, plan, row) for row in rows)
     for _, group in itertools.groupby(pairs, key=lambda parents: parents[0][0].form):
@@ -38,10 +39,5 @@ def _parents(images: RealImages, plan: SMOTEPlan, row: int) -> tuple[tuple[Decod
     """Return base and neighbour of a synthetic sample, and its lambda."""
     base, neighbor, lam = plan.base[row].item(), plan.neighbor[row].item(), plan.lam[row].item()
     pair = images.decoded(base), images.decoded(neighbor)
-    try:
-        check_alike(*pair)
-    except ArgumentError as error:
-        raise ArgumentError(
-            error.argument, f"real images {base} and {neighbor} cannot be blended: ", *error.parts
-        ) from error
-    return pair, lam
+    with prefixed(f"real images {base} and {neighbor} cannot be blended"):
+        return (make_alike(*pair), pair[1]), lam

@@ -1,6 +1,7 @@
 """Centroids against a plain mean in float64."""
 
 import copy
+import importlib
 import pickle
 import random
 from pathlib import Path
@@ -588,3 +589,37 @@ def test_under_fsdp_ranks_with_unequal_shares_embed_in_step(version: int, tmp_pa
         for centroids, counts in found:
             torch.testing.assert_close(centroids, alone.centroids, rtol=1e-4, atol=1e-5, equal_nan=True)
             assert torch.equal(counts, alone.counts)
+
+
+@pytest.mark.parametrize("loader", ["torch.utils.data", "monai.data"])
+@pytest.mark.parametrize(
+    ("mode", "statistic"), [("epoch", "mean_embedding"), ("epoch", "mean_image"), ("online", "mean_embedding")]
+)
+def test_a_state_made_of_monai_images_is_plain_and_loads_without_monai(
+    loader: str, mode: Any, statistic: Any, tmp_path: Path
+) -> None:
+    data = pytest.importorskip("monai.data")
+    make_loader = importlib.import_module(loader).DataLoader
+    images = torch.rand(12, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    labels = [0, 1] * 6
+    scans = [
+        (data.MetaTensor(image, meta={"filename_or_obj": "a.nii"}), label)
+        for image, label in zip(images, labels, strict=True)
+    ]
+    states = []
+    for samples in (scans, list(zip(images, labels, strict=True))):
+        torch.manual_seed(0)
+        model = timm.create_model("test_resnet", num_classes=2).eval()
+        tracker = ClassCentroidTracker(model, 2, mode=mode, statistic=statistic)
+        tracker.refresh(make_loader(samples, batch_size=5))
+        model.train()
+        for batch, target in make_loader(samples, batch_size=4):
+            model(batch)
+            tracker.centroids_for(tracker.embeddings, torch.as_tensor(target), torch.zeros(4, dtype=torch.bool))
+        assert type(tracker.embeddings) is torch.Tensor
+        torch.save(tracker.state_dict(), tmp_path / "state.pt")
+        states.append(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert {type(tensor) for state in states for tensor in state.values()} == {torch.Tensor}
+    assert states[0].keys() == states[1].keys()
+    for name, tensor in states[0].items():
+        torch.testing.assert_close(tensor, states[1][name])

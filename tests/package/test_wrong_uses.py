@@ -225,12 +225,12 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "unequal sizes": (
         lambda: c.SMOTEDataset(items(lambda i: torch.rand(3, 8, 8 + i))),
         ValueError,
-        r"images 20 and 21 differ.*image_size=\(height, width\)",
+        r"images 20 and 21: they differ.*image_size=\(height, width\)",
     ),
     "unequal kinds": (
         lambda: c.SMOTEDataset(items(lambda i: torch.rand(3, 8, 8).to(torch.float64 if i > 25 else torch.float32))),
         ValueError,
-        "images 20 and 26 differ.*float32.*float64",
+        "images 20 and 26: they differ.*float32.*float64",
     ),
     "images that are names": (
         lambda: c.SMOTEDataset(items(lambda i: "a.png")),

@@ -50,7 +50,7 @@ def test_the_path_of_an_image_is_found_through_subsets_and_concatenations(
     ids=["pairs", "paths", "Paths", "array of paths", "pairs with arrays", "array", "no sequence"],
 )
 def test_samples_of_any_form_give_a_path_or_none_and_never_an_error(samples: Any, path: str | None) -> None:
-    assert image_path(Unreadable(samples=samples), 1) == path
+    assert image_path(Unreadable(2, samples=samples), 1) == path
 
 
 def test_a_data_set_folder_of_tensors_has_paths_too(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_images_of_unequal_size_need_image_size_and_blend_at_it(make: Callable[[
 def test_images_of_unequal_modes_are_refused_with_advice_that_helps() -> None:
     base = Items([Image.new(mode, (4, 4)) for mode in ["RGB", "L"] * 10], [0] * 12 + [1] * 8)
     for image_size in (None, 4):
-        with pytest.raises(ValueError, match=r"images 12 and 13 differ: .*let the base data set convert them"):
+        with pytest.raises(ValueError, match=r"images 12 and 13: they differ: .*let the base data set convert them"):
             SMOTEDataset(base, image_size=image_size)
 
 

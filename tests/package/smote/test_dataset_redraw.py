@@ -182,3 +182,25 @@ def test_in_a_distributed_run_a_sampler_without_a_seed_is_refused(tmp_path: Path
         assert len(SMOTEDataset(base, sampler=SMOTE(random_state=0))) == 40
     finally:
         dist.destroy_process_group()
+
+
+def test_copies_and_pickled_ones_draw_anew_whatever_the_sampler_holds() -> None:
+    sampler = SMOTE(sampling_strategy=lambda labels: {2: 9}, k_neighbors=3, random_state=0)
+    train_set = SMOTEDataset(tensor_dataset({0: 12, 2: 5}), sampler=sampler, redraw="epoch")
+    copies = [copy.deepcopy(train_set), pickle.loads(pickle.dumps(train_set))]
+    train_set.set_epoch(4)
+    for other in copies:
+        assert not np.array_equal(other.plan.lam, train_set.plan.lam)
+        other.set_epoch(4)
+        np.testing.assert_array_equal(other.plan.lam, train_set.plan.lam)
+
+
+@pytest.mark.slow
+def test_workers_that_are_spawned_need_no_sampler_that_can_be_pickled() -> None:
+    sampler = SMOTE(sampling_strategy=lambda labels: {2: 9}, k_neighbors=3, random_state=0)
+    train_set = SMOTEDataset(tensor_dataset({0: 12, 2: 5}), sampler=sampler, redraw="epoch")
+    loader = DataLoader(train_set, batch_size=7, num_workers=1, multiprocessing_context="spawn")
+    for epoch in range(2):
+        train_set.set_epoch(epoch)
+        images = torch.cat([images for images, _ in loader])
+        assert torch.equal(images, torch.stack([train_set[i][0] for i in range(21)]))

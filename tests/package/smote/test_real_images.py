@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE
 from PIL import Image
+from sklearn.base import clone
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import ImageFolder
 
+from clesmote_losses import SMOTEDataset
 from clesmote_losses.errors import ArgumentError
-from clesmote_losses.smote.blending import DecodedImage
+from clesmote_losses.smote.decoding import DecodedImage
 from clesmote_losses.smote.real_images import RealImages, as_row
 from tests.support.smote_data import Items
 
@@ -147,7 +152,7 @@ def test_rows_are_the_values_of_the_images_or_of_a_function() -> None:
 
 def test_rows_of_unequal_images_are_refused_with_the_argument_that_helps() -> None:
     images, _ = real_images([np.zeros((2, 3)), np.zeros((3, 3))])
-    with pytest.raises(ArgumentError, match=r"images 0 and 1 differ.*image_size=\(height, width\)") as raised:
+    with pytest.raises(ArgumentError, match=r"images 0 and 1: they differ.*image_size=\(height, width\)") as raised:
         images.rows(np.arange(2))
     assert raised.value.argument == "image_size"
 
@@ -156,3 +161,177 @@ def test_features_of_any_kind_become_a_row() -> None:
     for features in ([1.0, 2.0], np.array([1.0, 2.0]), torch.tensor([1.0, 2.0], requires_grad=True)):
         assert as_row(features).tolist() == [1.0, 2.0]
         assert not as_row(features).requires_grad
+
+
+class Folder(Dataset):
+    """Files as ``Image.open`` gives them: the pixels are read later. It knows its files, or does not."""
+
+    def __init__(self, folder: Path, names: list[str], *, knows_files: bool = True, transform: Any = None) -> None:
+        self.paths, self.transform = [folder / name for name in names], transform
+        self.targets = [0] * 14 + [1] * 8
+        if knows_files:
+            self.samples = [(str(path), label) for path, label in zip(self.paths, self.targets, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image = Image.open(self.paths[index])
+        return image if self.transform is None else self.transform(image), self.targets[index]
+
+
+def folder(root: Path, **options: Any) -> Folder:
+    rng = np.random.default_rng(0)
+    names = [f"{i:02}.jpg" for i in range(22)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(root / name)
+    return Folder(root, names, **options)
+
+
+def cut(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+
+
+@pytest.mark.parametrize("knows_files", [True, False])
+@pytest.mark.parametrize("options", [{}, {"image_size": 32}, {"features": lambda image: [image.getpixel((0, 0))[0]]}])
+def test_a_file_whose_pixels_cannot_be_read_is_named_by_the_search(
+    knows_files: bool, options: dict[str, Any], tmp_path: Path
+) -> None:
+    base = folder(tmp_path, knows_files=knows_files)
+    cut(tmp_path / "17.jpg")
+    with pytest.raises(RuntimeError, match=r"real image 17 \(.*17\.jpg\) cannot be read: OSError: .*truncated"):
+        SMOTEDataset(base, **options)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_whose_pixels_cannot_be_read_is_named_when_the_transform_asks_for_them(
+    workers: int, tmp_path: Path
+) -> None:
+    base = folder(tmp_path, transform=np.asarray)
+    train_set = SMOTEDataset(base)
+    cut(tmp_path / "03.jpg")  # of the frequent class, which no search reads
+    cut(tmp_path / "14.jpg")  # found out as a parent
+    loader = DataLoader(train_set, sampler=[3], num_workers=workers)
+    with pytest.raises(RuntimeError, match=r"real image 3 \(.*03\.jpg\) cannot be read: OSError: .*truncated"):
+        next(iter(loader))
+    with pytest.raises(RuntimeError, match=r"real image 14 \(.*14\.jpg\) cannot be read"):
+        [train_set[i] for i in range(22, 28)]
+    with pytest.raises(RuntimeError, match=r"real image 14 \(.*14\.jpg\) cannot be read"):
+        train_set.raw_image(14)
+
+
+def test_an_error_of_the_transform_itself_stays_as_it_is(tmp_path: Path) -> None:
+    train_set = SMOTEDataset(folder(tmp_path), transform=lambda image: image.no_such_method())
+    for index in (3, 23):
+        with pytest.raises(AttributeError, match="no_such_method"):
+            train_set[index]
+
+
+def test_a_real_item_reaches_its_transform_undecoded_as_without_smote(tmp_path: Path) -> None:
+    base = folder(tmp_path)
+
+    def drafted(image: Image.Image) -> np.ndarray:
+        image.draft("RGB", (16, 16))  # a JPEG read at a quarter of its size
+        return np.asarray(image)
+
+    train_set = SMOTEDataset(base, transform=drafted)
+    assert train_set[3][0].shape == drafted(base[3][0]).shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("options", [{}, {"image_size": 32}])
+@pytest.mark.parametrize(("has_transparency", "mode"), [(False, "RGB"), (True, "RGBA")])
+def test_a_palette_image_among_others_is_named_with_what_to_convert_it_to(
+    options: dict[str, Any], has_transparency: bool, mode: str, tmp_path: Path
+) -> None:
+    base = folder(tmp_path)
+    palette = Image.open(tmp_path / "19.jpg").quantize(16)
+    palette.save(tmp_path / "19.png", **({"transparency": 3} if has_transparency else {}))
+    base.samples[19] = (str(tmp_path / "19.png"), 1)
+    base.paths[19] = tmp_path / "19.png"
+    with pytest.raises(
+        TypeError, match=rf'real image 19 \(.*19\.png\): a PIL image of mode \'P\'.*convert\("{mode}"\)'
+    ):
+        SMOTEDataset(base, **options)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("sampler", [SMOTE(k_neighbors=3), BorderlineSMOTE(k_neighbors=3), ADASYN(n_neighbors=3)])
+def test_an_image_with_pixels_that_are_no_numbers_is_named_if_it_is_searched_or_blended(
+    value: float, sampler: Any
+) -> None:
+    images = list(np.random.default_rng(0).random((22, 6, 6), dtype=np.float32))
+    labels = [0] * 14 + [1] * 8
+    searched = [16] if isinstance(sampler, SMOTE) else [3, 16]  # the others search among all
+    for index in searched:
+        spoilt = [image.copy() for image in images]
+        spoilt[index][2, 3] = value
+        with pytest.raises(ValueError, match=f"real image {index}: NaN or infinity"):
+            SMOTEDataset(Items(spoilt, labels), sampler=clone(sampler))
+    features = np.random.default_rng(1).random((22, 3))
+    features[3] = value  # not searched
+    spoilt = [image.copy() for image in images]
+    spoilt[3][2, 3] = value
+    train_set = SMOTEDataset(Items(spoilt, labels), features=features)
+    assert not np.isfinite(train_set[3][0]).all()  # the user's own item
+    parent = int(train_set.plan.neighbor[0])
+    spoilt[parent][2, 3] = value
+    with pytest.raises(ValueError, match=f"real image {parent}: NaN or infinity"):
+        train_set[22]
+
+
+def test_features_that_are_no_numbers_are_named() -> None:
+    images, labels = list(np.random.default_rng(0).random((22, 6, 6))), [0] * 14 + [1] * 8
+    features = np.random.default_rng(1).random((22, 3))
+    features[18, 1] = np.nan
+    with pytest.raises(ArgumentError, match="features of sample 18 hold NaN or infinity") as raised:
+        SMOTEDataset(Items(images, labels), features=features)
+    assert raised.value.argument == "features"
+    with pytest.raises(ValueError, match="features of real image 14: NaN or infinity"):
+        SMOTEDataset(Items(images, labels), features=lambda image: [np.inf, image[0, 0]])
+
+
+def test_what_images_carry_counts_in_the_budget_and_what_has_no_size_is_not_kept() -> None:
+    images = [Image.new("L", (8, 8)) for _ in range(20)]
+    for image in images:
+        image.info["icc_profile"] = bytes(2**16)
+    kept, read = real_images(images, cache_mb=0.5)
+    for index in [*range(20)] * 2:
+        assert len(kept.decoded(index).metadata["icc_profile"]) == 2**16
+    assert read == [*range(20), *range(7, 20)]  # 7 times 66 KB of 512
+    for image in images:
+        image.info["icc_profile"] = memoryview(bytes(2**16))
+    kept, read = real_images(images, cache_mb=0.5)
+    for index in [0, 1, 0, 1]:
+        kept.decoded(index)
+    assert read == [0, 1, 0, 1]
+
+
+STRIDED = {
+    "expanded": torch.rand(1, 1, 1).expand(3, 8, 8),
+    "expanded array": np.broadcast_to(np.float32(0.3), (8, 8)),
+    "column": torch.rand(8, 9)[:, :1],
+    "every second": torch.rand(1, 1, 16)[..., ::2],
+    "channels last": torch.rand(1, 3, 8, 8).contiguous(memory_format=torch.channels_last)[0],
+    "turned array": np.random.default_rng(0).random((8, 9))[::-1, ::2].T,
+    "big-endian": np.random.default_rng(0).random((8, 9)).astype(">f8"),
+}
+
+
+@pytest.mark.parametrize("image", STRIDED.values(), ids=STRIDED)
+def test_images_of_any_layout_in_memory_are_searched_and_kept_as_their_values(image: Any) -> None:
+    images, _ = real_images([image] * 2, cache_mb=1)
+    plain = torch.from_numpy(
+        np.ascontiguousarray(np.asarray(image).astype(image.numpy().dtype if isinstance(image, Tensor) else "f8"))
+    )
+    rows = images.rows(np.arange(2))
+    assert torch.equal(rows[1].double(), plain.reshape(-1).double())
+    for _ in range(2):
+        assert torch.equal(images.decoded(0).values.double(), plain.double())
+
+
+def test_features_in_any_layout_are_rows() -> None:
+    rows = np.arange(6.0).reshape(3, 2)
+    for features in (rows[::-1][::-1], rows.astype(">f4"), np.asfortranarray(rows), pd.DataFrame(rows)):
+        assert as_row(features).tolist() == rows.tolist()
+    assert as_row(rows[::-1]).tolist() == rows[::-1].tolist()

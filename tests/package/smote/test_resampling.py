@@ -148,3 +148,77 @@ def test_neighbors_are_counted_without_the_sample_itself() -> None:
         with pytest.raises(ArgumentError, match=r"k_neighbors \(and m_neighbors\) must ask for") as caught:
             neighbor_count(none)
         assert caught.value.argument == "k_neighbors"
+
+
+# What an estimator may answer for samples 2 and 1 with three others of six asked for.
+WRONG_ANSWERS = {
+    "none found": ([2, 0, 4, -1], "rows -1 to 5"),
+    "unsigned -1": (np.array([2, 0, 4, 2**32 - 1], dtype=np.uint32), "rows 0 to 4294967295"),
+    "a row of the whole data set": ([2, 0, 4, 6], "rows 0 to 6"),
+    "itself twice": ([2, 2, 0, 4], "the same row twice"),
+    "another one twice": ([2, 4, 0, 4], "the same row twice"),
+    "fractions": ([2.0, 0.0, 4.0, 5.0], r"float64 of shape \(2, 4\)"),
+    "too few": ([2, 0, 4], r"int64 of shape \(2, 3\)"),
+    "too many": ([2, 0, 4, 1, 5], r"int64 of shape \(2, 5\)"),
+    "truth values": ([True, False, True, True], r"bool of shape \(2, 4\)"),
+}
+
+
+class Answering(Listed):
+    """An estimator that gives one answer, as an object of some library."""
+
+    def __init__(self, n_neighbors: int = 4, listed: Any = None, wrap: Any = np.array) -> None:
+        super().__init__(n_neighbors, listed)
+        self.wrap = wrap
+
+    def fit(self, rows: NDArray[Any]) -> None:  # type: ignore[override]
+        """Fit, and return nothing, as some libraries do."""
+
+    def kneighbors(self, rows: NDArray[Any], n_neighbors: int, return_distance: bool) -> Any:
+        return self.wrap(self.listed)
+
+
+@pytest.mark.parametrize("answer", WRONG_ANSWERS)
+def test_an_estimator_that_does_not_give_other_rows_is_refused_by_name(answer: str) -> None:
+    given, told = WRONG_ANSWERS[answer]
+    right = np.array([1, 0, 3, 5, 4][: len(given)]).astype(np.asarray(given).dtype)
+    with pytest.raises(
+        ArgumentError,
+        match=rf"Answering\.kneighbors\(.*must give 4 different rows of the 6.*shape \(2, 4\); it gave {told}",
+    ) as raised:
+        search()(np.array([2, 1]), ALL, Answering(4, np.stack([given, right])))
+    assert raised.value.argument == "k_neighbors"
+
+
+def test_an_estimator_that_gives_distances_too_is_refused() -> None:
+    pair = Answering(4, None, lambda _: (np.zeros((2, 4)), np.zeros((2, 4), dtype=int)))
+    with pytest.raises(ArgumentError, match="it gave a tuple"):
+        search()(np.array([2, 1]), ALL, pair)
+
+
+@pytest.mark.parametrize("wrap", [np.array, torch.tensor, list, np.uint16, np.asfortranarray])
+def test_neighbors_as_integers_of_any_library_are_taken(wrap: Any) -> None:
+    table = search()(np.array([2, 1]), ALL, Answering(4, [[2, 5, 0, 4], [3, 1, 0, 5]], wrap))
+    assert table.tolist() == [[2, 5, 0, 4], [1, 3, 0, 5]]
+
+
+def test_an_estimator_gets_numbers_whose_differences_do_not_wrap_around() -> None:
+    class Subtracting(Listed):
+        def fit(self, rows: NDArray[Any]) -> "Subtracting":
+            self.rows = rows
+            return self
+
+        def kneighbors(self, rows: NDArray[Any], n_neighbors: int, return_distance: bool) -> NDArray[np.int64]:
+            distance = ((rows[:, None] - self.rows) ** 2).sum(2)
+            return distance.argsort(1, kind="stable")[:, :n_neighbors]
+
+    rows = torch.tensor([[0], [250], [20], [128], [200], [255]])
+    for dtype in (torch.uint8, torch.int16, torch.int64, torch.float64):
+        table = search(rows.to(dtype))(ALL, ALL, Subtracting(3))
+        np.testing.assert_array_equal(table, search(rows.to(dtype))(ALL, ALL, 2))
+
+
+@pytest.mark.parametrize("wrong", ["5", 5.0, None, NearestNeighbors(n_neighbors=1), object()])
+def test_what_counts_no_neighbors_is_refused(wrong: Any) -> None:
+    with pytest.raises(ArgumentError, match="must ask for at least 1 neighbour besides the sample itself"):
+        neighbor_count(wrong)

@@ -1,5 +1,6 @@
 """The table of samplers, and what a plan records of a sampler."""
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from clesmote_losses.smote.samplers import (
     check_group_sizes,
     kind_of,
     make_sampler,
+    plain_sampler,
     sampler_options,
 )
 
@@ -130,3 +132,22 @@ def test_the_error_for_a_small_group_names_arguments_and_ways_out(small_class: A
 def test_groups_that_are_not_over_sampled_may_be_small() -> None:
     groups = np.repeat([0, 1, 2], [20, 10, 1])
     check_group_sizes(sampler_options(SMOTE(sampling_strategy={1: 20}), groups), groups)
+
+
+@pytest.mark.parametrize(
+    "strategy", ["auto", {1: 18}, lambda groups: {1: 17}, 0.8], ids=["auto", "dict", "function", "ratio"]
+)
+@pytest.mark.parametrize(
+    "make", [SMOTE, BorderlineSMOTE, lambda k_neighbors, **o: ADASYN(n_neighbors=k_neighbors, **o)]
+)
+def test_a_plain_sampler_can_be_pickled_and_draws_what_the_sampler_draws(make: Any, strategy: Any) -> None:
+    neighbors = NearestNeighbors(n_neighbors=4)
+    neighbors.lock = lambda: None  # cannot be pickled
+    for k in (3, neighbors):
+        sampler = make(k_neighbors=k, sampling_strategy=strategy, random_state=5)
+        plan = SMOTEPlan.from_sampler(sampler, LABELS, FEATURES)
+        plain = pickle.loads(pickle.dumps(plain_sampler(sampler, plan.options, LABELS)))
+        ours, theirs = (plan.redrawn(one, LABELS, epoch=3) for one in (plain, sampler))
+        assert len(ours) > 0
+        for name in ("base", "neighbor", "lam"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))

@@ -1,0 +1,79 @@
+"""16-bit images that timm and torchvision read as 8 bits."""
+
+import logging
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from timm.data import create_dataset
+from torch.utils.data import Subset
+from torchvision.datasets import ImageFolder
+
+from clesmote_losses.hosts.clipped_images import clipped_image
+from clesmote_losses.hosts.options import Options
+from clesmote_losses.hosts.recipe import training_set
+from tests.support.smote_data import Items
+
+
+def folder_of(root: Path, top: int, dtype: Any = np.uint16, ending: str = "png") -> Path:
+    """Images of two classes with a dark background, and values up to ``top`` in a bright square."""
+    rng = np.random.default_rng(0)
+    for name, count in (("a", 14), ("b", 8)):
+        (root / "train" / name).mkdir(parents=True)
+        for i in range(count):
+            image = np.zeros((32, 32), dtype)
+            image[8:24, 8:24] = rng.integers(top // 2, top, (16, 16), endpoint=True)
+            Image.fromarray(image).save(root / "train" / name / f"{i:02}.{ending}")
+    return root
+
+
+def timm_data(root: Path, **options: Any) -> Any:
+    return create_dataset("", root=str(root), split="train", is_training=True, **options)
+
+
+def test_16_bits_become_white_in_timm_and_the_host_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = timm_data(folder_of(tmp_path, 4095))
+    assert set(np.unique(data[0][0])) == {0, 255}  # what the warning is about
+    with caplog.at_level(logging.WARNING):
+        training_set(data, Options(smote="smote"))
+    assert "00.png) has values above 255" in caplog.text
+    assert "--input-img-mode" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("top", "dtype", "ending", "is_clipped"),
+    [
+        (65535, np.uint16, "png", True),
+        (1000, np.int32, "tif", True),
+        (3000, np.float32, "tif", True),
+        (255, np.uint16, "png", False),  # 8 bits in a file of 16
+        (1, np.float32, "tif", False),
+        (255, np.uint8, "png", False),
+    ],
+)
+def test_files_of_more_than_8_bits_are_found_by_their_values(
+    top: int, dtype: Any, ending: str, is_clipped: bool, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, top, dtype, ending)
+    bases: list[Any] = [ImageFolder(str(folder / "train")), Subset(ImageFolder(str(folder / "train")), [3, 5])]
+    if ending == "png":  # timm reads no TIFF unless it is told to
+        bases.append(timm_data(folder))
+    for base in bases:
+        assert (clipped_image(base) is not None) == is_clipped
+
+
+def test_what_keeps_its_bits_or_knows_no_files_is_not_named(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, 4095)
+    assert clipped_image(timm_data(folder, input_img_mode="I;16")) is None
+    assert clipped_image(ImageFolder(str(folder / "train"), loader=Image.open)) is None
+    assert clipped_image(Items([np.zeros((4, 4), np.uint8)] * 3, [0, 0, 1])) is None
+
+
+def test_files_in_an_archive_are_found(tmp_path: Path) -> None:
+    folder_of(tmp_path / "raw", 4095)
+    with tarfile.open(tmp_path / "train.tar", "w") as archive:
+        archive.add(tmp_path / "raw" / "train", arcname=".")
+    assert clipped_image(timm_data(tmp_path / "train.tar")) is not None
