@@ -1,5 +1,6 @@
 """Mean embedding of the real images of each class, updated once per epoch, during training, or per batch."""
 
+import warnings
 from collections.abc import Iterable
 from typing import Any, Literal, cast, get_args
 
@@ -154,6 +155,10 @@ class ClassCentroidTracker:
         Raises:
             TypeError, ValueError: If the model does not accept the images, or a label is out of range.
         """
+        if isinstance(data, SMOTEDataset) and (largest := int(data.labels.max())) >= self.num_classes:
+            warnings.warn(
+                _out_of_range(largest, self.num_classes), stacklevel=2
+            )  # the loss raises, on a GPU without words
         if self.mode == "batch":
             return
         if self.mode == "online":
@@ -195,7 +200,7 @@ class ClassCentroidTracker:
             images, target = batch[0], batch[1]
             labels, is_synthetic = decode_target(torch.as_tensor(target))
             if labels.numel() and int(labels.max()) >= self.num_classes:
-                raise ValueError(f"label {int(labels.max())} is out of range for num_classes={self.num_classes}.")
+                raise ValueError(_out_of_range(int(labels.max()), self.num_classes))
             images = model_input(images, self.model)
             if self.statistic == "mean_image":
                 rows = images
@@ -261,6 +266,13 @@ class ClassCentroidTracker:
 
     def __exit__(self, *error: object) -> None:
         self.detach()
+
+
+def _out_of_range(label: int, num_classes: int) -> str:
+    return (
+        f"label {label} is out of range for num_classes={num_classes}: labels must be 0 ... {num_classes - 1}. Let the data set "
+        "count classes from 0, e.g. by target_transform, or pass the model and the tracker the right num_classes."
+    )
 
 
 class _Transformed(Dataset[Any]):

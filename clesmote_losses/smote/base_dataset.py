@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
 
 
@@ -18,11 +19,34 @@ def check_base(base: Any) -> None:
         raise ValueError(f"base is empty: {type(base).__name__} of length 0.")
 
 
+def subset_indices(subset: "Subset[Any]") -> NDArray[np.int64]:
+    """Return the indices of a ``Subset`` in its data set, counted from 0, int64, shape ``(N,)``.
+
+    Raises:
+        ValueError: If they are a mask, no list of integers, or out of range.
+    """
+    indices, length = np.asarray(subset.indices), len(subset.dataset)  # type: ignore[arg-type]
+    if indices.size and indices.dtype == bool:
+        raise ValueError(
+            "the indices of the Subset are True and False, which torch reads as 1 and 0. Pass positions: np.flatnonzero(mask)."
+        )
+    if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+        raise ValueError(
+            f"the indices of the Subset must be integers of shape (N,); got {indices.dtype} of shape {indices.shape}. Pass "
+            "indices.ravel().tolist()."
+        )
+    indices = indices.astype(np.int64)
+    if len(wrong := indices[(indices < -length) | (indices >= length)]):
+        raise ValueError(f"the Subset holds index {wrong[0]}, and its data set has {length} samples.")
+    return np.where(indices < 0, indices + length, indices)
+
+
 def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
     """Return the path of sample ``index``, if the data set knows it."""
     if isinstance(dataset, Subset):
         return image_path(dataset.dataset, int(dataset.indices[index]))
     if isinstance(dataset, ConcatDataset):
+        index %= len(dataset)
         part = int(np.searchsorted(dataset.cumulative_sizes, index, side="right"))
         return image_path(dataset.datasets[part], index - (dataset.cumulative_sizes[part - 1] if part else 0))
     for holder in (dataset, getattr(dataset, "reader", None)):

@@ -15,10 +15,12 @@ from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.smote.base_dataset import check_base, image_names
 from clesmote_losses.smote.base_transform import Transform, split_transform
-from clesmote_losses.smote.labels import Labels, check_labels, find_labels
+from clesmote_losses.smote.labels import Labels, check_labels, find_labels, own_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
+from clesmote_losses.smote.relabelling import Relabelling
 from clesmote_losses.smote.resampling import SmallClass
+from clesmote_losses.smote.strata import strata_of
 from clesmote_losses.smote.synthetic_images import blends
 from clesmote_losses.targets import encode_target
 
@@ -118,18 +120,20 @@ class SMOTEDataset(Dataset[Any]):
         self.transform = base_transform if transform is None else transform
         self.flag = flag
         self.redraw = redraw
-        self._strata = strata
         if labels is None:
             self._labels = find_labels(base)
         else:
             self._labels = check_labels(labels, len(base))  # type: ignore[arg-type]
+        self._strata = None if strata is None else strata_of(self._labels, strata)
         self._images = RealImages(
             self.base,
             self._labels,
-            checks_labels=labels is None,  # those a user passes may regroup the classes
+            relabelling=None if labels is None else Relabelling(),
             size=image_size,
             cache_mb=cache_mb,
         )
+        if labels is not None:
+            self._images.check_passed_labels(own_labels(self.base))
         if plan is None:
             plan = self._make_plan(sampler, features, small_class, device)
         else:
@@ -140,7 +144,9 @@ class SMOTEDataset(Dataset[Any]):
             )
         self._sampler = None if sampler is None else clone(sampler)  # the caller may go on to use it otherwise
         self._plan = plan.copy().share_memory_()  # or workers that live on would not see a new draw
-        self._images.check_steady(np.unique(plan.base)[:16].tolist())  # a flip, p=0.5, passes as steady once in 2**16
+        self._images.check_steady(
+            np.unique(plan.base)[:16].tolist() or [0]
+        )  # a flip, p=0.5, passes as steady once in 2**16
 
     def _make_plan(
         self, sampler: Any, features: Features | None, small_class: SmallClass, device: torch.device | str | None
