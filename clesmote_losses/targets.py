@@ -4,8 +4,8 @@ The target of a synthetic sample is ``label + 2**30``, which is never a valid cl
 targets such as ``ignore_index=-100`` stay as they are. Whatever else reads the target must decode it first:
 
 - These raise an error otherwise: cross-entropy, NLL, one-hot and all that use the target as an index.
-- These do not, and are wrong in silence: binary cross-entropy with logits, sigmoid focal loss, mean squared error, accuracy by
-  ``==`` (timm's, torchmetrics', scikit-learn's), AUROC, F1 and confusion matrices, which count each target as a class or a miss.
+- These are wrong in silence: binary cross-entropy with logits, sigmoid focal loss, mean squared error, accuracy and F1 (timm's,
+  torchmetrics', scikit-learn's), AUROC unless a batch has more distinct targets than classes, counts of each class.
 - A cast to int16 or narrower, or to float32, destroys label or flag.
 
 ``SMOTEDataset(flag="item")`` gives plain labels with the flag beside them instead.

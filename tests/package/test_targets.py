@@ -104,7 +104,9 @@ SILENT = {
     "accuracy": lambda y: (SCORES.argmax(1) == y).float().mean(),
     "timm's accuracy": lambda y: timm.utils.accuracy(SCORES, y)[0],
     "torchmetrics' accuracy": lambda y: torchmetrics.functional.accuracy(SCORES, y, "multiclass", num_classes=2),
-    "torchmetrics' AUROC": lambda y: torchmetrics.functional.auroc(SCORES.softmax(1), y, "multiclass", num_classes=2),
+    "torchmetrics' AUROC": lambda y: torchmetrics.functional.auroc(
+        F.pad(SCORES, (0, 1)), y, "multiclass", num_classes=3
+    ),
     "scikit-learn's accuracy": lambda y: accuracy_score(y, SCORES.argmax(1)),
     "scikit-learn's F1": lambda y: f1_score(y, SCORES.argmax(1), average="macro"),
 }
