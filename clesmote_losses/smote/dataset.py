@@ -15,6 +15,7 @@ from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.smote.base_dataset import check_base, image_names
 from clesmote_losses.smote.base_transform import Transform, split_transform
+from clesmote_losses.smote.columns import check_column
 from clesmote_losses.smote.labels import Labels, check_labels, find_labels, own_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
@@ -56,6 +57,7 @@ class SMOTEDataset(Dataset[Any]):
         labels: Class index of every sample, shape ``(N,)``; by default found in the data set without reading images.
         strata: One group for each sample, shape ``(N,)``, of one class each: SMOTE balances these in place of the
             classes, for imbalance inside a class. Keys of the sampler's ``sampling_strategy`` are strata then.
+        groups: One group for each sample, shape ``(N,)``, such as its patient: no two images of one group are blended.
         features: What neighbours are searched in, in place of pixels: rows of shape ``(N, D)``, or a function of the
             raw image that returns a row.
         image_size: Height and width at which images are compared and blended, where those of the data set differ. Real
@@ -92,6 +94,7 @@ class SMOTEDataset(Dataset[Any]):
         sampler: Any = None,
         labels: ArrayLike | Tensor | None = None,
         strata: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
         features: Features | None = None,
         image_size: tuple[int, int] | int | None = None,
         plan: SMOTEPlan | None = None,
@@ -125,6 +128,7 @@ class SMOTEDataset(Dataset[Any]):
         else:
             self._labels = check_labels(labels, len(base))  # type: ignore[arg-type]
         self._strata = None if strata is None else strata_of(self._labels, strata)
+        self._groups = None if groups is None else check_column("groups", groups, len(self._labels))
         self._images = RealImages(
             self.base,
             self._labels,
@@ -164,13 +168,14 @@ class SMOTEDataset(Dataset[Any]):
             self._labels,
             rows,
             strata=self._strata,
+            groups=self._groups,
             small_class=small_class,
             device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
             names=image_names(self.base),
         )
 
     def _check_plan(self, plan: SMOTEPlan, sampler: Any, small_class: SmallClass) -> None:
-        plan.check_fits(self._labels, self._strata, image_names(self.base))
+        plan.check_fits(self._labels, self._strata, image_names(self.base), self._groups)
         if sampler is not None:
             plan.check_options(sampler, self._labels, self._strata, small_class)
         elif self.redraw == "epoch":
