@@ -1,6 +1,7 @@
 """What SMOTE must know of the user's data set beside labels and transform: whether it fits, and the names of its files."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,17 @@ def check_base(base: Any) -> None:
         )
     if len(base) == 0:
         raise ValueError(f"base is empty: {type(base).__name__} of length 0.")
+
+
+def unwrapped(dataset: Any) -> Iterator[Any]:
+    """Yield the data sets inside ``Subset`` and ``ConcatDataset``."""
+    if isinstance(dataset, Subset):
+        yield from unwrapped(dataset.dataset)
+    elif isinstance(dataset, ConcatDataset):
+        for part in dataset.datasets:
+            yield from unwrapped(part)
+    else:
+        yield dataset
 
 
 def subset_indices(subset: "Subset[Any]") -> NDArray[np.int64]:
@@ -39,6 +51,19 @@ def subset_indices(subset: "Subset[Any]") -> NDArray[np.int64]:
     if len(wrong := indices[(indices < -length) | (indices >= length)]):
         raise ValueError(f"the Subset holds index {wrong[0]}, and its data set has {length} samples.")
     return np.where(indices < 0, indices + length, indices)
+
+
+def attribute_of(dataset: "Dataset[Any]", name: str) -> Any:
+    """Return an attribute of a data set, found through ``Subset`` and ``ConcatDataset``, or that of timm's reader.
+
+    Raises:
+        AttributeError: If there is none, or the parts of a ``ConcatDataset`` differ in it.
+    """
+    parts = list(unwrapped(dataset))
+    first, *others = (getattr(part if hasattr(part, name) else getattr(part, "reader", part), name) for part in parts)
+    if any(other != first for other in others):
+        raise AttributeError(f"the parts of the ConcatDataset differ in {name}.")
+    return first
 
 
 def image_path(dataset: "Dataset[Any]", index: int) -> str | None:

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,14 +13,15 @@ from torch.utils.data import Dataset, Subset
 
 from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
-from clesmote_losses.smote.base_dataset import check_base, image_names
+from clesmote_losses.smote.base_dataset import check_base, image_names, unwrapped
 from clesmote_losses.smote.base_transform import Transform, split_transform
 from clesmote_losses.smote.columns import check_column
-from clesmote_losses.smote.labels import Labels, check_labels, find_labels, own_labels
+from clesmote_losses.smote.labels import check_labels, find_labels, own_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
 from clesmote_losses.smote.relabelling import Relabelling
 from clesmote_losses.smote.resampling import SmallClass
+from clesmote_losses.smote.sample_records import SampleRecords
 from clesmote_losses.smote.strata import strata_of
 from clesmote_losses.smote.synthetic_images import blends
 from clesmote_losses.targets import encode_target
@@ -30,17 +31,7 @@ Redraw = Literal["never", "epoch"]
 Flag = Literal["target", "item"]
 
 
-class Provenance(NamedTuple):
-    """Where a sample of a :class:`SMOTEDataset` comes from; ``neighbor`` is ``None`` for a real one."""
-
-    is_synthetic: bool
-    label: int
-    base: int
-    neighbor: int | None
-    lam: float
-
-
-class SMOTEDataset(Dataset[Any]):
+class SMOTEDataset(SampleRecords):
     r"""Real samples, then synthetic ones that are interpolated when they are asked for.
 
     .. math:: x = (1 - \lambda)\, x_\text{base} + \lambda\, x_\text{neighbor}
@@ -105,8 +96,10 @@ class SMOTEDataset(Dataset[Any]):
         device: torch.device | str | None = None,
         cache_mb: float = 256,
     ) -> None:
-        if isinstance(base, SMOTEDataset):
-            raise TypeError("base is a SMOTEDataset already, and SMOTE takes real images. Pass the real data set.")
+        if any(isinstance(part, SMOTEDataset) for part in unwrapped(base)):
+            raise TypeError(
+                "base is or holds a SMOTEDataset already, and SMOTE takes real images. Pass the real data set."
+            )
         check_base(base)
         check_choice("redraw", redraw, get_args(Redraw))
         check_choice("flag", flag, get_args(Flag))
@@ -196,30 +189,6 @@ class SMOTEDataset(Dataset[Any]):
         """The recipe of every synthetic sample, of the current draw; a later draw does not change it."""
         return self._plan.copy()
 
-    @property
-    def labels(self) -> Labels:
-        """Class index of every sample, real ones first, int64, shape ``(len(self),)``."""
-        return np.concatenate([self._labels, self._plan.label])
-
-    @property
-    def is_synthetic(self) -> NDArray[np.bool_]:
-        """``True`` for the synthetic samples, bool, shape ``(len(self),)``."""
-        return np.arange(len(self)) >= len(self._labels)
-
-    @property
-    def oversampled_classes(self) -> list[int]:
-        """Classes that have synthetic samples, ascending."""
-        return [int(label) for label in np.unique(self._plan.label)]
-
-    def provenance(self, index: int) -> Provenance:
-        """Return label, parents and lambda of sample ``index``."""
-        index = self._normalize_index(index)
-        row, p = index - len(self._labels), self._plan
-        if row < 0:
-            return Provenance(False, int(self._labels[index]), index, None, 0.0)
-        label, base, neighbor, lam = (array[row].item() for array in (p.label, p.base, p.neighbor, p.lam))
-        return Provenance(True, label, base, neighbor, lam)
-
     def real_subset(
         self, classes: Collection[int] | None = None, *, transform: Transform | None = None
     ) -> "Subset[Any]":
@@ -247,9 +216,6 @@ class SMOTEDataset(Dataset[Any]):
         if self.redraw == "epoch":
             self._plan.copy_(self._plan.redrawn(self._sampler, self._labels, self._strata, epoch=epoch))
 
-    def __len__(self) -> int:
-        return len(self._labels) + len(self._plan)
-
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         return self.__getitems__([index])[0]
 
@@ -269,12 +235,6 @@ class SMOTEDataset(Dataset[Any]):
                 (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))
             )
         return items
-
-    def _normalize_index(self, index: int) -> int:
-        length = len(self)
-        if not -length <= index < length:
-            raise IndexError(f"index {index} is out of range for {length} samples.")
-        return int(index) % length
 
     def __repr__(self) -> str:
         synthetic = dict(zip(*np.unique(self._plan.label, return_counts=True), strict=True))
