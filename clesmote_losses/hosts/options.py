@@ -67,6 +67,13 @@ class Options:
         argument="strata",
         metavar="FILE",
     )
+    smote_groups: str | None = option(
+        None,
+        "smote",
+        "blend no two images of one group, such as a patient: CSV of filename,group, or .npy with one group per image",
+        argument="groups",
+        metavar="FILE",
+    )
     smote_plan: str | None = option(
         None, "smote", "load the plan, or compute it and save it there", argument="plan", metavar="FILE.safetensors"
     )
