@@ -223,14 +223,15 @@ class CappedSMOTELoss(nn.Module):
         check_rows(logits, target, is_synthetic)
         if self.training and self._is_capping is None:
             raise RuntimeError("warmup_epochs needs the number of the epoch: call criterion.set_epoch(epoch) first.")
+        options: dict[str, Any] = {"ignore_index": self.ignore_index, "label_smoothing": self.label_smoothing}
+        # first, since torch names a target that is out of range
+        losses = F.cross_entropy(logits, target, self.weight, reduction="none", **options)
         # also during warm-up, since an online tracker learns from each of these calls
         if self.training and self.tracker is not None and self.distance is not None:
             cap, is_unknown = self._distance_cap(self.tracker, logits, target, is_synthetic, embeddings)
         else:
             cap = logits.new_full(logits.shape[:1], self.beta, dtype=torch.float32)
             is_unknown = torch.zeros_like(is_synthetic)
-        options: dict[str, Any] = {"ignore_index": self.ignore_index, "label_smoothing": self.label_smoothing}
-        losses = F.cross_entropy(logits, target, self.weight, reduction="none", **options)
         applied = cap if self.training and self._is_capping else torch.full_like(cap, torch.inf)
         losses, capped = _cap_losses(losses, target, is_synthetic, applied, self.gradient, self.weight)
         if self.training:

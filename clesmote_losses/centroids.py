@@ -1,5 +1,6 @@
 """Mean embedding of the real images of each class, updated once per epoch, during training, or per batch."""
 
+import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, get_args
@@ -17,6 +18,7 @@ from clesmote_losses.distributed import gather_from_ranks, in_step, is_sharded, 
 from clesmote_losses.embeddings import EmbeddingHook, model_input
 from clesmote_losses.errors import check_choice
 from clesmote_losses.restore import preserved_modes, preserved_rng
+from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform
 
 Mode = Literal["epoch", "online", "batch"]
@@ -174,6 +176,9 @@ class ClassCentroidTracker:
         Warns:
             UserWarning: If dropout is right before the classifier and the embedding cannot be read before it.
         """
+        if isinstance(data, SMOTEDataset) and (largest := int(data.labels.max())) >= self.num_classes:
+            # the loss raises, on a GPU without words
+            warnings.warn(_out_of_range(largest, self.num_classes), stacklevel=2)
         self._has_trained = False
         if self.mode != "epoch" and has_dropout(self.model):
             self._find_dropout(data, transform)
@@ -208,7 +213,7 @@ class ClassCentroidTracker:
         for batch in in_step(loader) if is_sharded(self.model) else loader:
             images, labels, is_synthetic = read_batch(batch)
             if labels.numel() and int(labels.max()) >= self.num_classes:
-                raise ValueError(f"label {int(labels.max())} is out of range for num_classes={self.num_classes}.")
+                raise ValueError(_out_of_range(int(labels.max()), self.num_classes))
             images = model_input(images, self.model)
             if self.statistic == "mean_image":
                 rows = images
@@ -276,3 +281,10 @@ class ClassCentroidTracker:
 
     def __exit__(self, *error: object) -> None:
         self.detach()
+
+
+def _out_of_range(label: int, num_classes: int) -> str:
+    return (
+        f"label {label} is out of range for num_classes={num_classes}: labels must be 0 ... {num_classes - 1}. Let the data set "
+        "count classes from 0, e.g. by target_transform, or pass the model and the tracker the right num_classes."
+    )

@@ -1,7 +1,14 @@
 """Store the synthetic flag in the target, because most loaders and loops pass on two items: image and target.
 
-The target of a synthetic sample is ``label + 2**30``. This is never a valid class, so a loss that does not decode it
-raises an error. It needs no ``num_classes``, and negative targets such as ``ignore_index=-100`` stay as they are.
+The target of a synthetic sample is ``label + 2**30``, which is never a valid class. It needs no ``num_classes``, and negative
+targets such as ``ignore_index=-100`` stay as they are. Whatever else reads the target must decode it first:
+
+- These raise an error otherwise: cross-entropy, NLL, one-hot and all that use the target as an index.
+- These are wrong in silence: binary cross-entropy with logits, sigmoid focal loss, mean squared error, accuracy and F1 (timm's,
+  torchmetrics', scikit-learn's), AUROC unless a batch has more distinct targets than classes, counts of each class.
+- A cast to int16 or narrower, or to float32, destroys label or flag.
+
+``SMOTEDataset(flag="item")`` gives plain labels with the flag beside them instead.
 """
 
 from typing import Any, overload

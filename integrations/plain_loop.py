@@ -1,6 +1,7 @@
 """Train with CLE-SMOTE in a loop of your own: ``python integrations/plain_loop.py DATA``, with images in ``DATA/train/CLASS/``.
 
-The eleven lines that end in ``# +`` are the method; without them this is a plain training loop.
+The eleven lines that end in ``# +`` are the method; without them this is a plain training loop. To compute a metric or another
+loss on training batches, decode the target first: ``label, is_synthetic = decode_target(target)``.
 """
 
 import argparse

@@ -68,6 +68,12 @@ class Options:
         argument="strata",
         metavar="FILE",
     )
+    smote_groups: str | None = _smote(
+        None,
+        "blend no two images of one group, such as a patient: CSV of filename,group, or .npy with one group per image",
+        argument="groups",
+        metavar="FILE",
+    )
     smote_plan: str | None = _smote(
         None, "load the plan, or compute it and save it there", argument="plan", metavar="FILE.safetensors"
     )

@@ -63,6 +63,7 @@ def training_set(
     common: dict[str, Any] = {
         "sampler": _sampler(options, base, labels if strata is None else strata),
         "strata": strata,
+        "groups": None if options.smote_groups is None else read_strata(options.smote_groups, base, "group"),
         "image_size": _image_size(options.smote_image_size),
         **options.arguments("dataset"),
     }

@@ -1,9 +1,11 @@
 """What SMOTE must know of the user's data set beside labels and transform: whether it fits, and the names of its files."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
 
 
@@ -18,11 +20,58 @@ def check_base(base: Any) -> None:
         raise ValueError(f"base is empty: {type(base).__name__} of length 0.")
 
 
+def unwrapped(dataset: Any) -> Iterator[Any]:
+    """Yield the data sets inside ``Subset`` and ``ConcatDataset``."""
+    if isinstance(dataset, Subset):
+        yield from unwrapped(dataset.dataset)
+    elif isinstance(dataset, ConcatDataset):
+        for part in dataset.datasets:
+            yield from unwrapped(part)
+    else:
+        yield dataset
+
+
+def subset_indices(subset: "Subset[Any]") -> NDArray[np.int64]:
+    """Return the indices of a ``Subset`` in its data set, counted from 0, int64, shape ``(N,)``.
+
+    Raises:
+        ValueError: If they are a mask, no list of integers, or out of range.
+    """
+    indices, length = np.asarray(subset.indices), len(subset.dataset)  # type: ignore[arg-type]
+    if indices.size and indices.dtype == bool:
+        raise ValueError(
+            "the indices of the Subset are True and False, which torch reads as 1 and 0. Pass positions: np.flatnonzero(mask)."
+        )
+    if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+        raise ValueError(
+            f"the indices of the Subset must be integers of shape (N,); got {indices.dtype} of shape {indices.shape}. Pass "
+            "indices.ravel().tolist()."
+        )
+    indices = indices.astype(np.int64)
+    if len(wrong := indices[(indices < -length) | (indices >= length)]):
+        raise ValueError(f"the Subset holds index {wrong[0]}, and its data set has {length} samples.")
+    return np.where(indices < 0, indices + length, indices)
+
+
+def attribute_of(dataset: "Dataset[Any]", name: str) -> Any:
+    """Return an attribute of a data set, found through ``Subset`` and ``ConcatDataset``, or that of timm's reader.
+
+    Raises:
+        AttributeError: If there is none, or the parts of a ``ConcatDataset`` differ in it.
+    """
+    parts = list(unwrapped(dataset))
+    first, *others = (getattr(part if hasattr(part, name) else getattr(part, "reader", part), name) for part in parts)
+    if any(other != first for other in others):
+        raise AttributeError(f"the parts of the ConcatDataset differ in {name}.")
+    return first
+
+
 def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
     """Return the path of sample ``index``, if the data set knows it."""
     if isinstance(dataset, Subset):
         return image_path(dataset.dataset, int(dataset.indices[index]))
     if isinstance(dataset, ConcatDataset):
+        index %= len(dataset)
         part = int(np.searchsorted(dataset.cumulative_sizes, index, side="right"))
         return image_path(dataset.datasets[part], index - (dataset.cumulative_sizes[part - 1] if part else 0))
     for holder in (dataset, getattr(dataset, "reader", None)):

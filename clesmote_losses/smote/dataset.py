@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,12 +13,15 @@ from torch.utils.data import Dataset, Subset
 
 from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
-from clesmote_losses.smote.base_dataset import check_base, image_names
+from clesmote_losses.smote.base_dataset import check_base, image_names, unwrapped
 from clesmote_losses.smote.base_transform import ImagesByIndex, reading_copy, split_transform
-from clesmote_losses.smote.labels import Labels, check_labels, find_labels
+from clesmote_losses.smote.columns import check_column
+from clesmote_losses.smote.labels import check_labels, find_labels, own_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
+from clesmote_losses.smote.relabelling import Relabelling
 from clesmote_losses.smote.resampling import SmallClass
+from clesmote_losses.smote.sample_records import SampleRecords
 from clesmote_losses.smote.samplers import plain_sampler
 from clesmote_losses.smote.strata import strata_of
 from clesmote_losses.smote.synthetic_images import blends
@@ -30,17 +33,7 @@ Redraw = Literal["never", "epoch"]
 Flag = Literal["target", "item"]
 
 
-class Provenance(NamedTuple):
-    """Where a sample of a :class:`SMOTEDataset` comes from; ``neighbor`` is ``None`` for a real one."""
-
-    is_synthetic: bool
-    label: int
-    base: int
-    neighbor: int | None
-    lam: float
-
-
-class SMOTEDataset(Dataset[Any]):
+class SMOTEDataset(SampleRecords):
     r"""Real samples, then synthetic ones that are interpolated when they are asked for.
 
     .. math:: x = (1 - \lambda)\, x_\text{base} + \lambda\, x_\text{neighbor}
@@ -57,6 +50,7 @@ class SMOTEDataset(Dataset[Any]):
         labels: Class index of every sample, shape ``(N,)``; by default found in the data set without reading images.
         strata: One group for each sample, shape ``(N,)``, of one class each: SMOTE balances these in place of the
             classes, for imbalance inside a class. Keys of the sampler's ``sampling_strategy`` are strata then.
+        groups: One group for each sample, shape ``(N,)``, such as its patient: no two images of one group are blended.
         features: What neighbours are searched in, in place of pixels: rows of shape ``(N, D)``, or a function of the
             raw image that returns a row.
         image_size: Height and width at which images are compared and blended, where those of the data set differ. Real
@@ -96,6 +90,7 @@ class SMOTEDataset(Dataset[Any]):
         sampler: Any = None,
         labels: ArrayLike | Tensor | None = None,
         strata: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
         features: Features | None = None,
         image_size: tuple[int, int] | int | None = None,
         plan: SMOTEPlan | None = None,
@@ -107,8 +102,10 @@ class SMOTEDataset(Dataset[Any]):
         device: torch.device | str | None = None,
         cache_mb: float = 256,
     ) -> None:
-        if isinstance(base, SMOTEDataset):
-            raise TypeError("base is a SMOTEDataset already, and SMOTE takes real images. Pass the real data set.")
+        if any(isinstance(part, SMOTEDataset) for part in unwrapped(base)):
+            raise TypeError(
+                "base is or holds a SMOTEDataset already, and SMOTE takes real images. Pass the real data set."
+            )
         check_base(base)
         check_choice("redraw", redraw, get_args(Redraw))
         check_choice("flag", flag, get_args(Flag))
@@ -121,15 +118,16 @@ class SMOTEDataset(Dataset[Any]):
             sampler = SMOTE(k_neighbors=5, random_state=0)
         self.flag = flag
         self.redraw = redraw
-        self._strata = strata
         if labels is None:
             self._labels = find_labels(base)
         else:
             self._labels = check_labels(labels, len(base))  # type: ignore[arg-type]
+        self._strata = None if strata is None else strata_of(self._labels, strata)
+        self._groups = None if groups is None else check_column("groups", groups, len(self._labels))
         read_images = partial(
             RealImages,
             labels=self._labels,
-            checks_labels=labels is None,  # those a user passes may regroup the classes
+            relabelling=None if labels is None else Relabelling(),
             size=image_size,
             cache_mb=cache_mb,
         )
@@ -147,6 +145,8 @@ class SMOTEDataset(Dataset[Any]):
             self.base, probe = ImagesByIndex(base, image, self._labels), None
         self._images = read_images(self.base, probe=probe)
         images = read_images(reading_copy(self.base), probe=probe)
+        if labels is not None:
+            images.check_passed_labels(own_labels(base), items=image is None)
         if plan is None:
             plan = self._make_plan(images, sampler, features, small_class, device)
         else:
@@ -155,10 +155,11 @@ class SMOTEDataset(Dataset[Any]):
             raise ValueError(
                 'redraw="epoch" needs an int random_state, e.g. sampler=SMOTE(random_state=0), or ranks differ.'
             )
-        groups = strata_of(self._labels, strata)
-        self._sampler = None if sampler is None else plain_sampler(sampler, plan.options, groups)
+        if sampler is not None:
+            sampler = plain_sampler(sampler, plan.options, strata_of(self._labels, self._strata))
+        self._sampler = sampler
         self._plan = plan.copy().share_memory_()  # or workers that live on would not see a new draw
-        images.check_steady(np.unique(plan.base)[:16].tolist())
+        images.check_steady(np.unique(plan.base)[:16].tolist() or [0])
 
     def _make_plan(
         self,
@@ -181,13 +182,14 @@ class SMOTEDataset(Dataset[Any]):
             self._labels,
             rows,
             strata=self._strata,
+            groups=self._groups,
             small_class=small_class,
             device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
             names=image_names(self.base),
         )
 
     def _check_plan(self, plan: SMOTEPlan, sampler: Any, small_class: SmallClass) -> None:
-        plan.check_fits(self._labels, self._strata, image_names(self.base))
+        plan.check_fits(self._labels, self._strata, image_names(self.base), self._groups)
         if sampler is not None:
             plan.check_options(sampler, self._labels, self._strata, small_class)
         elif self.redraw == "epoch":
@@ -207,30 +209,6 @@ class SMOTEDataset(Dataset[Any]):
     def plan(self) -> SMOTEPlan:
         """The recipe of every synthetic sample, of the current draw; a later draw does not change it."""
         return self._plan.copy()
-
-    @property
-    def labels(self) -> Labels:
-        """Class index of every sample, real ones first, int64, shape ``(len(self),)``."""
-        return np.concatenate([self._labels, self._plan.label])
-
-    @property
-    def is_synthetic(self) -> NDArray[np.bool_]:
-        """``True`` for the synthetic samples, bool, shape ``(len(self),)``."""
-        return np.arange(len(self)) >= len(self._labels)
-
-    @property
-    def oversampled_classes(self) -> list[int]:
-        """Classes that have synthetic samples, ascending."""
-        return [int(label) for label in np.unique(self._plan.label)]
-
-    def provenance(self, index: int) -> Provenance:
-        """Return label, parents and lambda of sample ``index``."""
-        index = self._normalize_index(index)
-        row, p = index - len(self._labels), self._plan
-        if row < 0:
-            return Provenance(False, int(self._labels[index]), index, None, 0.0)
-        label, base, neighbor, lam = (array[row].item() for array in (p.label, p.base, p.neighbor, p.lam))
-        return Provenance(True, label, base, neighbor, lam)
 
     def real_subset(
         self, classes: Collection[int] | None = None, *, transform: Transform | None = None
@@ -260,9 +238,6 @@ class SMOTEDataset(Dataset[Any]):
         if self.redraw == "epoch":
             self._plan.copy_(self._plan.redrawn(self._sampler, self._labels, self._strata, epoch=epoch))
 
-    def __len__(self) -> int:
-        return len(self._labels) + len(self._plan)
-
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         return self.__getitems__([index])[0]
 
@@ -286,12 +261,6 @@ class SMOTEDataset(Dataset[Any]):
                 (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))
             )
         return items
-
-    def _normalize_index(self, index: int) -> int:
-        length = len(self)
-        if not -length <= index < length:
-            raise IndexError(f"index {index} is out of range for {length} samples.")
-        return int(index) % length
 
     def __repr__(self) -> str:
         synthetic = dict(zip(*np.unique(self._plan.label, return_counts=True), strict=True))

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from clesmote_losses.errors import Argument, ArgumentError, prefixed
+from clesmote_losses.smote.columns import check_column
 from clesmote_losses.smote.labels import check_labels
 from clesmote_losses.smote.plan_file import read_plan, write_plan
 from clesmote_losses.smote.resampling import NeighborSearch, ReplayedSearch, RowsOf, SmallClass, resample_identity
@@ -62,6 +63,7 @@ class SMOTEPlan:
         features: NDArray[Any] | Tensor | RowsOf,
         *,
         strata: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
         small_class: SmallClass = "error",
         device: torch.device | str = "cpu",
         names: Sequence[str] | None = None,
@@ -76,6 +78,7 @@ class SMOTEPlan:
                 indices. SMOTE only asks for the classes that get synthetic samples, the other samplers for all.
             strata: One group for each sample, shape ``(N,)``, to balance in place of the classes. The samples of one
                 stratum must have one label.
+            groups: One group for each sample, shape ``(N,)``, such as its patient: no neighbour is of the same group.
             small_class: What to do with a class of ``k`` or fewer samples. ``"error"``; ``"shrink_k"``: take the
                 neighbours there are; ``"duplicate"``: copy its images.
             device: Where the neighbour search runs.
@@ -92,13 +95,14 @@ class SMOTEPlan:
             (10, {1}, True)
         """
         labels = check_labels(labels, len(labels))
-        groups = strata_of(labels, strata)
-        options = sampler_options(sampler, groups, small_class)
-        check_group_sizes(options, groups)
-        search = NeighborSearch(features, groups, kind_of(sampler).repeats_neighbors, small_class, device)
-        recipe, resampled = resample_identity(sampler, groups, search, options["random_state"])
+        balanced = strata_of(labels, strata)
+        patients = None if groups is None else check_column("groups", groups, len(labels))
+        options = sampler_options(sampler, balanced, small_class)
+        check_group_sizes(options, balanced, patients)
+        search = NeighborSearch(features, balanced, kind_of(sampler).repeats_neighbors, small_class, device, patients)
+        recipe, resampled = resample_identity(sampler, balanced, search, options["random_state"])
         return cls(
-            **_samples_of(recipe, resampled, labels, groups, search.tables),
+            **_samples_of(recipe, resampled, labels, balanced, search.tables),
             num_real=len(labels),
             fingerprint=group_digest(labels, strata),
             options=options,
@@ -123,9 +127,13 @@ class SMOTEPlan:
         return dataclasses.replace(self, **_samples_of(recipe, resampled, labels, groups, self.tables))
 
     def check_fits(
-        self, labels: NDArray[np.int64], strata: ArrayLike | None = None, names: Sequence[str] | None = None
+        self,
+        labels: NDArray[np.int64],
+        strata: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
+        groups: ArrayLike | None = None,
     ) -> None:
-        """Check that the plan was made for these labels and strata, and for files of these names.
+        """Check that the plan was made for these labels and strata, for files of these names, and with these groups.
 
         Raises:
             ArgumentError: If it was not, or gives a sample another label than its parents have.
@@ -151,6 +159,22 @@ class SMOTEPlan:
                 f"synthetic sample {wrong[0]} of this plan has label {label}, and its parents {base} and {neighbor} have "
                 f"{labels[base]} and {labels[neighbor]}. Make the plan again.",
             )
+        if groups is not None:
+            self._check_apart(check_column("groups", groups, len(labels)))
+
+    def _check_apart(self, groups: NDArray[Any]) -> None:
+        for table in (np.stack([self.base, self.neighbor], axis=1), *self.tables):
+            sample, others = table[:, :1], table[:, 1:]
+            row, column = np.nonzero((groups[sample] == groups[others]) & (sample != others))
+            if len(row):
+                one, other = int(sample[row[0], 0]), int(others[row[0], column[0]])
+                raise ArgumentError(
+                    "plan",
+                    "this plan was made without ",
+                    Argument("groups"),
+                    f" or with others: it takes samples {one} and {other} as neighbours, both of group {groups[one].item()!r}. Make "
+                    "the plan again.",
+                )
 
     def check_options(
         self,

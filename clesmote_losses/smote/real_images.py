@@ -3,7 +3,7 @@
 import math
 import pickle
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,9 +20,11 @@ from clesmote_losses.smote.base_dataset import image_path
 from clesmote_losses.smote.blending import make_alike
 from clesmote_losses.smote.decoding import DecodedImage, decode
 from clesmote_losses.smote.labels import Labels
+from clesmote_losses.smote.relabelling import Relabelling, label_key
 from clesmote_losses.smote.resizing import resize
 from clesmote_losses.smote.transform_probe import TransformProbe
 
+_COMPARED = 32  # items whose label is read, where labels are passed
 _OVERHEAD = 2048  # bytes of Python and torch objects that a kept image needs beside its pixels
 
 
@@ -35,7 +37,7 @@ class RealImages:
     Args:
         base: Map-style data set of ``(image, label)`` without its image transform.
         labels: Class index of every sample, int64, shape ``(N,)``.
-        checks_labels: Compare the label of each item with ``labels``.
+        relabelling: Compares the label of each item with ``labels``; by default the two must be equal.
         size: Height and width of the images; by default they keep their size.
         cache_mb: Budget of the kept images, in megabytes of 2**20 bytes; 0 keeps nothing.
         probe: Stands in the place of the transform in ``base``, and sees each raw image.
@@ -49,7 +51,7 @@ class RealImages:
         base: "Dataset[Any]",
         labels: Labels,
         *,
-        checks_labels: bool = True,
+        relabelling: Relabelling | None = None,
         size: tuple[int, int] | int | None = None,
         cache_mb: float = 0,
         probe: TransformProbe | None = None,
@@ -57,7 +59,7 @@ class RealImages:
         if not cache_mb >= 0:
             raise ValueError(f"cache_mb must be 0 or more; got {cache_mb}.")
         self.base, self.labels, self.size, self.cache_mb = base, labels, _image_size(size), cache_mb
-        self._checks_labels, self._probe = checks_labels, probe
+        self._relabelling, self._probe = relabelling, probe
         self.forget()
 
     def forget(self) -> None:
@@ -74,19 +76,13 @@ class RealImages:
         Raises:
             RuntimeError: If it cannot be read; the message names it.
             TypeError: If the item is not ``(image, label)``.
-            ValueError: If the base data set gives another label for it than it reported before.
+            ValueError: If the base data set gives another label for it than it reported before, or one that contradicts
+                those that were passed.
         """
-        try:
-            item = self.base[index]
-        except Exception as error:
-            raise RuntimeError(f"{self._name(index)} cannot be read: {type(error).__name__}: {error}") from error
-        if not isinstance(item, tuple | list) or len(item) != 2:
-            raise TypeError(
-                f"the base data set must give (image, label); item {index} is a "
-                f"{type(item).__name__}{f' of {len(item)}' if isinstance(item, tuple | list) else ''}."
-            )
-        image, label = item
-        if self._checks_labels and not _is_label(label, self.labels[index]):
+        image, label = self._item(index)
+        if self._relabelling is not None:
+            self._relabelling.compare(index, label, int(self.labels[index]))
+        elif not _is_label(label, self.labels[index]):
             raise ValueError(
                 f"real sample {index} has label {label}, but the data set's list of labels says {self.labels[index]}. Was the "
                 "image unreadable and another one taken, or the data set changed? If it gives labels of another kind, pass "
@@ -95,6 +91,33 @@ class RealImages:
         if self._probe is not None:
             self._probe.check_raw(image, index)
         return image
+
+    def _item(self, index: int) -> tuple[Any, Any]:
+        try:
+            item = self.base[index]
+        except Exception as error:
+            raise RuntimeError(f"{self._name(index)} cannot be read: {type(error).__name__}: {error}") from error
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise TypeError(_no_pair(index, item))
+        return item[0], item[1]
+
+    def check_passed_labels(self, own: Any, *, items: bool = True) -> None:
+        """Compare passed labels with the data set's own.
+
+        Args:
+            own: The labels that it holds. They are compared if its items have them too; of its items, some are.
+            items: Read labels of items.
+
+        Raises:
+            RuntimeError, TypeError, ValueError: As :meth:`read`.
+        """
+        assert self._relabelling is not None
+        some = np.unique(np.linspace(0, len(self.labels) - 1, _COMPARED).astype(int)).tolist()
+        given = {index: self._item(index)[1] for index in some} if items else {}
+        if own is not None and all(label_key(own[index]) == label_key(label) for index, label in given.items()):
+            given = dict(enumerate(own))
+        for index, label in given.items():
+            self._relabelling.compare(index, label, int(self.labels[index]))
 
     def resized(self, index: int) -> Any:
         """Read an image, decoded, and resize it to the size at which images are compared and blended."""
@@ -229,6 +252,20 @@ def _check_finite(values: Tensor) -> None:
         raise ValueError(
             "NaN or infinity has neither neighbours nor blends. Let the base data set, or features=, replace it."
         )
+
+
+def _no_pair(index: int, item: Any) -> str:
+    """Say how a data set of other items is made to give pairs."""
+    kind, pair = f"a {type(item).__name__}", "item[0], item[1]"
+    if isinstance(item, Mapping):
+        kind, pair = f"a {type(item).__name__} of {', '.join(map(repr, item))}", "item['image'], item['label']"
+    elif isinstance(item, tuple | list):
+        kind = f"a {type(item).__name__} of {len(item)}"
+    return f"""the base data set must give (image, label); item {index} is {kind}. Wrap it, with the two that are image and label, and pass labels=:
+    class Pairs(torch.utils.data.Dataset):
+        def __init__(self, base): self.base = base
+        def __len__(self): return len(self.base)
+        def __getitem__(self, index): item = self.base[index]; return {pair}"""
 
 
 def _is_label(given: Any, label: np.int64) -> bool:

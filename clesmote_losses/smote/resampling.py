@@ -74,6 +74,7 @@ class NeighborSearch:
         repeats_neighbors: Whether the neighbours of a small class are repeated until there are ``k``.
         small_class: What to do where fewer than ``k`` other samples are left.
         device: Where the search runs.
+        patients: Group of every sample, shape ``(N,)``; a sample of the same group is no neighbour. By default, all may be.
 
     Attributes:
         tables: What was found, in the order of the calls.
@@ -86,7 +87,9 @@ class NeighborSearch:
         repeats_neighbors: bool,
         small_class: SmallClass,
         device: torch.device | str,
+        patients: NDArray[Any] | None = None,
     ) -> None:
+        self._patients = np.arange(len(groups)) if patients is None else patients
         if not callable(features):
             matrix = torch.as_tensor(features)
             if matrix.ndim != 2 or len(matrix) != len(groups):
@@ -105,26 +108,32 @@ class NeighborSearch:
         return table
 
     def _neighbors(self, queries: Indices, pool: Indices, wanted: Any) -> Indices:
-        k, available = neighbor_count(wanted), len(pool) - 1
-        if available < k and self._small_class == "error":
+        k, positions = neighbor_count(wanted), np.searchsorted(pool, queries)
+        _, patient, sizes = np.unique(self._patients[pool], return_inverse=True, return_counts=True)
+        available = len(pool) - sizes[patient[positions]]  # samples of other patients, for each query
+        if (available < wanted_others(k, self._small_class)).any():
             raise ArgumentError(
                 "k_neighbors",
-                f"{k} neighbours are wanted among {available} other samples: lower ",
+                f"{k} neighbours are wanted among {available.min()} other samples: lower ",
                 Argument("k_neighbors"),
                 " or ",
                 Argument("m_neighbors"),
                 ".",
             )
-        if available < k and self._small_class == "duplicate":
+        is_copied = available < (k if self._small_class == "duplicate" else 0)
+        if is_copied.all():
             return np.repeat(queries[:, None], k, axis=1)
-        rows = self._rows(pool)
-        positions = np.searchsorted(pool, queries)
+        rows, count = self._rows(pool), min(k, int(available.max()))
+        searched = min(count + int(sizes.max()) - 1, len(pool) - 1)  # so many that enough are of other patients
         if hasattr(wanted, "kneighbors"):
-            found = _ask_estimator(wanted, rows, positions, min(k, available))
+            found = _ask_estimator(wanted, rows, positions, searched)
         else:
-            found = nearest_neighbors(rows, torch.from_numpy(positions), min(k, available), device=self._device).numpy()
-        neighbors = pool[found]
-        return neighbors[:, np.arange(k) % available] if self._repeats_neighbors else neighbors
+            found = nearest_neighbors(rows, torch.from_numpy(positions), searched, device=self._device).numpy()
+        others_first = (patient[found] == patient[positions, None]).argsort(axis=1, kind="stable")
+        # where a sample has fewer than the others, those it has are repeated
+        columns = np.arange(k if self._repeats_neighbors else count) % np.clip(available, 1, count)[:, None]
+        neighbors = pool[np.take_along_axis(found, np.take_along_axis(others_first, columns, axis=1), axis=1)]
+        return np.where(is_copied[:, None], queries[:, None], neighbors)
 
     def _rows(self, pool: Indices) -> Tensor:
         """Return the features of the pool; the last read are kept, since ADASYN asks for all, then for each class."""
@@ -202,6 +211,11 @@ class ReplayedSearch:
                 "the plan was made by another sampler or for another data set, so no new samples can be drawn from it."
             )
         return table
+
+
+def wanted_others(k: int, small_class: SmallClass) -> int:
+    """Return how many other samples each sample needs, to find ``k`` neighbours."""
+    return {"error": k, "shrink_k": 1, "duplicate": 0}[small_class]
 
 
 def neighbor_count(k: Any) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
-from clesmote_losses.smote.resampling import SmallClass, neighbor_count
+from clesmote_losses.smote.resampling import SmallClass, neighbor_count, wanted_others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,24 +118,27 @@ def plain_sampler(sampler: Any, options: dict[str, Any], groups: NDArray[Any]) -
     return clone(sampler).set_params(**counts, sampling_strategy=totals)
 
 
-def check_group_sizes(options: dict[str, Any], groups: NDArray[Any]) -> None:
+def check_group_sizes(options: dict[str, Any], groups: NDArray[Any], patients: NDArray[Any] | None = None) -> None:
     """Check that the groups to over-sample have enough samples for their neighbours.
 
     Args:
         options: As :func:`sampler_options` gives them.
         groups: Class or stratum of every real sample, shape ``(N,)``.
+        patients: Group of every real sample, of which no two are neighbours, shape ``(N,)``.
 
     Raises:
         ArgumentError: If one has too few.
     """
     k, small_class = options["k_neighbors"], options["small_class"]
-    enough = {"error": k + 1, "shrink_k": 2, "duplicate": 1}[small_class]
-    sizes = dict(zip(*np.unique(groups, return_counts=True), strict=True))
     for group, _ in options["n_samples"]:
-        if sizes[group] < enough:
+        mine = np.flatnonzero(groups == group)
+        largest = 1 if patients is None else int(np.unique(patients[mine], return_counts=True)[1].max())
+        enough = wanted_others(k, small_class) + largest
+        if len(mine) < enough:
+            of_one = f", {largest} of them of one group (groups=)" if largest > 1 else ""
             raise ArgumentError(
                 "small_class",
-                f"class or stratum {group!r} has {sizes[group]} sample(s); {enough} are needed for ",
+                f"class or stratum {group!r} has {len(mine)} sample(s){of_one}; {enough} are needed for ",
                 Argument("k_neighbors", str(k)),
                 " and ",
                 Argument("small_class", f'"{small_class}"'),

@@ -57,6 +57,21 @@ def test_of_a_smote_dataset_the_real_images_of_the_over_sampled_classes_are_read
         torch.testing.assert_close(tracker.centroids[c].double(), expected[c], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["epoch", "online", "batch"])
+def test_labels_that_count_from_1_are_named_at_the_refresh_and_by_the_loss(mode: Any) -> None:
+    images, labels = data().tensors
+    labels = torch.tensor([3, 1, 2])[labels]  # the largest class, which nothing is read of, has the label out of range
+    model = network()
+    with ClassCentroidTracker(model, 3, mode=mode) as tracker:
+        with pytest.warns(UserWarning, match=r"label 3 is out of range for num_classes=3: labels must be 0 ... 2"):
+            tracker.refresh(SMOTEDataset(TensorDataset(images, labels)))
+        with pytest.raises(IndexError, match="Target 3 is out of bounds"):  # in torch's words
+            CappedSMOTELoss(tracker=tracker)(model(images), labels)
+        if mode == "epoch":
+            with pytest.raises(ValueError, match=r"label 3 is out of range for num_classes=3.*count classes from 0"):
+                tracker.refresh(TensorDataset(images, labels))
+
+
 @pytest.mark.parametrize("kind", ["data set", "subset", "loader", "loader of a SMOTEDataset", "batches"])
 def test_of_anything_else_all_real_samples_are_read(kind: str) -> None:
     base, model = data(), network()

@@ -4,10 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
+import torchmetrics
+from sklearn.metrics import accuracy_score, f1_score
 from timm.data.loader import fast_collate
 from torch.utils.data import default_collate
+from torchvision.ops import sigmoid_focal_loss
 
 from clesmote_losses import decode_target, encode_target
 
@@ -81,9 +85,43 @@ def test_the_flag_survives_the_collate_functions_of_torch_and_timm(collate: obje
     assert is_synthetic.tolist() == [False, True, False, True]
 
 
-def test_a_loss_that_does_not_decode_fails_loudly() -> None:
-    with pytest.raises(IndexError):
-        F.cross_entropy(torch.zeros(1, 10), torch.tensor([encode_target(3, True)]))
+SCORES = torch.tensor([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 1.0]])
+TRUTH = torch.tensor([0, 1, 1, 1])
+TARGET = encode_target(TRUTH, torch.tensor([False, True, False, True]))
+LOUD = {
+    "cross-entropy": lambda y: F.cross_entropy(SCORES, y),
+    "cross-entropy with smoothing": lambda y: F.cross_entropy(SCORES, y, label_smoothing=0.1),
+    "NLL": lambda y: F.nll_loss(SCORES, y),
+    "one-hot": lambda y: F.one_hot(y, 2),
+    "an index": lambda y: SCORES.gather(1, y[:, None]),
+    "timm's label smoothing": lambda y: timm.loss.LabelSmoothingCrossEntropy()(SCORES, y),
+    "timm's BCE": lambda y: timm.loss.BinaryCrossEntropy()(SCORES, y),
+}
+SILENT = {
+    "BCE with logits": lambda y: F.binary_cross_entropy_with_logits(SCORES[:, 1], y.float()),
+    "MSE": lambda y: F.mse_loss(SCORES[:, 1], y.float()),
+    "sigmoid focal loss": lambda y: sigmoid_focal_loss(SCORES[:, 1], y.float(), reduction="mean"),
+    "accuracy": lambda y: (SCORES.argmax(1) == y).float().mean(),
+    "timm's accuracy": lambda y: timm.utils.accuracy(SCORES, y)[0],
+    "torchmetrics' accuracy": lambda y: torchmetrics.functional.accuracy(SCORES, y, "multiclass", num_classes=2),
+    "torchmetrics' AUROC": lambda y: torchmetrics.functional.auroc(
+        F.pad(SCORES, (0, 1)), y, "multiclass", num_classes=3
+    ),
+    "scikit-learn's accuracy": lambda y: accuracy_score(y, SCORES.argmax(1)),
+    "scikit-learn's F1": lambda y: f1_score(y, SCORES.argmax(1), average="macro"),
+}
+
+
+@pytest.mark.parametrize("name", [*LOUD, *SILENT])
+def test_what_does_not_decode_is_loud_or_silent_as_the_module_says_and_right_after_decoding(name: str) -> None:
+    consume: Any = {**LOUD, **SILENT}[name]
+    label, _ = decode_target(TARGET)
+    assert torch.equal(torch.as_tensor(consume(label)), torch.as_tensor(consume(TRUTH)))
+    if name in LOUD:
+        with pytest.raises((IndexError, RuntimeError)):
+            consume(TARGET)
+    else:
+        assert abs(consume(TARGET) - consume(TRUTH)) > 0.05
 
 
 def test_decoding_compiles_without_a_graph_break() -> None:

@@ -177,16 +177,24 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "labels of another kind, pass labels=",
     ),
+    "labels in another order than the data set": (
+        lambda: smote(labels=[1] * 10 + [0] * 20),
+        ValueError,
+        "labels= contradict.*samples 0 and 10 have label 0 there, and labels= gives 1 and 0",
+    ),
+    "labels with a gap": (lambda: smote(labels=[*[0.0] * 29, np.nan]), TypeError, "Sample 29 has no label .*Subset"),
+    "a mask as the indices of a Subset": (lambda: c.SMOTEDataset(Subset(BASE, FLAGS)), ValueError, "np.flatnonzero"),
+    "strata with a gap": (lambda: smote(strata=[*["a"] * 29, None]), ValueError, "sample 29 has None.*Fill the gaps"),
     "one class": (lambda: smote(labels=[0] * 30), ValueError, "more than 1 class"),
     "strata of two classes": (lambda: smote(strata=["a"] * 30), ValueError, r"stratum.*'a'.*classes \[0, 1\]"),
     "too few strata": (lambda: smote(strata=["a"] * 3), ValueError, r"strata must have shape \(30,\)"),
     "a class of two images": (
-        lambda: smote(labels=[0] * 28 + [1] * 2),
+        lambda: c.SMOTEDataset(TensorDataset(IMAGES, (torch.arange(30) >= 28).long())),
         ValueError,
         "class or stratum 1 has 2 sample.*shrink_k.*duplicate",
     ),
     "a class of one image, shrunk": (
-        lambda: smote(labels=[0] * 29 + [1], small_class="shrink_k"),
+        lambda: c.SMOTEDataset(TensorDataset(IMAGES, (torch.arange(30) >= 29).long()), small_class="shrink_k"),
         ValueError,
         "stratum 1 has 1 sample.*duplicate",
     ),
@@ -208,12 +216,12 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "three-item samples": (
         lambda: c.SMOTEDataset(Items([(i, 0, 0) for i in range(30)], targets=LABELS)),
         TypeError,
-        "must give .image, label.; item 20 is a tuple of 3",
+        "must give .image, label.; item 20 is a tuple of 3.*class Pairs",
     ),
     "dict samples": (
         lambda: c.SMOTEDataset(Items([{"image": i} for i in range(30)], targets=LABELS)),
         TypeError,
-        "item 20 is a dict",
+        "item 20 is a dict of 'image'.*class Pairs",
     ),
     "augmentation inside": (lambda: c.SMOTEDataset(noisy()), ValueError, "augments inside __getitem__.*transform="),
     "steps after the transform": (

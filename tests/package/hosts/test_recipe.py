@@ -107,6 +107,19 @@ def test_a_stream_is_refused(data):
         training_set(Stream(), Options(**ON))
 
 
+def test_groups_of_a_table_are_never_blended(data, tmp_path):
+    names = [Path(base(data).filename(i)) for i in range(44)]
+    groups = np.array([f"{name.parent.name}-{int(name.stem[-2:]) % 3}" for name in names])
+    rows = [f"{name.parent.name}/{name.name},{group}" for name, group in zip(names, groups, strict=True)]
+    (tmp_path / "groups.csv").write_text("\n".join(["filename,group", *rows]))
+    wanted = {"smote_groups": str(tmp_path / "groups.csv"), "smote_k": 3}
+    plan = training_set(base(data), Options(**ON, **wanted)).plan
+    assert len(plan) == 28
+    assert (groups[plan.base] != groups[plan.neighbor]).all()
+    plain = training_set(base(data), Options(**ON, smote_k=3)).plan
+    assert (groups[plain.base] == groups[plain.neighbor]).any()
+
+
 def test_strata_are_balanced_instead_of_classes(data, tmp_path):
     dataset = base(data)
     names = [Path(dataset.filename(i)) for i in range(len(dataset))]

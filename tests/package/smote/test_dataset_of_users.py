@@ -348,14 +348,18 @@ LIBRARIES = {
     "fastai": Way(lambda _: Fast(), options=WITH_LABELS),
     "MONAI arrays through a transform": Way(lambda _: monai_arrays("")),
     "MONAI ArrayDataset": Way(lambda _: monai_arrays("ArrayDataset"), options=WITH_LABELS),
-    "MONAI ArrayDataset, random": Way(lambda _: monai_arrays("ArrayDataset", flips), "gave two different", WITH_LABELS),
+    "MONAI ArrayDataset, random": Way(
+        lambda _: monai_arrays("ArrayDataset", flips), "gave two different|differ in affine", WITH_LABELS
+    ),
     "MONAI ImageDataset": Way(monai_files),
     "MONAI Dataset of dicts": Way(
         lambda files: monai_dicts(files, "Dataset"), r"must give \(image, label\)", WITH_LABELS
     ),
     "MONAI Dataset, adapted": Way(lambda files: Pairs(monai_dicts(files, "Dataset")), options=WITH_LABELS),
     "MONAI Dataset, adapted, random": Way(
-        lambda files: Pairs(monai_dicts(files, "Dataset", flips_dict)), "gave two different", WITH_LABELS
+        lambda files: Pairs(monai_dicts(files, "Dataset", flips_dict)),
+        "gave two different|differ in affine",
+        WITH_LABELS,
     ),
     "MONAI CacheDataset, adapted": Way(
         lambda files: Pairs(monai_dicts(files, "CacheDataset", progress=False, num_workers=0)), options=WITH_LABELS

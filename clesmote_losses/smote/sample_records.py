@@ -1,0 +1,116 @@
+"""What a data set tells about its samples, real ones first: label, provenance, and what torchvision's data sets tell."""
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from clesmote_losses.smote.base_dataset import attribute_of, image_path
+from clesmote_losses.smote.labels import Labels, find_labels
+from clesmote_losses.smote.plan import SMOTEPlan
+
+
+class Provenance(NamedTuple):
+    """Where a sample of a :class:`SMOTEDataset` comes from; ``neighbor`` is ``None`` for a real one."""
+
+    is_synthetic: bool
+    label: int
+    base: int
+    neighbor: int | None
+    lam: float
+
+
+class SampleRecords(Dataset[Any]):
+    """Labels, classes and provenance of the samples of a :class:`SMOTEDataset`.
+
+    Attributes:
+        base: The data set of the real samples.
+    """
+
+    base: "Dataset[Any]"
+    _labels: Labels
+    _plan: SMOTEPlan
+
+    def __len__(self) -> int:
+        return len(self._labels) + len(self._plan)
+
+    @property
+    def labels(self) -> Labels:
+        """Class index of every sample, real ones first, int64, shape ``(len(self),)``."""
+        return np.concatenate([self._labels, self._plan.label])
+
+    @property
+    def is_synthetic(self) -> NDArray[np.bool_]:
+        """``True`` for the synthetic samples, bool, shape ``(len(self),)``."""
+        return np.arange(len(self)) >= len(self._labels)
+
+    @property
+    def oversampled_classes(self) -> list[int]:
+        """Classes that have synthetic samples, ascending."""
+        return [int(label) for label in np.unique(self._plan.label)]
+
+    def provenance(self, index: int) -> Provenance:
+        """Return label, parents and lambda of sample ``index``."""
+        index = self._normalize_index(index)
+        row, p = index - len(self._labels), self._plan
+        if row < 0:
+            return Provenance(False, int(self._labels[index]), index, None, 0.0)
+        label, base, neighbor, lam = (array[row].item() for array in (p.label, p.base, p.neighbor, p.lam))
+        return Provenance(True, label, base, neighbor, lam)
+
+    @property
+    def targets(self) -> list[int]:
+        """Class index of every sample, real ones first, as in torchvision; the flag is not in it."""
+        return [int(label) for label in self.labels]
+
+    @property
+    def samples(self) -> list[tuple[str | None, int]]:
+        """Path and class index of every sample, as in torchvision; ``None`` in place of a path for the synthetic ones.
+
+        Raises:
+            AttributeError: If the base data set knows no paths.
+        """
+        paths = [image_path(self.base, index) for index in range(len(self._labels))]
+        if None in paths:
+            raise AttributeError(f"{type(self.base).__name__} knows no paths of its images, so there are no samples.")
+        return list(zip([*paths, *[None] * len(self._plan)], self.targets, strict=True))
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, as the base data set has them.
+
+        Raises:
+            AttributeError: If it has none, or if ``labels=`` gave the samples other classes.
+        """
+        return list(self._of_base("classes"))
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """Index of each class by its name, as the base data set has it.
+
+        Raises:
+            AttributeError: As :attr:`classes`.
+        """
+        return dict(self._of_base("class_to_idx"))
+
+    def _of_base(self, name: str) -> Any:
+        if not self._has_own_labels:
+            raise AttributeError(
+                f"{name} of {type(self.base).__name__} does not belong to the labels= that were passed."
+            )
+        return attribute_of(self.base, name)
+
+    @cached_property
+    def _has_own_labels(self) -> bool:
+        try:
+            return np.array_equal(find_labels(self.base), self._labels)
+        except (TypeError, ValueError):
+            return False
+
+    def _normalize_index(self, index: int) -> int:
+        length = len(self)
+        if not -length <= index < length:
+            raise IndexError(f"index {index} is out of range for {length} samples.")
+        return int(index) % length
