@@ -337,7 +337,7 @@ def flips_dict(T: Any) -> Any:
 WITH_LABELS = {"labels": LABELS}
 LIBRARIES = {
     "torchxrayvision": Way(lambda _: XRays(), r"must give \(image, label\)", WITH_LABELS),
-    "torchxrayvision, labels forgotten": Way(lambda _: XRays(), "labels must be"),
+    "torchxrayvision, labels forgotten": Way(lambda _: XRays(), "labels must have shape .* one-hot"),
     "torchxrayvision, adapted": Way(lambda _: XRayPairs(XRays(), "img", "lab", torch.from_numpy), options=WITH_LABELS),
     "Hugging Face": Way(lambda _: Hub(), r"must give \(image, label\)", WITH_LABELS),
     "Hugging Face, adapted": Way(lambda _: Pairs(Hub(), transform=AUGMENT), options=WITH_LABELS),
