@@ -32,14 +32,15 @@ def batches_of(
         TypeError: If ``data`` is neither.
         ValueError: If ``transform`` is given for a loader.
     """
+    is_stream = isinstance(data, IterableDataset)  # it inherits a __getitem__ that does nothing
+    if is_stream or not (hasattr(data, "__getitem__") or isinstance(data, Iterable)):
+        raise TypeError(f"refresh needs a map-style data set or a loader of batches; got {type(data).__name__}.")
     if isinstance(data, SMOTEDataset):
         data = data.real_subset(data.oversampled_classes, transform=transform)
     elif transform is not None:
         if not hasattr(data, "__getitem__"):
             raise ValueError("transform= replaces the transform of a data set; a loader's is fixed. Pass the data set.")
         data = _Transformed(data, transform)
-    if isinstance(data, IterableDataset) or not (hasattr(data, "__getitem__") or isinstance(data, Iterable)):
-        raise TypeError(f"refresh needs a map-style data set or a loader of batches; got {type(data).__name__}.")
     if not hasattr(data, "__getitem__"):
         return cast(Iterable[Any], data)
     if is_distributed():  # the shares may be unequal
@@ -51,7 +52,7 @@ def first_image(data: Any, transform: Transform | None = None) -> Any:
     """Return a batch of the first image of a map-style data set; ``None`` for a loader or an empty set."""
     if isinstance(data, SMOTEDataset):
         data, transform = data.real_subset(transform=transform), None
-    if not hasattr(data, "__getitem__") or not len(data):
+    if isinstance(data, IterableDataset) or not hasattr(data, "__getitem__") or not len(data):
         return None
     first = Subset(data if transform is None else _Transformed(data, transform), [0])
     return read_batch(next(iter(DataLoader(first))))[0]

@@ -38,13 +38,22 @@ def dropout_in_sequence(model: nn.Module, layer: nn.Module) -> Source | None:
     """Return the first dropout of those directly before a layer in an ``nn.Sequential``: torchvision's classifiers."""
     for sequence in model.modules():
         if isinstance(sequence, nn.Sequential):
-            parts = [part for part in sequence.modules() if not isinstance(part, nn.Sequential)]
+            parts = list(_in_order(sequence))
             first = start = next((i for i, part in enumerate(parts) if part is layer), 0)
             while first and isinstance(parts[first - 1], _DROPOUT):
                 first -= 1
             if first < start:
                 return Source(parts[first], is_input=True)
     return None
+
+
+def _in_order(part: nn.Module) -> Iterator[nn.Module]:
+    """Yield the modules of nested ``nn.Sequential``; only these run their parts in the order in which they hold them."""
+    if isinstance(part, nn.Sequential):
+        for child in part:
+            yield from _in_order(child)
+    else:
+        yield part
 
 
 class _Event(NamedTuple):
@@ -91,7 +100,7 @@ def finding_sources(model: nn.Module, listeners: Sequence[Listener]) -> Iterator
             stack.callback(part.register_forward_pre_hook(enter, with_kwargs=True).remove)
             stack.callback(part.register_forward_hook(leave).remove)
         stack.enter_context(_DropoutCalls(record))
-        if "torch._dynamo" in sys.modules:  # hooks that come and go are not for compiled code
+        if "torch._dynamo" in sys.modules:  # temporary hooks: run eagerly
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
 

@@ -272,7 +272,7 @@ class CappedSMOTELoss(nn.Module):
         ``synthetic``: synthetic samples seen, int64. ``capped``: those over their cap, int64. ``share_capped``: capped /
         synthetic, float32. ``mean_cap``: mean of the finite caps, in nats, float32; NaN if there is none.
         ``without_centroid``: synthetic samples of a class whose centroid is not known yet, int64. Counts are of this process
-        until :meth:`all_reduce_stats`; only reading a value waits for the GPU.
+        until :meth:`all_reduce_stats`. Reading a value, or ``stats`` after an evaluation, waits for the GPU.
         """
         return self._counts.stats()
 
@@ -280,16 +280,17 @@ class CappedSMOTELoss(nn.Module):
         """Set the counts behind :attr:`stats` to zero; warn if no sample of the training since the last call was synthetic.
 
         Args:
-            expected_synthetic: Number of synthetic samples in the training set, if it is known. With 0 no warning comes.
+            expected_synthetic: Number of synthetic samples in the training set, if it is known. With 0 there is
+                no warning. Under ``torch.distributed`` only counts that were summed by :meth:`all_reduce_stats` are checked.
         """
         self._counts.reset(expected_synthetic)
 
     def all_reduce_stats(self) -> None:
-        """Let :attr:`stats` be sums over all ranks until the next batch; warn as :meth:`reset_stats`. Every rank calls it."""
+        """Sum the counts over all ranks until the next batch, and warn as :meth:`reset_stats`; every rank calls it."""
         self._counts.sum_over_ranks()
 
     def train(self, mode: bool = True) -> "CappedSMOTELoss":
-        """Set training or evaluation mode; warn if synthetic samples came in the evaluation that ends."""
+        """Set training or evaluation mode; warn if the evaluation that ends held synthetic samples."""
         if mode:
             self._counts.check_evaluated()
         return super().train(mode)

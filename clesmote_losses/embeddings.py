@@ -72,9 +72,9 @@ class EmbeddingHook:
         """Embed images in evaluation mode inside :meth:`looking_for_dropout`, the first time; states stay as they were."""
         if self._has_looked:
             return
-        self._has_looked = True
         with preserved_rng(), preserved_modes(self.model), self.looking_for_dropout():
             self.model.eval()(images)
+        self._has_looked = True
         self.clear()
 
     @property

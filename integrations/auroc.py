@@ -34,7 +34,8 @@ def main() -> None:
     counts = labels.bincount(minlength=len(classes)).tolist()
     if len(classes) < 2 or not all(counts):
         parser.error(
-            f"{args.folder} has images of {', '.join(names) or 'no class'}: images of two classes or more are needed."
+            f"{args.folder} must have images of two classes or more, and of each of them; found "
+            f"{', '.join(f'{name}: {count}' for name, count in zip(names, counts, strict=True)) or 'no class'}."
         )
     try:
         model = timm.create_model(

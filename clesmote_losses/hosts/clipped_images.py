@@ -10,7 +10,7 @@ _LOOKED_AT = 32  # of the images, evenly; a set of scans is rarely mixed
 
 
 def clipped_image(base: Any) -> str | None:
-    """Name an image of which the file holds values above 255 and the data set gives 8 bits, if one of some images is such.
+    """Return the name of an image whose file has values above 255 but which is read as 8 bits; check up to 32 images.
 
     Args:
         base: Data set of ``(image, label)`` without its image transform. One that knows no files is not looked at.
@@ -25,7 +25,7 @@ def clipped_image(base: Any) -> str | None:
         try:
             with Image.open(file) as image:
                 is_deep = image.mode.startswith(("I", "F"))
-                highest: Any = image.getextrema()[1] if is_deep else 0
+                highest = np.asarray(image).max() if is_deep else 0  # getextrema() knows no big-endian mode
         except OSError:  # the training set names what it cannot read
             continue
         if highest > 255 and getattr(base[index][0], "mode", "I")[0] not in "IF":

@@ -138,7 +138,7 @@ def test_test_images_of_other_classes_than_the_checkpoint_are_refused(data, tmp_
     shutil.rmtree(tmp_path / "test" / "one")
     code, told, error = script("auroc.py", tmp_path / "test", *arguments)
     assert (code, told) == (2, "")
-    assert "has images of two: images of two classes or more are needed" in error
+    assert "must have images of two classes or more, and of each of them; found two: " in error
 
 
 def count(folder):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from clesmote_losses import SMOTEDataset, encode_target
 from clesmote_losses.batches import batches_of, first_image, read_batch
@@ -97,3 +97,15 @@ def test_the_first_image_is_that_of_a_data_set_with_the_transform() -> None:
         assert torch.equal(first_image(data), IMAGES[:1])
         assert torch.equal(first_image(data, torch.zeros_like), torch.zeros(1, 3, 8, 8))
     assert first_image(DataLoader(BASE)) is first_image(None) is first_image([]) is None
+
+
+class Stream(IterableDataset):
+    def __iter__(self) -> Any:
+        return iter(BASE)
+
+
+@pytest.mark.parametrize("transform", [None, torch.neg], ids=["alone", "with a transform"])
+def test_a_stream_is_refused_and_has_no_first_image(transform: Any) -> None:
+    with pytest.raises(TypeError, match="map-style data set or a loader of batches; got Stream"):
+        batches_of(Stream(), transform)
+    assert first_image(Stream(), transform) is None

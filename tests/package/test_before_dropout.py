@@ -186,3 +186,34 @@ def test_a_network_of_monai_is_steady() -> None:
         model._dropout.train()
         model(IMAGES)
         torch.testing.assert_close(hook.embeddings, expected)
+
+
+class DropsInside(nn.Module):
+    """It holds its dropout last and calls it before its last layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.drop = nn.Linear(48, 24), nn.Linear(24, 16), nn.Dropout(0.5)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.second(self.drop(self.first(rows)))
+
+
+def test_dropout_inside_a_block_of_a_sequence_is_not_taken_for_one_before_the_next_layer() -> None:
+    block = DropsInside()
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), block, nn.Linear(16, 2))
+    outputs: list[Tensor] = []
+    block.register_forward_hook(lambda module, args, output: outputs.append(output))
+    with EmbeddingHook(model, "3") as hook:
+        model(IMAGES)
+        assert torch.equal(hook.embeddings, outputs[0])
+
+
+def test_a_pass_that_fails_is_tried_again() -> None:
+    model = Network(lambda network, rows: network.drop(rows))
+    with EmbeddingHook(model) as hook:
+        with pytest.raises(RuntimeError):
+            hook.find_dropout(torch.zeros(1, 1, 1))
+        hook.find_dropout(IMAGES)
+        model(IMAGES)
+        assert torch.equal(hook.embeddings, model.body(IMAGES))

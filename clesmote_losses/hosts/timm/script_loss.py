@@ -65,6 +65,12 @@ class OwnLoss(nn.Module):
             self._counts.add_evaluated(is_synthetic)
         return self.loss(output, labels)
 
+    def train(self, mode: bool = True) -> "OwnLoss":
+        """Set training or evaluation mode; warn if the evaluation that ends held synthetic samples."""
+        if mode:
+            self._counts.check_evaluated()
+        return super().train(mode)
+
     def set_epoch(self, epoch: int) -> None:
         """Do nothing: no option depends on the epoch."""
 

@@ -77,3 +77,16 @@ def test_files_in_an_archive_are_found(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "train.tar", "w") as archive:
         archive.add(tmp_path / "raw" / "train", arcname=".")
     assert clipped_image(timm_data(tmp_path / "train.tar")) is not None
+
+
+def test_big_endian_files_are_found_by_their_values(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, top in (("a", 4095), ("b", 200)):
+        (tmp_path / name / "class").mkdir(parents=True)
+        for i in range(3):
+            values = rng.integers(top // 2, top, (8, 8)).astype(">u2")
+            Image.frombytes("I;16B", (8, 8), values.tobytes()).save(tmp_path / name / "class" / f"{i}.tif")
+    with Image.open(tmp_path / "a" / "class" / "0.tif") as image:
+        assert image.mode == "I;16B"
+    assert "0.tif" in (clipped_image(ImageFolder(tmp_path / "a")) or "")
+    assert clipped_image(ImageFolder(tmp_path / "b")) is None
