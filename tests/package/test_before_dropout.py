@@ -193,7 +193,7 @@ class DropsInside(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.second, self.drop = nn.Linear(48, 24), nn.Linear(24, 16), nn.Dropout(0.5)
+        self.first, self.second, self.drop = nn.Linear(48, 24), nn.Linear(24, 24), nn.Dropout(0.5)
 
     def forward(self, rows: Tensor) -> Tensor:
         return self.second(self.drop(self.first(rows)))
@@ -201,7 +201,7 @@ class DropsInside(nn.Module):
 
 def test_dropout_inside_a_block_of_a_sequence_is_not_taken_for_one_before_the_next_layer() -> None:
     block = DropsInside()
-    model = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), block, nn.Linear(16, 2))
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), block, nn.Linear(24, 2))
     outputs: list[Tensor] = []
     block.register_forward_hook(lambda module, args, output: outputs.append(output))
     with EmbeddingHook(model, "3") as hook:
