@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from clesmote_losses.before_dropout import dropout_in_sequence, finding_sources
 from clesmote_losses.classifier import Classifier, classifier_layers, unwrap
-from clesmote_losses.classifier import find_classifier as find_classifier  # its import path of before
+from clesmote_losses.classifier import find_classifier as find_classifier  # earlier import path
 from clesmote_losses.listener import Listener
 from clesmote_losses.restore import preserved_modes, preserved_rng
 

@@ -8,8 +8,8 @@ from torch import nn
 def train_unfrozen(*modules: nn.Module) -> None:
     """Put modules into training mode, except their frozen parts.
 
-    Frozen are parts in evaluation mode of a module that is in training mode itself, and parts with parameters of which none
-    requires a gradient. A module that is in evaluation mode itself, such as after a validation, tells nothing by its modes.
+    A part is frozen if it is in evaluation mode inside a module in training mode, or if none of its parameters requires a
+    gradient. Where the module itself is in evaluation mode, such as after a validation, only the gradients count.
     """
     for module in modules:
         parts = list(module.modules())
@@ -29,5 +29,5 @@ def check_trainable(model: nn.Module, classifier: Iterable[nn.Module]) -> None:
     if not any(parameter.requires_grad for parameter in model.parameters() if parameter not in heads):
         raise ValueError(
             "there is nothing to train: no parameter outside the classifier has requires_grad=True, and triplets do not train the "
-            "classifier. Unfreeze the layers that shall learn: layer.requires_grad_(True)."
+            "classifier. Unfreeze the layers that should learn: layer.requires_grad_(True)."
         )

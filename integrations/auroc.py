@@ -62,8 +62,8 @@ def main() -> None:
     # log-odds of each class against the rest: the probability of a sure network is 1.0 for many images, and ties have no rank
     odds = [logits[:, c] - logits[:, [d for d in classes.values() if d != c]].logsumexp(1) for c in classes.values()]
     areas = [roc_auc_score(labels == c, of_class) for c, of_class in enumerate(odds)]
-    told = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
-    print(f"AUROC {sum(areas) / len(areas):.4f} of {len(labels)} images ({told})")
+    class_counts = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
+    print(f"AUROC {sum(areas) / len(areas):.4f} of {len(labels)} images ({class_counts})")
 
 
 if __name__ == "__main__":

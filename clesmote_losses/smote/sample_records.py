@@ -1,4 +1,4 @@
-"""What a data set tells about its samples, real ones first: label, provenance, and what torchvision's data sets tell."""
+"""Labels, provenance and torchvision's attributes of the samples, real ones first."""
 
 from functools import cached_property
 from typing import Any, NamedTuple
