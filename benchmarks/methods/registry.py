@@ -26,6 +26,10 @@ class Method:
         loss: A name of :data:`~benchmarks.methods.losses.LOSSES`.
         tau: Strength of logit adjustment.
         gamma: Exponent of the focal loss.
+        smoothing: Share of each target that label smoothing spreads over the classes.
+        q: Exponent of the generalised cross-entropy.
+        trim: Share of the largest losses of a rare class that trimming drops.
+        alpha: Option of the Beta distribution that a mixing draws its weights from.
         beta: Noise tolerance of the cap; with ``distance=None`` the cap itself, in nats.
         target_share: Choose beta anew at each epoch, so that this share of the synthetic images is over the cap.
         distance, gradient, warmup_epochs: Options of :class:`clesmote_losses.CappedSMOTELoss`.
@@ -46,6 +50,10 @@ class Method:
     loss: str = "cross_entropy"
     tau: float = 1.0
     gamma: float = 2.0
+    smoothing: float = 0.1
+    q: float = 0.7
+    trim: float = 0.2
+    alpha: float = 1.0
     beta: float = 1.0
     target_share: float | None = None
     distance: str | None = "cosine"
@@ -97,6 +105,10 @@ def _cle_smote(name: str, title: str, **options: Any) -> Method:
     return _capped(name, title, **{"pretraining": "triplets", "search": search, **options})
 
 
+def _robust(name: str, title: str, **options: Any) -> Method:
+    return Method(name, f"Oversampling, {title}", data="oversampled", **options)
+
+
 def _variant(name: str, title: str, **options: Any) -> Method:
     return replace(CLE_SMOTE, **{"name": name, "title": title, "tuned_as": CLE_SMOTE.name, "search": {}, **options})
 
@@ -129,6 +141,25 @@ MODERN = (
     Method("adasyn", "ADASYN", data="adasyn"),
     Method("strong-augmentation", "Oversampling, strong augmentation", data="oversampled", augmentation="strong"),
 )
+# images mixed with others, and the label with them
+MIXED = (
+    Method("mixup", "Mixup", loss="mixup", search={"alpha": (1.0, 0.2)}),
+    Method("balanced-mixup", "Balanced mixup", loss="balanced_mixup", alpha=0.2, search={"alpha": (0.2, 0.1, 1.0)}),
+    Method("remix", "Remix", loss="remix", search={"alpha": (1.0, 0.2)}),
+    Method("cmo", "CMO", loss="cmo", search={"alpha": (1.0, 0.2)}),
+    Method(
+        "mixup-balanced-softmax",
+        "Mixup, balanced softmax",
+        loss="mixup_balanced_softmax",
+        search={"alpha": (1.0, 0.2)},
+    ),
+)
+# what is taken against wrong labels, all of it with over-sampling
+ROBUST = (
+    _robust("label-smoothing", "label smoothing", loss="label_smoothing", search={"smoothing": (0.1, 0.3)}),
+    _robust("gce", "generalised cross-entropy", loss="gce", search={"q": (0.7, 0.3)}),
+    _robust("trimming", "small-loss trimming", loss="trimmed", search={"trim": (0.2, 0.1, 0.4)}),
+)
 # optional parts of CLE-SMOTE, each changed alone to learn what it adds; what they share is chosen once, for CLE-SMOTE
 VARIANTS = (
     _variant("cle-smote-scale", "CLE-SMOTE, gradient scaled", gradient="scale"),
@@ -145,4 +176,4 @@ VARIANTS = (
     Method("smote-redraw", "SMOTE, fresh draws", data="smote", redraw=True, tuned_as="smote"),
 )
 MAIN_METHODS = (*BASELINES, CLE_SMOTE)
-METHODS = Lookup.by_name("method", (*BASELINES, *ABLATION, CLE_SMOTE, UPPER_BOUND, *MODERN, *VARIANTS))
+METHODS = Lookup.by_name("method", (*BASELINES, *ABLATION, CLE_SMOTE, UPPER_BOUND, *MODERN, *MIXED, *ROBUST, *VARIANTS))

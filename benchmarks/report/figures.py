@@ -63,6 +63,8 @@ _MORE = {
         "cle-smote-supcon",
         "smote-triplets",
     ),
+    "Mixed images": ("cle-smote", "mixup", "balanced-mixup", "remix", "cmo", "mixup-balanced-softmax"),
+    "Against wrong labels": ("cle-smote", "label-smoothing", "gce", "trimming"),
     "Fresh draws and warm-up": ("cle-smote", "cle-smote-redraw", "cle-smote-warmup", "smote-redraw"),
 }
 _REFERENCES = ("smote", "cle-smote")

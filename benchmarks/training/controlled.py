@@ -125,8 +125,9 @@ class Settings:
             schedule=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps - pretraining_steps),
             amp=self.amp,
         ):
-            if curve.add(model, step=training.step, **point):
-                on_best(model)
+            scored = objective.network(training)
+            if curve.add(scored, prior=objective.prior(training), step=training.step, **point):
+                on_best(scored)
         seconds |= {"training": time.perf_counter() - started - curve.seconds, "testing": curve.seconds}
         result = {
             **curve.result(),
@@ -138,7 +139,7 @@ class Settings:
             "pretraining_loss": history,
             "seconds": seconds,
         }
-        return model, data, result
+        return scored, data, result
 
     def _optimizer(self, model: nn.Module, lr: float) -> torch.optim.Optimizer:
         return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=self.weight_decay, fused=True)

@@ -11,7 +11,9 @@ from benchmarks.methods.registry import (
     CLE_SMOTE,
     MAIN_METHODS,
     METHODS,
+    MIXED,
     MODERN,
+    ROBUST,
     UPPER_BOUND,
     VARIANTS,
     Method,
@@ -22,9 +24,9 @@ from benchmarks.training.pretraining import PRETRAININGS
 
 
 def test_every_method_is_there_under_its_name():
-    groups = (BASELINES, ABLATION, (CLE_SMOTE, UPPER_BOUND), MODERN, VARIANTS)
+    groups = (BASELINES, ABLATION, (CLE_SMOTE, UPPER_BOUND), MODERN, MIXED, ROBUST, VARIANTS)
     names = [method.name for group in groups for method in group]
-    assert len(set(names)) == len(names) == 30
+    assert len(set(names)) == len(names) == 38
     assert sorted(METHODS) == sorted(names)
     assert all(METHODS[name].name == name for name in names)
     assert [method.name for method in MAIN_METHODS] == ["none", "oversampling", "weighted", "smote", "cle-smote"]
