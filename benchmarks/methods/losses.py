@@ -18,6 +18,7 @@ from torchvision.ops import sigmoid_focal_loss
 from benchmarks.lookup import Lookup
 from benchmarks.methods.capped import build_capped
 from benchmarks.methods.cross_entropy import AdjustedCrossEntropy
+from benchmarks.methods.head import RebalancedHead
 from benchmarks.methods.mixing import MIXINGS, MixedObjective, Mixing
 from benchmarks.methods.objective import Batch, Objective, Training
 from benchmarks.methods.robust import GeneralizedCrossEntropy, TrimmedCrossEntropy
@@ -137,6 +138,7 @@ LOSSES: Lookup[Callable[[Any, Training], Objective]] = Lookup(
         "trimmed": lambda method, training: TrimmedCrossEntropy(training.counts, method.trim),
         **{name: partial(_build_mixed, mixing) for name, mixing in MIXINGS.items()},
         "mixup_balanced_softmax": partial(_build_mixed, MIXINGS["mixup"], tau=1.0),
+        "rebalanced_head": lambda method, training: RebalancedHead(training.counts),
         "capped": build_capped,
     },
 )

@@ -136,6 +136,7 @@ MODERN = (
     Method("logit-adjustment", "Logit adjustment", loss="logit_adjusted", search={"tau": (1.0, 0.5, 2.0)}),
     Method("balanced-softmax", "Balanced softmax", loss="balanced_softmax"),
     Method("ldam-drw", "LDAM-DRW", loss="ldam_drw"),
+    Method("crt", "cRT: re-balanced head", loss="rebalanced_head"),
     Method("focal", "Focal loss", loss="focal", search={"gamma": (2.0, 0.5)}),
     Method("borderline-smote", "Borderline-SMOTE", data="borderline-smote"),
     Method("adasyn", "ADASYN", data="adasyn"),
@@ -158,7 +159,7 @@ MIXED = (
 ROBUST = (
     _robust("label-smoothing", "label smoothing", loss="label_smoothing", search={"smoothing": (0.1, 0.3)}),
     _robust("gce", "generalised cross-entropy", loss="gce", search={"q": (0.7, 0.3)}),
-    _robust("trimming", "small-loss trimming", loss="trimmed", search={"trim": (0.2, 0.1, 0.4)}),
+    _robust("small-loss", "small-loss trimming", loss="trimmed", search={"trim": (0.2, 0.1, 0.4)}),
 )
 # optional parts of CLE-SMOTE, each changed alone to learn what it adds; what they share is chosen once, for CLE-SMOTE
 VARIANTS = (
