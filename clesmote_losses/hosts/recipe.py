@@ -118,17 +118,16 @@ def check_same_classes(train_set: Any, evaluation_set: Any) -> None:
 
 
 def description(train_set: SMOTEDataset) -> str:
-    """Describe how many real and synthetic samples each class has."""
+    """Describe how many real samples, copies that stay real, and synthetic samples each class has."""
     names = {index: name for name, index in _class_to_index(train_set.base).items()}
-    real, synthetic = (
-        np.bincount(train_set.labels[train_set.is_synthetic == flag], minlength=train_set.labels.max() + 1)
-        for flag in (False, True)
-    )
+    counts = train_set.counts_by_class()
+    real, copies, synthetic = (sum(count) for count in zip(*counts.values(), strict=True))
     each = [
-        f"{names.get(i, i)} {n}" + (f" + {m}" if m else "")
-        for i, (n, m) in enumerate(zip(real, synthetic, strict=True))
+        f"{names.get(i, i)} {n}" + (f" + {m} copies" if m else "") + (f" + {s}" if s else "")
+        for i, (n, m, s) in counts.items()
     ]
-    return f"{real.sum()} real + {synthetic.sum()} synthetic samples: {', '.join(each)}"
+    total = f"{real} real" + (f" + {copies} copies that stay real" if copies else "")
+    return f"{total} + {synthetic} synthetic samples: {', '.join(each)}"
 
 
 def build_loss(model: nn.Module, num_classes: int, options: Options, **of_cross_entropy: Any) -> CappedSMOTELoss:
@@ -217,8 +216,7 @@ def describe_statistics(stats: dict[str, float]) -> str:
 
 def refresh_options(train_set: SMOTEDataset, *, batch_size: int, num_workers: int, world_size: int) -> dict[str, int]:
     """Return loader options of a refresh: workers, which start slowly, only if there are more batches than workers."""
-    is_read = np.isin(train_set.labels, train_set.oversampled_classes) & ~train_set.is_synthetic
-    batches = is_read.sum() // (batch_size * world_size)
+    batches = len(train_set.real_subset(train_set.blended_classes)) // (batch_size * world_size)
     return {"batch_size": batch_size, "num_workers": num_workers if batches > num_workers else 0}
 
 

@@ -272,9 +272,48 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     # --- samplers and plans
     "the sampler's class": (lambda: smote(sampler=SMOTE), TypeError, r"SMOTE \(the class\)"),
     "no SMOTE": (
-        lambda: smote(sampler=RandomOverSampler()),
+        lambda: smote(sampler=SMOTENC([0])),
         TypeError,
-        "must be an instance of.*got RandomOverSampler",
+        "must be an instance of.*got SMOTENC",
+    ),
+    "copies with noise": (
+        lambda: smote(sampler=RandomOverSampler(shrinkage=0.5)),
+        ValueError,
+        r"RandomOverSampler\(shrinkage=0.5\) adds noise.*shrinkage=None, or SMOTE",
+    ),
+    "a share above 1": (lambda: smote(real_share=50), ValueError, r"real_share must be in \[0, 1\]; got 50"),
+    "only blends": (
+        lambda: smote(blend="all", blend_share=1),
+        ValueError,
+        "blend_share must be between 0 and 1.*got 1",
+    ),
+    "two shares": (
+        lambda: smote(blend="all", real_share=0.5),
+        ValueError,
+        'real_share is for blend="oversampled". With blend="all", pass blend_share',
+    ),
+    "a share of no blends": (lambda: smote(blend_share=0.5), ValueError, 'blend_share needs blend="all".*real_share'),
+    "unknown blend": (lambda: smote(blend="rare"), ValueError, r"blend must be one of \('oversampled', 'all'\)"),
+    "unknown partners": (lambda: smote(partners="all"), ValueError, r"partners must be one of \('nearest', 'any'\)"),
+    "blends of over-sampling": (
+        lambda: smote(sampler=RandomOverSampler(), real_share=0.5),
+        ValueError,
+        r"real_share is about blends, and RandomOverSampler makes none: pass sampler=SMOTE\(\)",
+    ),
+    "any partner at the border": (
+        lambda: smote(sampler=ADASYN(), partners="any"),
+        ValueError,
+        r"partners 'any' does not work with ADASYN: .* Pass sampler=SMOTE\(\)",
+    ),
+    "features of no search": (
+        lambda: smote(partners="any", features=np.zeros((30, 2))),
+        ValueError,
+        'features are for the neighbour search, and none is made with .*partners="any"',
+    ),
+    "a share that the plan lacks": (
+        lambda: smote(plan=smote().plan, real_share=0.8),
+        ValueError,
+        r"other options .*real_share=None \(wanted 0.8\)",
     ),
     "SVMSMOTE": (lambda: smote(sampler=SVMSMOTE()), TypeError, "got SVMSMOTE.*look at the features themselves"),
     "KMeansSMOTE": (lambda: smote(sampler=KMeansSMOTE()), TypeError, "got KMeansSMOTE"),

@@ -198,7 +198,7 @@ class Stages:
                 criterion: Any = OwnLoss(replaced)
             else:
                 criterion = recipe.build_loss(model, args.num_classes, options, **loss_options(replaced))
-        if (weights := uneven_weights(replaced)) and train_set.is_synthetic.any():
+        if (weights := uneven_weights(replaced)) and train_set.oversampled_classes:
             _logger.warning(
                 "the loss weights the classes (%s), and synthetic samples balance them too: together they favour the rare classes "
                 "twice. Drop one of the two.",
