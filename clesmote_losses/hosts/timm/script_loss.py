@@ -27,8 +27,8 @@ def loss_options(loss: Any) -> dict[str, Any]:
         return {"weight": loss.weight, "label_smoothing": loss.label_smoothing, "ignore_index": loss.ignore_index}
     raise ValueError(
         f"the script trains with {loss if loss is None else type(loss).__name__}; the capped loss can replace only CrossEntropyLoss "
-        "(it keeps weight, label_smoothing and ignore_index) and LabelSmoothingCrossEntropy, averaged over the batch. With --cap none "
-        "the script's own loss stays."
+        "(it keeps weight, label_smoothing and ignore_index) and LabelSmoothingCrossEntropy, averaged over the batch. With --cap none, "
+        "and without --class-weights and --logit-adjustment, the script's own loss stays."
     )
 
 
