@@ -9,6 +9,7 @@ from clesmote_losses.errors import Argument, ArgumentError, check_choice
 GROUPS = {
     "smote": "stage 1: synthetic samples",
     "cap": "stage 3: the capped loss",
+    "loss": "class balance in the loss, with and without a cap",
     "triplet": "stage 2: triplet pretraining",
 }
 PARTS = ("sampler", "dataset", "tracker", "loss", "pretrainer", "fit")  # of the library, that the recipe makes or calls

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, get_args
 
+from clesmote_losses.capped_loss import Capped
 from clesmote_losses.caps import CAPS
 from clesmote_losses.centroids import Mode
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
@@ -115,6 +116,12 @@ class Options:
     cap_beta: float = _cap(
         1.0, "noise tolerance; with a constant cap, the cap itself in nats", argument="beta", above=0, metavar="B"
     )
+    cap_on: str = _cap(
+        "synthetic",
+        "samples that have a cap: synthetic ones, or all of the over-sampled classes, real ones too",
+        argument="loss.capped",
+        choices=lambda: get_args(Capped),
+    )
     cap_gradient: str = _cap(
         "stop",
         "gradient of a sample whose loss is above its cap",
@@ -130,6 +137,19 @@ class Options:
         argument="tracker.mode",
         choices=lambda: get_args(Mode),
         needs=[_CAP, _DISTANCE],
+    )
+    class_weights: str = option(
+        "none",
+        "loss",
+        "class weights from the counts of real and synthetic samples: inverse frequency, or effective number of samples",
+        choices=lambda: ("none", "inverse", "effective"),
+    )
+    logit_adjustment: float = option(
+        0.0,
+        "loss",
+        "add TAU times the log prior of the training set, real and synthetic samples, to the logits in training",
+        at_least=0,
+        metavar="TAU",
     )
     triplet_epochs: int = option(0, "triplet", "passes before training", argument="fit.epochs", at_least=0, metavar="N")
     triplet_lr: float = _triplet(1e-4, "learning rate (AdamW)", argument="fit.lr", above=0, metavar="LR")

@@ -137,7 +137,7 @@ def build_loss(model: nn.Module, num_classes: int, options: Options, **of_cross_
         model: Network to train, without wrappers such as DistributedDataParallel.
         num_classes: Number of classes.
         options: Options of the method.
-        of_cross_entropy: Options of the host's loss: ``weight``, ``label_smoothing``, ``ignore_index``.
+        of_cross_entropy: Options of the host's loss: ``weight``, ``label_smoothing``, ``ignore_index``, ``logit_adjustment``.
     """
     tracker = None
     if options.distance is not None:
@@ -211,6 +211,7 @@ def describe_statistics(stats: dict[str, float]) -> str:
     if "share_capped" in stats:
         text += f", {stats['share_capped']:.1%} capped, mean cap {stats['mean_cap']:.3g} nats"
         text += f", {stats['without_centroid']:.0f} without a centroid"
+        text += f", {stats['mass_kept']:.1%} of the loss of the over-sampled classes trains"
     return text
 
 

@@ -37,6 +37,12 @@ def loss(**options: Any) -> c.CappedSMOTELoss:
     return c.CappedSMOTELoss(**{"distance": None, **options})
 
 
+def of_another_model() -> None:
+    criterion = loss(capped="oversampled")
+    criterion.set_raised_classes([1, 4])
+    criterion(LOGITS, LABELS)
+
+
 class Items(Dataset[Any]):
     """A data set of the given items."""
 
@@ -532,7 +538,46 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     # --- weights
     "a class without samples": (lambda: c.class_balanced_weights([5, 0]), ValueError, r"classes \[1\] have none"),
-    "beta of one": (lambda: c.class_balanced_weights([5, 2], beta=1.0), ValueError, r"beta must be in \[0, 1\)"),
+    "beta above one": (lambda: c.class_balanced_weights([5, 2], beta=1.1), ValueError, r"beta must be in \[0, 1\]"),
+    "a prior of a class without samples": (lambda: c.log_prior([5, 0]), ValueError, r"classes \[1\] have none"),
+    "a negative tau": (lambda: c.log_prior([5, 2], tau=-1.0), ValueError, "tau must be 0 or more; got -1.0"),
+    # --- which samples are capped, and logit adjustment
+    "an unknown kind of capped samples": (
+        lambda: loss(capped="rare"),
+        ValueError,
+        r"capped must be one of \('synthetic', 'oversampled'\); got 'rare'",
+    ),
+    "over-sampled classes that nobody told": (
+        lambda: loss(capped="oversampled")(LOGITS, LABELS),
+        RuntimeError,
+        r"begin_epoch\(criterion, train_set, epoch\), or criterion.set_raised_classes\(train_set.oversampled_classes\)",
+    ),
+    "a mask of over-sampled classes": (
+        lambda: loss().set_raised_classes(torch.tensor([False, True])),
+        TypeError,
+        "classes must be class indices, such as train_set.oversampled_classes; got torch.bool",
+    ),
+    "a negative over-sampled class": (lambda: loss().set_raised_classes([-1]), ValueError, "0 or more; got -1"),
+    "an over-sampled class without logits": (
+        of_another_model,
+        ValueError,
+        "class 4 is over-sampled, but the logits have 2 classes",
+    ),
+    "a list as logit adjustment": (
+        lambda: loss(logit_adjustment=[0.0, 1.0]),
+        TypeError,
+        r"logit_adjustment must be a float tensor of shape \(C,\); got list: log_prior\(counts",
+    ),
+    "counts as logit adjustment": (
+        lambda: loss(logit_adjustment=torch.tensor([20, 10])),
+        TypeError,
+        "must be a float tensor.*got torch.int64",
+    ),
+    "a logit adjustment of other classes": (
+        lambda: loss(logit_adjustment=c.log_prior([5, 2, 1]))(LOGITS, LABELS),
+        ValueError,
+        r"must have shape \(2,\), one number for each class of the logits .*; got \(3,\)",
+    ),
     "a matrix of counts": (lambda: c.class_balanced_weights(np.ones((2, 2))), ValueError, r"shape \(C,\)"),
 }
 

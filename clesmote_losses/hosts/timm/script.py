@@ -17,6 +17,7 @@ from torch import nn
 from clesmote_losses.classifier import unwrap
 from clesmote_losses.epochs import begin_epoch, end_epoch, tracker_of
 from clesmote_losses.hosts import recipe
+from clesmote_losses.hosts.class_balance import balance_options, keeps_own_loss
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
 from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, uneven_weights
@@ -194,10 +195,11 @@ class Stages:
         self.eval_transform = evaluation_transform(args, model)
         with errors_as_flags():
             replaced = getattr(given["task"], "criterion", None) if "task" in given else given["loss_fn"]
-            if options.cap == "none" and callable(replaced):
+            if keeps_own_loss(options) and callable(replaced):
                 criterion: Any = OwnLoss(replaced)
             else:
-                criterion = recipe.build_loss(model, args.num_classes, options, **loss_options(replaced))
+                of_loss = balance_options(train_set, args.num_classes, options, **loss_options(replaced))
+                criterion = recipe.build_loss(model, args.num_classes, options, **of_loss)
         if (weights := uneven_weights(replaced)) and train_set.oversampled_classes:
             _logger.warning(
                 "the loss weights the classes (%s), and synthetic samples balance them too: together they favour the rare classes "

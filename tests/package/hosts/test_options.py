@@ -42,6 +42,23 @@ from clesmote_losses.smote.samplers import SAMPLERS
         ({"smote": "smote", "triplet_epochs": -1}, "triplet_epochs", "triplet_epochs must be 0 or more; got -1"),
         ({"smote": "smote", "cap": "constant", "cap_gradient": "flow"}, "cap_gradient", "cap=constant has none"),
         ({"smote": "none", "cap": "constant"}, "smote", "smote=none turns the method off: drop its other options"),
+        ({"smote": "smote", "cap": "none", "cap_on": "oversampled"}, "cap_on", "cap_on has no effect with cap=none"),
+        (
+            {"smote": "smote", "cap_on": "rare"},
+            "cap_on",
+            "cap_on must be one of ('synthetic', 'oversampled'); got 'rare'",
+        ),
+        (
+            {"smote": "smote", "class_weights": "x"},
+            "class_weights",
+            "must be one of ('none', 'inverse', 'effective'); got",
+        ),
+        (
+            {"smote": "smote", "logit_adjustment": -1.0},
+            "logit_adjustment",
+            "logit_adjustment must be 0 or more; got -1.0",
+        ),
+        ({"logit_adjustment": 1.0}, "smote", "logit_adjustment needs synthetic samples"),
         ({"smote": "svm"}, "smote", "smote must be one of ('smote', 'borderline', 'adasyn', 'none'); got 'svm'"),
         (
             {"smote": "smote", "cap": "x"},
