@@ -32,8 +32,9 @@ class Method:
         alpha: Option of the Beta distribution that a mixing draws its weights from.
         beta: Noise tolerance of the cap; with ``distance=None`` the cap itself, in nats.
         target_share: Choose beta anew at each epoch, so that this share of the synthetic images is over the cap.
-        distance, gradient, warmup_epochs: Options of :class:`clesmote_losses.CappedSMOTELoss`.
+        capped, distance, gradient, warmup_epochs: Options of :class:`clesmote_losses.CappedSMOTELoss`.
         centroid: Mode of :class:`clesmote_losses.ClassCentroidTracker`; ``"stratum"``: as ``"epoch"``, of each stratum.
+        dataset_options: Further options of :class:`clesmote_losses.SMOTEDataset`, for ``data`` that adds synthetic images.
         redraw: Draw new synthetic images at each epoch.
         pretraining: Stage 2, whose steps are part of the budget; a name of ``training.pretraining.PRETRAININGS``.
         pretraining_lr: Learning rate of AdamW in stage 2.
@@ -56,10 +57,12 @@ class Method:
     alpha: float = 1.0
     beta: float = 1.0
     target_share: float | None = None
+    capped: Literal["synthetic", "oversampled"] = "synthetic"
     distance: str | None = "cosine"
     gradient: str = "stop"
     warmup_epochs: int = 0
     centroid: str = "epoch"
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
     redraw: bool = False
     pretraining: str = "none"
     pretraining_lr: float = 1e-4
@@ -88,7 +91,7 @@ class Method:
         return {
             option.name: value
             for option in fields(self)
-            if option.name not in hidden and (value := getattr(self, option.name)) != option.default
+            if option.name not in hidden and (value := getattr(self, option.name)) not in (option.default, {})
         }
 
 
@@ -105,8 +108,12 @@ def _cle_smote(name: str, title: str, **options: Any) -> Method:
     return _capped(name, title, **{"pretraining": "triplets", "search": search, **options})
 
 
+def _smote(name: str, title: str, **options: Any) -> Method:
+    return Method(name, title, data="smote", dataset_options=options)
+
+
 def _robust(name: str, title: str, **options: Any) -> Method:
-    return Method(name, f"Oversampling, {title}", data="oversampled", **options)
+    return Method(name, f"Oversampling, {title}", **{"data": "oversampled", **options})
 
 
 def _variant(name: str, title: str, **options: Any) -> Method:
@@ -142,6 +149,12 @@ MODERN = (
     Method("adasyn", "ADASYN", data="adasyn"),
     Method("strong-augmentation", "Oversampling, strong augmentation", data="oversampled", augmentation="strong"),
 )
+# repairs of SMOTE: a network cannot learn that blends are of the rare class where others are blended, or few are
+REPAIRS = (
+    _smote("smote-real-share", "SMOTE, half real", real_share=0.5),
+    _smote("smote-all", "SMOTE of all classes", blend="all", blend_share=0.5),
+    _smote("smote-all-any", "SMOTE of all classes, any partners", blend="all", blend_share=0.5, partners="any"),
+)
 # images mixed with others, and the label with them
 MIXED = (
     Method("mixup", "Mixup", loss="mixup", search={"alpha": (1.0, 0.2)}),
@@ -160,6 +173,14 @@ ROBUST = (
     _robust("label-smoothing", "label smoothing", loss="label_smoothing", search={"smoothing": (0.1, 0.3)}),
     _robust("gce", "generalised cross-entropy", loss="gce", search={"q": (0.7, 0.3)}),
     _robust("small-loss", "small-loss trimming", loss="trimmed", search={"trim": (0.2, 0.1, 0.4)}),
+    _robust(
+        "cap-oversampled",
+        "constant cap on the rare class",
+        data="over",
+        loss="capped",
+        capped="oversampled",
+        distance=None,
+    ),
 )
 # optional parts of CLE-SMOTE, each changed alone to learn what it adds; what they share is chosen once, for CLE-SMOTE
 VARIANTS = (
@@ -167,6 +188,7 @@ VARIANTS = (
     _variant("cle-smote-flow", "CLE-SMOTE, gradient through the cap", gradient="flow"),
     _variant("cle-smote-share", "CLE-SMOTE, beta by share", search={"target_share": (0.1, 0.3, 0.5)}),
     _variant("cle-smote-redraw", "CLE-SMOTE, fresh draws", redraw=True),
+    _variant("cle-smote-real-share", "CLE-SMOTE, half real", dataset_options={"real_share": 0.5}),
     _variant("cle-smote-stratum", "CLE-SMOTE, centroid of each stratum", centroid="stratum"),
     _variant("cle-smote-online", "CLE-SMOTE, running centroids", centroid="online"),
     _variant("cle-smote-margin", "CLE-SMOTE, triplet margin", search={"margin": (0.2, 1.0, 5.0)}),
@@ -177,4 +199,6 @@ VARIANTS = (
     Method("smote-redraw", "SMOTE, fresh draws", data="smote", redraw=True, tuned_as="smote"),
 )
 MAIN_METHODS = (*BASELINES, CLE_SMOTE)
-METHODS = Lookup.by_name("method", (*BASELINES, *ABLATION, CLE_SMOTE, UPPER_BOUND, *MODERN, *MIXED, *ROBUST, *VARIANTS))
+METHODS = Lookup.by_name(
+    "method", (*BASELINES, *ABLATION, CLE_SMOTE, UPPER_BOUND, *MODERN, *REPAIRS, *MIXED, *ROBUST, *VARIANTS)
+)

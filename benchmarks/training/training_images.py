@@ -82,6 +82,7 @@ def training_data(
             sampler=sampler,
             strata=strata,
             small_class="shrink_k",
+            **method.dataset_options,
             redraw="epoch" if method.redraw else "never",
             device=device,
         )

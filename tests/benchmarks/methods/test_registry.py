@@ -13,6 +13,7 @@ from benchmarks.methods.registry import (
     METHODS,
     MIXED,
     MODERN,
+    REPAIRS,
     ROBUST,
     UPPER_BOUND,
     VARIANTS,
@@ -24,9 +25,9 @@ from benchmarks.training.pretraining import PRETRAININGS
 
 
 def test_every_method_is_there_under_its_name():
-    groups = (BASELINES, ABLATION, (CLE_SMOTE, UPPER_BOUND), MODERN, MIXED, ROBUST, VARIANTS)
+    groups = (BASELINES, ABLATION, (CLE_SMOTE, UPPER_BOUND), MODERN, REPAIRS, MIXED, ROBUST, VARIANTS)
     names = [method.name for group in groups for method in group]
-    assert len(set(names)) == len(names) == 39
+    assert len(set(names)) == len(names) == 44
     assert sorted(METHODS) == sorted(names)
     assert all(METHODS[name].name == name for name in names)
     assert [method.name for method in MAIN_METHODS] == ["none", "oversampling", "weighted", "smote", "cle-smote"]
@@ -65,6 +66,11 @@ def test_a_result_is_told_what_differs_from_the_plain_method():
     assert replace(METHODS["logit-adjustment"], tau=float("1")).chosen() == {
         "name": "logit-adjustment",
         "loss": "logit_adjusted",
+    }
+    assert METHODS["smote-real-share"].chosen() == {
+        "name": "smote-real-share",
+        "data": "smote",
+        "dataset_options": {"real_share": 0.5},
     }
     assert METHODS["constant-cap"].chosen()["distance"] is None  # not left out
 
