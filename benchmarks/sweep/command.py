@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from rich.console import Console
 
-from benchmarks.command_line import AboveZero, Command, PositiveInt, further_options, option
+from benchmarks.command_line import AboveZero, Command, PositiveInt, Share, further_options, option
 from benchmarks.data.experiments import AS_IS, Experiment
 from benchmarks.data.source import Source
-from benchmarks.data.trials import count_strata, draw, has_spare_images
+from benchmarks.data.trials import draw, has_spare_images, told_counts
 from benchmarks.methods.networks import make_network
 from benchmarks.methods.registry import METHODS, UPPER_BOUND, Method
 from benchmarks.sweep.declaration import Suite
@@ -69,6 +69,17 @@ class RunCommand(Command):
     )
     validate: bool = field(
         default=True, metadata=option("train on all images; the last epoch counts", flag="--no-validation")
+    )
+    label_noise: Share = field(
+        default=0.0,
+        metadata=option(
+            "share of the training images of each rare stratum that are replaced by images of the most frequent one "
+            "(%(default)g); test images stay clean",
+            metavar="SHARE",
+        ),
+    )
+    noisy_validation: bool = field(
+        default=False, metadata=option("--label-noise in the validation images too, as most users have it")
     )
     data_dir: Path = field(metadata=option("the data; see list", metavar="DIR"))
     device: str = field(default="auto", metadata=option("(auto: the GPU if there is one)"))
@@ -137,11 +148,15 @@ class RunCommand(Command):
             raise ValueError("--no-tuning takes one --lr: there is nothing to choose.")
         if settings.batch_size < 2:
             raise ValueError("--batch-size must be 2 or more: batch normalisation needs more than one image.")
+        if self.noisy_validation and not (self.label_noise and self.validate):
+            raise ValueError("--noisy-validation needs --label-noise above 0, and validation images.")
         if settings.steps < settings.epochs:
             raise ValueError(f"--steps {settings.steps} must be at least --epochs {settings.epochs}.")
         return settings
 
     def _check_published(self, suite: Suite, methods: list[Method]) -> None:
+        if self.label_noise:
+            raise ValueError(f"--label-noise belongs to preset correct: leave it out with {self.preset}.")
         for name in (*_OF_SETTINGS, "image_size", "lr"):
             if getattr(self, name) is not None:
                 raise ValueError(f"--{name.replace('_', '-')} is fixed by preset {self.preset}: leave it out.")
@@ -163,8 +178,14 @@ class RunCommand(Command):
         as_is = self.experiments is None and getattr(suite.options(**self.suite_options), "as_is", False)
         chosen = self.experiments or ()
         experiments = [e for e in experiments if (e.name == AS_IS) == as_is or e.name in chosen]
+        experiments = [
+            replace(e, label_noise=self.label_noise, noisy_validation=self.noisy_validation) for e in experiments
+        ]
+        drawn = {e.kind for e in experiments if self.experiments is None or e.name in chosen}
         for experiment in experiments:
             experiment.check(source)
+            if experiment.label_noise and experiment.kind in drawn:
+                draw(source, experiment, 0, validate=validate)  # too few images for it fail here
             if experiment.name == AS_IS and experiment.raised() == experiment.counts:
                 raise ValueError("the classes have equally many training images, so no method has anything to do.")
         return experiments
@@ -180,7 +201,7 @@ class RunCommand(Command):
         for experiment in schedule.experiments:
             if self.experiments is None or experiment.name in self.experiments:
                 trial = draw(schedule.source, experiment, 0, validate=validate)
-                counts = ", ".join(f"{name} {n}" for name, n in count_strata(trial.train, experiment).items())
+                counts = told_counts(schedule.source, experiment, trial)
                 console.print(f"{experiment.name}: {counts}{experiment.note and f' ({experiment.note})'}")
         known = sum(run.steps for run in missing)
         steps = known + waiting * known // max(len(missing), 1)  # runs to come are like those that are known
