@@ -70,6 +70,13 @@ class Method:
         """Whether there is a stage 2."""
         return self.pretraining != "none"
 
+    @property
+    def needs_images(self) -> str:
+        """Why the method cannot train a classifier on fixed features of images; empty if it can."""
+        if self.is_pretrained:
+            return "pretrains the network"
+        return f"has the augmentation {self.augmentation}" if self.augmentation else ""
+
     def build_loss(self, training: Training) -> Objective:
         """Build the loss of a run, and change the network where the loss needs it."""
         return LOSSES[self.loss](self, training)
