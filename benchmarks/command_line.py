@@ -35,6 +35,17 @@ def parse_above_zero(text: str) -> float:
     return value
 
 
+def parse_share(text: str) -> float:
+    """Read a number from 0 on that is below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"wanted a share, from 0 on and below 1, got {text!r}")
+    return value
+
+
 def parse_seed(text: str) -> int:
     """Read a seed that both numpy and torch accept."""
     if not text.isdecimal() or int(text) >= 2**32:
@@ -52,6 +63,7 @@ def parse_class_count(text: str) -> tuple[str, int]:
 
 PositiveInt = Annotated[int, parse_positive]
 AboveZero = Annotated[float, parse_above_zero]
+Share = Annotated[float, parse_share]
 Seed = Annotated[int, parse_seed]
 ClassCount = Annotated[tuple[str, int], parse_class_count]
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from benchmarks.data.trials import Trial
 from benchmarks.lookup import Lookup
 from benchmarks.methods.losses import LOSSES
+from benchmarks.methods.mixing import MIXINGS
 from benchmarks.methods.objective import Objective, Training
 from benchmarks.methods.sampling import Aims, Sampled, find_sampling
 
@@ -80,6 +81,15 @@ class Method:
     def is_pretrained(self) -> bool:
         """Whether there is a stage 2."""
         return self.pretraining != "none"
+
+    @property
+    def needs_images(self) -> str:
+        """Why the method cannot train a classifier on fixed features of images; empty if it can."""
+        if self.is_pretrained:
+            return "pretrains the network"
+        if self.loss in (*MIXINGS, "mixup_balanced_softmax"):
+            return "mixes images"
+        return f"has the augmentation {self.augmentation}" if self.augmentation else ""
 
     def build_loss(self, training: Training) -> Objective:
         """Build the loss of a run, and change the network where the loss needs it."""

@@ -18,7 +18,7 @@ _HARDLY = 0.01  # share of the synthetic images that are capped
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Trials that may be compared: one suite, the same data and the same settings except the learning rate.
+    """Trials that may be compared: one suite, the same data, share of wrong labels and settings except the learning rate.
 
     Attributes:
         trials: One row for each trial, sorted by experiment, method and seed. Columns: ``experiment``, ``kind`` and
@@ -48,6 +48,16 @@ class Group:
     @property
     def preset(self) -> str:
         return str(self.settings["preset"])
+
+    @property
+    def situation(self) -> list[str]:
+        """Words for the options that change what is compared: wrong labels, a pretrained network."""
+        experiment, settings = self.first["config"]["experiment"], self.settings
+        words = ["frozen" if settings.get("frozen") else "pretrained"] if settings.get("weights") else []
+        if experiment.get("label_noise"):
+            words.append(f"noise-{100 * experiment['label_noise']:g}")
+            words += ["noisy-validation"] if experiment["noisy_validation"] else []
+        return words
 
     @property
     def methods(self) -> list[str]:
@@ -127,8 +137,9 @@ def _row(record: Record) -> dict[str, Any]:
     config = record["config"]
     experiment = config["experiment"]
     shared = sorted((name, value) for name, value in config["settings"].items() if name not in _METHOD_SETTINGS)
+    noise = experiment.get("label_noise", 0), experiment.get("noisy_validation", False)
     return {
-        "protocol": repr((config["suite"], experiment["digest"], shared)),
+        "protocol": repr((config["suite"], experiment["digest"], noise, shared)),
         "rates": repr(_learning_rates(record)),
         "role": record["role"],
         "experiment": str(experiment["name"]),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmarks.data.trials import LabelledImages
 from benchmarks.metrics import Prior, Scores, all_metrics, auroc
 
 ToInput = Callable[[Tensor], Tensor]
+Hold = Callable[[NDArray[np.uint8]], Tensor]
 _SHARE = 0.3  # of a GPU's free memory that a set of images may take
 _BATCH, _PIXELS = 500, 2**21  # most images, and most pixels, in a forward pass without gradients
 
@@ -38,12 +40,14 @@ def to_input(images: Tensor) -> Tensor:
 def predict(model: nn.Module, images: Tensor, to_input: ToInput) -> Scores:
     """Compute the probability of each class, float64, shape ``(N, C)``. The model is left in evaluation mode.
 
+    ``images`` are uint8, ``(N, C, H, W)``, or what else ``to_input`` takes, such as features ``(N, D)``.
+
     A single logit is the score of class 1 against 0.
     """
     model.eval()
     parts = []
     device = next(model.parameters()).device
-    at_once = max(1, min(_BATCH, _PIXELS // (images.shape[2] * images.shape[3])))
+    at_once = max(1, min(_BATCH, _PIXELS // images[0, 0].numel()))
     for batch in images.split(at_once):
         logits = model(to_input(batch.to(device))).double()
         if logits.shape[1] == 1:
@@ -62,7 +66,8 @@ class Curve:
         tests: Test images by name.
         strata: Names of the strata.
         device: Where the network is.
-        to_input: Makes the network's input of uint8 images.
+        to_input: Makes the network's input of what is held.
+        hold: Makes what is held in memory of uint8 images ``(N, H, W, C)``: by default themselves, :func:`on_device`.
     """
 
     def __init__(
@@ -72,11 +77,13 @@ class Curve:
         strata: list[str],
         device: torch.device,
         to_input: ToInput = to_input,
+        hold: Hold | None = None,
     ) -> None:
+        hold = hold or partial(on_device, device=device)
         self.points: list[dict[str, Any]] = []
         self.seconds = 0.0
         self._parts = dict(tests) if validation is None else {"validation": validation, **tests}
-        self._images = {name: on_device(part.images, device) for name, part in self._parts.items()}
+        self._images = {name: hold(part.images) for name, part in self._parts.items()}
         self._strata, self._to_input = strata, to_input
         self._chosen: tuple[int, dict[str, Scores], Prior | None] | None = None
         self._last: tuple[dict[str, Scores], Prior | None] = {}, None

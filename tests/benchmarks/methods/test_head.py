@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+import timm
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.methods.networks import ConvNet
 from benchmarks.methods.registry import METHODS
-from benchmarks.training.evaluation import predict
+from benchmarks.training.evaluation import predict, to_input
+from benchmarks.training.frozen import FrozenFeatures, network_with
 from benchmarks.training.training_images import TrainingData
 from clesmote_losses.embeddings import EmbeddingHook
 from tests.support.benchmark_images import pictures, training_of
@@ -53,3 +55,21 @@ def test_a_network_that_has_diverged_is_scored_as_it_is_and_other_faults_are_rai
     training.model = ConvNet(3, image_size=16)  # a class without images
     with pytest.raises(ValueError, match=r"\[2\]"):
         objective.network(training)
+
+
+def test_a_frozen_network_is_kept_with_the_rebalanced_classifier(training):
+    torch.manual_seed(0)
+    network = timm.create_model("test_resnet", num_classes=2).eval()
+    images = pictures(LABELS.numpy(), 32)
+    hold = FrozenFeatures(network, "test")
+    data = TrainingData(hold(images), LABELS, LABELS, None, lambda features: features)
+    run = training_of(hold.head, np.array([30, 10]), data)
+    scored = METHODS["crt"].build_loss(run).network(run)
+    before = network.fc.weight.clone()
+    kept = network_with(network, hold.head, scored)
+    inputs = to_input(torch.from_numpy(images).permute(0, 3, 1, 2))
+    with torch.no_grad():
+        assert torch.allclose(kept(inputs), scored(data.images), atol=1e-3)
+        assert not torch.allclose(network(inputs), scored(data.images), atol=1e-2)
+    assert torch.equal(network.fc.weight, before)
+    assert network_with(network, hold.head, hold.head) is network

@@ -88,3 +88,10 @@ def test_only_methods_with_a_stage_2_are_pretrained():
     pretrained = {name for name, method in METHODS.items() if method.is_pretrained}
     assert {"cle-smote", "cle-smote-v1", "smote-triplets", "cle-smote-supcon"} < pretrained
     assert not pretrained & {method.name for method in (*BASELINES, *MODERN, UPPER_BOUND)}
+
+
+def test_methods_that_change_pixels_cannot_train_on_fixed_features():
+    refused = {name: method.needs_images for name, method in METHODS.items() if method.needs_images}
+    assert {name for name in refused if refused[name] == "mixes images"} == {method.name for method in MIXED}
+    assert {"cle-smote", "strong-augmentation"} < refused.keys()
+    assert not refused.keys() & {"none", "smote-all", "crt", "cap-oversampled", "gce"}
