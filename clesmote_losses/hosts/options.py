@@ -11,6 +11,7 @@ from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.hosts.declaration import Need, check_range, option
 from clesmote_losses.loss_inputs import Gradient
 from clesmote_losses.smote.dataset import Redraw
+from clesmote_losses.smote.draw_options import Blend, Partners
 from clesmote_losses.smote.resampling import SmallClass
 from clesmote_losses.smote.samplers import SAMPLERS
 from clesmote_losses.triplet_sampling import Sampling
@@ -21,6 +22,22 @@ _SAMPLER = Need(
     lambda options: options.smote is not None,
     ("without ", Argument("smote"), ", because the plan is already made."),
 )
+_SMOTE = Need(
+    lambda options: options.smote == "smote",
+    ("without ", Argument("smote", "smote"), ": other samplers draw as they do."),
+)
+_SEARCH = Need(
+    lambda options: options.smote != "over" and options.smote_partners != "any",
+    ("with ", Argument("smote", "over"), " or ", Argument("smote_partners", "any"), ", which search no neighbours."),
+)
+_BLENDS = Need(
+    lambda options: options.smote != "over", ("with ", Argument("smote", "over"), ", which makes copies and no blends.")
+)
+_OVERSAMPLED = Need(
+    lambda options: options.smote_blend != "all",
+    ("with ", Argument("smote_blend", "all"), ": pass ", Argument("smote_blend_share"), "."),
+)
+_ALL = Need(lambda options: options.smote_blend == "all", ("without ", Argument("smote_blend", "all"), "."))
 _CAP = Need(lambda options: options.cap != "none", ("with ", Argument("cap", "none"), ": drop one of the two."))
 _DISTANCE = Need(
     lambda options: options.cap != "constant",
@@ -48,7 +65,9 @@ class Options:
         argument="sampler",
         choices=lambda: (*SAMPLERS, "none"),
     )
-    smote_k: int = _sampled(5, "number of neighbours", argument="k_neighbors", above=0, metavar="K")
+    smote_k: int = _sampled(
+        5, "number of neighbours", argument="k_neighbors", above=0, metavar="K", needs=[_SAMPLER, _SEARCH]
+    )
     smote_strategy: str = _sampled(
         "auto",
         "which classes are over-sampled, and to what size: a word of imbalanced-learn ('minority', 'not majority', ...), "
@@ -83,6 +102,7 @@ class Options:
         "search neighbours in these rows instead of in pixels: .npy with one row per image",
         argument="features",
         metavar="FILE",
+        needs=[_SAMPLER, _SEARCH],
     )
     smote_image_size: str | None = _smote(
         None, "size at which images are compared and blended", argument="image_size", metavar="HxW"
@@ -92,6 +112,38 @@ class Options:
         "what to do with a class of K or fewer images: stop, use the neighbours it has, or copy its images",
         argument="dataset.small_class",
         choices=lambda: get_args(SmallClass),
+    )
+    smote_real_share: float | None = _sampled(
+        None,
+        "at least this share of each raised class stays real: copies in the place of synthetic samples",
+        argument="dataset.real_share",
+        at_least=0,
+        at_most=1,
+        metavar="S",
+        needs=[_SAMPLER, _BLENDS, _OVERSAMPLED],
+    )
+    smote_blend: str = _sampled(
+        "oversampled",
+        "classes with synthetic samples; 'all' adds them to every class, so that they mark none, and the set grows",
+        argument="dataset.blend",
+        choices=lambda: get_args(Blend),
+        needs=[_SAMPLER, _SMOTE],
+    )
+    smote_blend_share: float | None = _sampled(
+        None,
+        "share of each class that is synthetic with --smote-blend all, below 1 (default: 0.5)",
+        argument="dataset.blend_share",
+        above=0,
+        at_most=1,
+        metavar="S",
+        needs=[_SAMPLER, _ALL],
+    )
+    smote_partners: str = _sampled(
+        "nearest",
+        "'any' blends any two images of a class, without a search for neighbours",
+        argument="dataset.partners",
+        choices=lambda: get_args(Partners),
+        needs=[_SAMPLER, _SMOTE],
     )
     smote_redraw: str = _smote(
         "never",
