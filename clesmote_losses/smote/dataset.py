@@ -47,7 +47,8 @@ class SMOTEDataset(SampleRecords):
         sampler: ``SMOTE``, ``BorderlineSMOTE`` or ``ADASYN`` of imbalanced-learn with its own options; by default
             ``SMOTE(k_neighbors=5, random_state=0)``. Under ``torch.distributed`` it needs an int ``random_state``, or
             ranks would train on different data.
-        labels: Class index of every sample, shape ``(N,)``; by default found in the data set without reading images.
+        labels: Class index of every sample, shape ``(N,)``; by default found in the data set without reading images. They may
+            rename or merge classes of the data set, not split them.
         strata: One group for each sample, shape ``(N,)``, of one class each: SMOTE balances these in place of the
             classes, for imbalance inside a class. Keys of the sampler's ``sampling_strategy`` are strata then.
         groups: One group for each sample, shape ``(N,)``, such as its patient: no two images of one group are blended.
@@ -69,8 +70,9 @@ class SMOTEDataset(SampleRecords):
 
     Raises:
         TypeError: If ``base``, ``sampler``, labels or images are of the wrong kind.
-        ValueError: If labels are not found, sizes differ, a class is too small, the plan does not fit, or an option is wrong;
-            if ``base`` augments without its ``transform``, or does more to an image than its transform does.
+        ValueError: If labels are not found or contradict those of ``base``, sizes differ, a class is too small, the plan does
+            not fit, or an option is wrong; if ``base`` augments without its ``transform``, or does more to an image than its
+            transform does.
         RuntimeError: If an image cannot be read; the message names it.
 
     Example:
