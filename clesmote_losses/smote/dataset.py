@@ -1,6 +1,7 @@
 """Stage 1 of CLE-SMOTE: a data set that is balanced by SMOTE without holding one synthetic image."""
 
 import copy
+import inspect
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Literal, get_args
@@ -197,6 +198,24 @@ class SMOTEDataset(SampleRecords):
         elif self.redraw == "epoch":
             maker = Argument("plan"), " needs ", Argument("sampler"), " too: the one that made the plan."
             raise ArgumentError("redraw", Argument("redraw", '"epoch"'), " with ", *maker)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. Once the set is made, those that a user may expect an effect of are refused, but ``transform``.
+
+        Raises:
+            AttributeError: If ``name`` is an option, a property, or an attribute of the base data set.
+        """
+        if "_plan" in vars(self) and name != "transform" and not name.startswith("_"):
+            is_property = isinstance(getattr(SMOTEDataset, name, None), property)
+            if name in inspect.signature(SMOTEDataset).parameters:
+                raise AttributeError(f"{name} cannot be changed later. Pass {name}= when the SMOTEDataset is made.")
+            is_of_base = any(hasattr(part, name) for part in (self.base, *unwrapped(self.base)))
+            if is_property or is_of_base or name in ("transforms", "target_transform"):
+                raise AttributeError(
+                    f"{name} has no effect when it is set on a SMOTEDataset. Set it on the data set (here a "
+                    f"{type(self.base).__name__}) before the SMOTEDataset is made of it; transform alone can be set later."
+                )
+        super().__setattr__(name, value)
 
     def raw_image(self, index: int) -> Any:
         """Read real image ``index`` as the base data set stores it (at ``image_size``, if one is set), before ``transform``.
