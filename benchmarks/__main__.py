@@ -1,6 +1,5 @@
 """Command line of the benchmark: ``python -m benchmarks demo|list|run|report|evidence|micro``."""
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -102,7 +101,6 @@ def _make_parser() -> Parser:
             help=command.summary,
             description=command.description,
             epilog=command.epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add_options(added, command)
     return parser

@@ -17,7 +17,7 @@ from clesmote_losses.distributed import from_rank_0, get_rank
 from clesmote_losses.errors import Argument, ArgumentError
 from clesmote_losses.hosts.clipped_images import clipped_image
 from clesmote_losses.hosts.options import Options
-from clesmote_losses.hosts.strata_file import read_strata
+from clesmote_losses.hosts.strata_file import read_groups
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.labels import find_labels
 from clesmote_losses.smote.plan import SMOTEPlan
@@ -59,11 +59,11 @@ def training_set(
             Argument("num_classes"),
             " too small?",
         )
-    strata = None if options.smote_strata is None else read_strata(options.smote_strata, base)
+    strata = None if options.smote_strata is None else read_groups(options.smote_strata, base)
     common: dict[str, Any] = {
         "sampler": _sampler(options, base, labels if strata is None else strata),
         "strata": strata,
-        "groups": None if options.smote_groups is None else read_strata(options.smote_groups, base, "group"),
+        "groups": None if options.smote_groups is None else read_groups(options.smote_groups, base, "group"),
         "image_size": _image_size(options.smote_image_size),
         **options.arguments("dataset"),
     }

@@ -13,10 +13,11 @@ from torch.utils.data import Dataset, Subset
 
 from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
+from clesmote_losses.smote.assignment import check_assignable
 from clesmote_losses.smote.base_dataset import check_base, image_names, unwrapped
 from clesmote_losses.smote.base_transform import ImagesByIndex, reading_copy, split_transform
 from clesmote_losses.smote.columns import check_column
-from clesmote_losses.smote.draw_options import Blend, DrawOptions, Partners, recorded_draws
+from clesmote_losses.smote.draw_options import Blend, DrawOptions, Partners
 from clesmote_losses.smote.labels import check_labels, find_labels, own_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
@@ -48,7 +49,8 @@ class SMOTEDataset(SampleRecords):
         sampler: ``SMOTE``, ``BorderlineSMOTE`` or ``ADASYN`` of imbalanced-learn with its own options; by default
             ``SMOTE(k_neighbors=5, random_state=0)``. Or ``RandomOverSampler``, whose copies are flagged as synthetic. Under
             ``torch.distributed`` it needs an int ``random_state``, or ranks would train on different data.
-        labels: Class index of every sample, shape ``(N,)``; by default found in the data set without reading images.
+        labels: Class index of every sample, shape ``(N,)``; by default found in the data set without reading images. They may
+            rename or merge classes of the data set, not split them.
         strata: One group for each sample, shape ``(N,)``, of one class each: SMOTE balances these in place of the
             classes, for imbalance inside a class. Keys of the sampler's ``sampling_strategy`` are strata then.
         groups: One group for each sample, shape ``(N,)``, such as its patient: no two images of one group are blended.
@@ -79,8 +81,9 @@ class SMOTEDataset(SampleRecords):
 
     Raises:
         TypeError: If ``base``, ``sampler``, labels or images are of the wrong kind.
-        ValueError: If labels are not found, sizes differ, a class is too small, the plan does not fit, or an option is wrong;
-            if ``base`` augments without its ``transform``, or does more to an image than its transform does.
+        ValueError: If labels are not found or contradict those of ``base``, sizes differ, a class is too small, the plan does
+            not fit, or an option is wrong; if ``base`` augments without its ``transform``, or does more to an image than its
+            transform does.
         RuntimeError: If an image cannot be read; the message names it.
 
     Example:
@@ -215,6 +218,11 @@ class SMOTEDataset(SampleRecords):
             maker = Argument("plan"), " needs ", Argument("sampler"), " too: the one that made the plan."
             raise ArgumentError("redraw", Argument("redraw", '"epoch"'), " with ", *maker)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_plan" in vars(self):
+            check_assignable(self, name, SMOTEDataset)
+        super().__setattr__(name, value)
+
     def raw_image(self, index: int) -> Any:
         """Read real image ``index`` as the base data set stores it (at ``image_size``, if one is set), before ``transform``.
 
@@ -282,13 +290,3 @@ class SMOTEDataset(SampleRecords):
                 (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))
             )
         return items
-
-    def __repr__(self) -> str:
-        options = self._plan.options
-        given = recorded_draws(options).given().items()
-        names = [f"SMOTEDataset of {type(self.base).__name__}", options["sampler"], *(f"{n}={v!r}" for n, v in given)]
-        lines = [
-            f"    class {c}: {n} real" + (f" + {m} copies of them" if m else "") + (f" + {s} synthetic" if s else "")
-            for c, (n, m, s) in self.counts_by_class().items()
-        ]
-        return "\n".join([", ".join(names), *lines])

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from clesmote_losses.smote.base_dataset import attribute_of, image_path
+from clesmote_losses.smote.draw_options import recorded_draws
 from clesmote_losses.smote.labels import Labels, find_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 
@@ -70,6 +71,20 @@ class SampleRecords(Dataset[Any]):
         flags, real = self._plan.is_synthetic, self._labels
         parts = real, self._plan.label[~flags], self._plan.label[flags]
         return {label: tuple(int((part == label).sum()) for part in parts) for label in _unique(real)}  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        options = self._plan.options
+        given = recorded_draws(options).given().items()
+        names = [
+            f"{type(self).__name__} of {type(self.base).__name__}",
+            options["sampler"],
+            *(f"{n}={v!r}" for n, v in given),
+        ]
+        lines = [
+            f"    class {c}: {n} real" + (f" + {m} copies of them" if m else "") + (f" + {s} synthetic" if s else "")
+            for c, (n, m, s) in self.counts_by_class().items()
+        ]
+        return "\n".join([", ".join(names), *lines])
 
     def provenance(self, index: int) -> Provenance:
         """Return label, parents and lambda of sample ``index``."""

