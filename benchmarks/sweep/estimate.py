@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from benchmarks.methods.networks import make_network
+from benchmarks.data.trials import count_strata
 from benchmarks.training.controlled import Settings
 from benchmarks.training.run import Run
 from clesmote_losses.restore import preserved_rng
@@ -18,7 +18,8 @@ _FORWARD = 1 / 3  # of the time of a step
 def estimate_time(runs: Sequence[Run], more: int, device: torch.device, jobs: int = 1) -> str:
     """Say how long the runs will take: ``"about 12 min (30 ms a step)"``; nothing where there is nothing to measure.
 
-    Two steps of plain cross-entropy on noise are measured. Pretraining and the search of neighbours take longer.
+    Two steps of plain cross-entropy on noise are measured; of a frozen network two batches of features. Pretraining and the
+    search of neighbours take longer.
 
     Args:
         runs: Runs of the preset ``correct``, which differ in experiment, method and seed only.
@@ -31,19 +32,31 @@ def estimate_time(runs: Sequence[Run], more: int, device: torch.device, jobs: in
     trial, source = runs[0].draw(), runs[0].source
     classes, shape = len(runs[0].experiment.classes), (source.images.shape[3], source.image_size, source.image_size)
     with preserved_rng():
-        model = make_network(settings.model, num_classes=classes, image_size=source.image_size, in_chans=shape[0])
-        model.train().to(device)
+        model = settings.make_network(source.images.shape, classes)
+        model.train(not settings.frozen).to(device)
         images = torch.rand(settings.batch_size, *shape, device=device)
         labels = torch.randint(classes, (settings.batch_size,), device=device)
-        F.cross_entropy(model(images), labels).backward()  # the first step is slow
+
+        def step() -> None:
+            with torch.set_grad_enabled(not settings.frozen):
+                loss = F.cross_entropy(model(images), labels)
+            if not settings.frozen:
+                loss.backward()
+
+        step()  # the first one is slow
         started = time.perf_counter()
         for _ in range(_STEPS):
-            F.cross_entropy(model(images), labels).backward()
+            step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        step = (time.perf_counter() - started) / _STEPS
+        seconds = (time.perf_counter() - started) / _STEPS
     tested = sum(len(part) for part in (*trial.tests.values(), trial.validation) if part is not None)
-    passes = settings.steps + _FORWARD * settings.epochs * tested / settings.batch_size
-    minutes = (len(runs) + more) * passes * step / jobs / 60
+    if settings.frozen:  # the features of each image once; those that runs share are counted for each
+        raised = runs[0].experiment.raised(count_strata(trial.train, runs[0].experiment))
+        passes = (len(runs) + more) * sum(raised.values()) / settings.batch_size + jobs * tested / settings.batch_size
+    else:
+        passes = (len(runs) + more) * (settings.steps + _FORWARD * settings.epochs * tested / settings.batch_size)
+    minutes = passes * seconds / jobs / 60
     told = f"{minutes / 60:.1f} h" if minutes >= 60 else f"{minutes:.0f} min" if minutes >= 1 else "a minute at most"
-    return f"about {told} ({1000 * step:.0f} ms a step)"
+    unit = "batch of features" if settings.frozen else "step"
+    return f"about {told} ({1000 * seconds:.0f} ms a {unit})"
