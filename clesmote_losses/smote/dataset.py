@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Subset
 from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.smote.base_dataset import check_base, image_names, unwrapped
-from clesmote_losses.smote.base_transform import ImagesByIndex, reading_copy, split_transform
+from clesmote_losses.smote.base_transform import ImagesByIndex, check_untransformed, reading_copy, split_transform
 from clesmote_losses.smote.columns import check_column
 from clesmote_losses.smote.labels import check_labels, find_labels, own_labels
 from clesmote_losses.smote.plan import SMOTEPlan
@@ -146,6 +146,7 @@ class SMOTEDataset(SampleRecords):
                 self.transform = base_transform
         else:
             self.base, probe = ImagesByIndex(base, image, self._labels), None
+        self._is_raw = image is None and probe is None
         self._images = read_images(self.base, probe=probe)
         images = read_images(reading_copy(self.base), probe=probe)
         if labels is not None:
@@ -264,6 +265,8 @@ class SMOTEDataset(SampleRecords):
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, ...]]:
         """Return the samples of a batch, which torch's loaders ask for at once: small images are blended together."""
+        if self._is_raw:
+            check_untransformed(self.base)
         indices = [self._normalize_index(index) for index in indices]
         count = len(self._labels)
         made = blends(self._images, self._plan, [index - count for index in indices if index >= count])

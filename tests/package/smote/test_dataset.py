@@ -233,6 +233,17 @@ def test_an_attribute_set_later_raises_where_it_would_change_nothing(name: str, 
         setattr(train_set, name, value)
 
 
+def test_a_transform_given_later_to_a_base_that_had_none_is_refused() -> None:
+    images, labels = float_images({0: 30, 1: 8})
+    base = Items(list(images), labels)
+    train_set = SMOTEDataset(Subset(base, range(38)))
+    train_set.transform = base.transform = np.negative
+    with pytest.raises(ValueError, match=r"had no transform .* Assign it to the SMOTEDataset"):
+        train_set[0]
+    base.transform = None
+    assert np.array_equal(train_set[0][0], -images[0])
+
+
 class Named(SMOTEDataset):
     def __init__(self, base: Any, name: str) -> None:
         super().__init__(base)
