@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from itertools import chain
 from pathlib import Path
+from textwrap import wrap
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -194,8 +195,16 @@ def read_options(command: type[AnyCommand], values: argparse.Namespace) -> AnyCo
     return command(**arguments)
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return wrap(text, width, break_on_hyphens=False)  # cle-smote is a name to copy
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_HelpFormatter, **options)
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2 and one line, without the usage that argparse prints before it."""

@@ -186,11 +186,13 @@ def title_of(method: str) -> str:
 
 
 def in_effect(records: Sequence[Record]) -> str:
-    """Return what a capped method is where its cap acts on under 1 % of the synthetic images; else an empty text."""
+    """Return what a capped method is where its cap acts on under 1 % of its images; else an empty text."""
     shares = [record["share_capped"] for record in records if record["share_capped"] is not None]
     if not shares or np.mean(shares) >= _HARDLY:
         return ""
     method = records[0]["config"]["method"]
+    if method.get("capped") == "oversampled":
+        return "over-sampling"
     return "SMOTE + triplets" if method.get("pretraining", "none") != "none" else "SMOTE"
 
 

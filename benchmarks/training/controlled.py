@@ -16,8 +16,8 @@ from benchmarks.methods.objective import Training
 from benchmarks.methods.pretrained import Weights
 from benchmarks.methods.registry import Method
 from benchmarks.training.augmentation import AUGMENTATIONS
-from benchmarks.training.evaluation import Curve, Hold, ToInput, to_input
-from benchmarks.training.frozen import FrozenFeatures
+from benchmarks.training.evaluation import Curve, ToInput, to_input
+from benchmarks.training.frozen import FrozenFeatures, network_with
 from benchmarks.training.loop import train_epochs
 from benchmarks.training.pretraining import pretrain
 from benchmarks.training.training_images import TrainingData, training_data
@@ -101,7 +101,7 @@ class Settings:
         if self.channels_last:
             network.to(memory_format=torch.channels_last)
         model: nn.Module = network
-        hold: Hold | None = None
+        hold: FrozenFeatures | None = None
         scale: ToInput
         augment, scale = AUGMENTATIONS[method.augmentation or self.augmentation], to_input
         if self.frozen:
@@ -142,8 +142,10 @@ class Settings:
             schedule=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps - pretraining_steps),
             amp=self.amp,
         ):
-            if curve.add(model, step=training.step, **point):
-                on_best(network)
+            scored = objective.network(training)
+            kept = scored if hold is None else network_with(network, hold.head, scored)
+            if curve.add(scored, prior=objective.prior(training), step=training.step, **point):
+                on_best(kept)
         seconds |= {"training": time.perf_counter() - started - curve.seconds, "testing": curve.seconds}
         result = {
             **curve.result(),
@@ -155,7 +157,7 @@ class Settings:
             "pretraining_loss": history,
             "seconds": seconds,
         }
-        return network, data, result
+        return kept, data, result
 
     def make_network(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         """Make the network for images of a shape ``(..., H, W, C)``.

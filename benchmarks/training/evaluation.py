@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.data.trials import LabelledImages
-from benchmarks.metrics import Scores, all_metrics, auroc
+from benchmarks.metrics import Prior, Scores, all_metrics, auroc
 
 ToInput = Callable[[Tensor], Tensor]
 Hold = Callable[[NDArray[np.uint8]], Tensor]
@@ -85,15 +85,16 @@ class Curve:
         self._parts = dict(tests) if validation is None else {"validation": validation, **tests}
         self._images = {name: hold(part.images) for name, part in self._parts.items()}
         self._strata, self._to_input = strata, to_input
-        self._chosen: tuple[int, dict[str, Scores]] | None = None
-        self._last: dict[str, Scores] = {}
+        self._chosen: tuple[int, dict[str, Scores], Prior | None] | None = None
+        self._last: tuple[dict[str, Scores], Prior | None] = {}, None
         self.diverged = False
 
-    def add(self, model: nn.Module, **point: Any) -> bool:
+    def add(self, model: nn.Module, *, prior: Prior | None = None, **point: Any) -> bool:
         """Score the network as it is now.
 
         Args:
             model: The network; it is left in evaluation mode.
+            prior: How frequent its scores take each class to be, shape ``(C,)``, if that is known.
             **point: Further values of this epoch for the curve.
 
         Returns:
@@ -107,29 +108,29 @@ class Curve:
                 scores[name] = np.full_like(values, 1 / values.shape[1])
         aurocs = {name: auroc(part.labels, scores[name]) for name, part in self._parts.items()}
         self.points.append({"epoch": len(self.points) + 1, **point, "auroc": aurocs})
-        self._last = scores
+        self._last = scores, prior
         is_best = self._chosen is None or (
             "validation" not in aurocs or aurocs["validation"] > self.points[self._chosen[0]]["auroc"]["validation"]
         )
         if is_best:
-            self._chosen = len(self.points) - 1, scores
+            self._chosen = len(self.points) - 1, scores, prior
         self.seconds += time.perf_counter() - started
         return is_best
 
     def result(self) -> dict[str, Any]:
         """Return the metrics of the chosen epoch and of the last one for each set of images, and the curve."""
         assert self._chosen is not None
-        epoch, scores = self._chosen
+        epoch, scores, prior = self._chosen
         return {
             "chosen_epoch": epoch + 1,
-            "chosen": self._metrics(scores),
-            "last": self._metrics(self._last),
+            "chosen": self._metrics(scores, prior),
+            "last": self._metrics(*self._last),
             "diverged": self.diverged,
             "curve": self.points,
         }
 
-    def _metrics(self, scores: dict[str, Scores]) -> dict[str, Any]:
+    def _metrics(self, scores: dict[str, Scores], prior: Prior | None) -> dict[str, Any]:
         return {
-            name: all_metrics(part.labels, scores[name], part.members, self._strata)
+            name: all_metrics(part.labels, scores[name], part.members, self._strata, prior)
             for name, part in self._parts.items()
         }

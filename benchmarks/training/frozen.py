@@ -86,6 +86,11 @@ class FrozenFeatures:
         return torch.stack(rows).to(self._device)
 
 
+def network_with(network: nn.Module, own: Head, head: nn.Module) -> nn.Module:
+    """Return the network with this classifier: itself for its own, a copy for another."""
+    return network if head is own else deepcopy(network, {id(own.fc): head.fc})
+
+
 @lru_cache(maxsize=1)
 def _features(name: str) -> dict[bytes, Tensor]:
     """Return the features known for a network, by the digest of the image."""

@@ -95,6 +95,7 @@ def training_data(
             sampler=sampler,
             strata=strata,
             small_class="shrink_k",
+            **method.dataset_options,
             redraw="epoch" if method.redraw else "never",
             device=device,
         )
@@ -112,7 +113,7 @@ def training_data(
 
 
 def _synthetic_images(dataset: SMOTEDataset) -> NDArray[np.uint8]:
-    first = len(dataset) - int(dataset.is_synthetic.sum())
+    first = len(dataset) - len(dataset.plan)
     images = np.empty((len(dataset) - first, *dataset.raw_image(0).shape), dtype=np.uint8)
     for row, index in zip(images, range(first, len(dataset)), strict=True):
         row[:] = dataset[index][0]
