@@ -13,6 +13,7 @@ import pytest
 import torch
 from imblearn.over_sampling import SMOTE, BorderlineSMOTE
 from sklearn.neighbors import NearestNeighbors
+from torch.utils.data import Subset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
