@@ -26,7 +26,7 @@ from clesmote_losses.smote.resampling import SmallClass
 from clesmote_losses.smote.sample_records import SampleRecords
 from clesmote_losses.smote.samplers import kind_of, plain_sampler
 from clesmote_losses.smote.strata import strata_of
-from clesmote_losses.smote.synthetic_images import blends, copied_image
+from clesmote_losses.smote.synthetic_images import blends, copied_image, some_parents
 from clesmote_losses.smote.transform_probe import Transform, apply_transform
 from clesmote_losses.targets import encode_target
 
@@ -178,7 +178,7 @@ class SMOTEDataset(SampleRecords):
             sampler = plain_sampler(sampler, plan.options, strata_of(self._labels, self._strata))
         self._sampler = sampler
         self._plan = plan.copy().share_memory_()  # or workers that live on would not see a new draw
-        images.check_steady(np.unique(plan.base)[:16].tolist() or [0])
+        images.check_steady(some_parents(plan, strata_of(self._labels, self._strata)) or [0])
 
     def _make_plan(
         self,

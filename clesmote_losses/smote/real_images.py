@@ -219,7 +219,7 @@ class RealImages:
         """Raise ``ValueError`` if reading one of the images draws random numbers, or gives another image the next time.
 
         The global generators show every draw. For a generator of the data set's own, images are read up to eight times,
-        within a second: a flip with p=0.1 passes once in 700,000 times among 16 images.
+        within a second: a flip with p=0.1 passes once in 700,000 times among 16 images of a class.
         """
         first: dict[int, Tensor] = {}
         end = time.monotonic() + 1
