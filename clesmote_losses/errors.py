@@ -1,5 +1,7 @@
-"""Errors that name the argument to change, so that a host can write them in the words of its own command line."""
+"""Errors that name the argument to change, so that a host can write them in its own words; warnings at the user's line."""
 
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -75,3 +77,11 @@ def check_choice(argument: str, value: object, known: Iterable[object]) -> None:
     known = tuple(known)
     if value not in known:
         raise ArgumentError(argument, Argument(argument), f" must be one of {known}; got {value!r}.")
+
+
+def warn_user(message: str) -> None:
+    """Warn at the line outside this package that led here, whatever host called."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("clesmote_losses"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)

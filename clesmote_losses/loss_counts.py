@@ -1,8 +1,6 @@
 """What the loss has seen and capped, class by class, and warnings about what cannot be right."""
 
 import math
-import sys
-import warnings
 from typing import Any
 
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from clesmote_losses.class_sums import sum_dtype
 from clesmote_losses.distributed import gather_from_ranks, is_distributed
+from clesmote_losses.errors import warn_user
 from clesmote_losses.raised_classes import RaisedClasses
 
 _COUNTED = ("rows", "subject", "capped", "with_cap", "without_centroid")
@@ -153,7 +152,7 @@ class LossCounts:
             return
         evaluated, self._evaluated = int(self._evaluated), None
         if evaluated:
-            _warn(
+            warn_user(
                 f"{evaluated} synthetic samples came to the loss in evaluation mode (criterion.eval()). Was the validation set split off "
                 "from a SMOTEDataset? Its synthetic images are made of training images: split first, and wrap only the training part "
                 "in SMOTEDataset. In training, call criterion.train()."
@@ -174,14 +173,14 @@ class LossCounts:
         real, synthetic = counts[:, :, _COUNTED.index("rows")].sum(dim=0).tolist()
         known = "" if self.expected is None else f", though the training set has {self.expected}"
         if real and not synthetic:
-            _warn(
+            warn_user(
                 f"none of the {real} samples that the loss saw in training was synthetic{known}: nothing is capped. Does the loader have a "
                 "sampler for the data set before SMOTE (a WeightedRandomSampler of its labels)? Make it for the SMOTEDataset, or leave "
                 "it out. Was the target decoded before? Pass it as it comes from the loader, or pass is_synthetic=. If the training set "
                 "has no synthetic samples, call criterion.reset_stats(expected_synthetic=0)."
             )
         elif not real and not synthetic and is_end and known:
-            _warn(
+            warn_user(
                 f"the loss saw no synthetic sample{known}: it was not called in training. Does the loop call another?"
             )
 
@@ -194,7 +193,7 @@ class LossCounts:
         if low:
             named = ", ".join(f"{100 * shares[label]:.0f} % of the loss of class {label}" for label in low[:_NAMED])
             num_classes = len(self._loss_by_class())
-            _warn(
+            warn_user(
                 f"only {named}{', ...' if low[_NAMED:] else ''} still trains: raise beta (now {beta:g}), or leave the first epochs without "
                 f"caps (warmup_epochs=). A network that knows nothing costs ln({num_classes}) = {math.log(num_classes):.2f} nats a sample, "
                 "so that a lower cap stops what is not learnt yet."
@@ -204,10 +203,3 @@ class LossCounts:
         # a file of the loss can be read where there is no GPU
         evaluated = None if self._evaluated is None else self._evaluated.cpu()
         return {**self.__dict__, "counts": self.counts.cpu(), "sums": self.sums.cpu(), "_evaluated": evaluated}
-
-
-def _warn(message: str) -> None:
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("clesmote_losses"):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level)  # the user's line, whatever host called

@@ -16,6 +16,7 @@ from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.smote.assignment import check_assignable
 from clesmote_losses.smote.base_dataset import check_base, image_names, unwrapped
 from clesmote_losses.smote.base_transform import ImagesByIndex, check_untransformed, reading_copy, split_transform
+from clesmote_losses.smote.clipped_images import warn_of_clipped_images
 from clesmote_losses.smote.columns import check_column
 from clesmote_losses.smote.draw_options import Blend, DrawOptions, Partners
 from clesmote_losses.smote.labels import check_labels, find_labels, own_labels
@@ -179,6 +180,7 @@ class SMOTEDataset(SampleRecords):
         self._sampler = sampler
         self._plan = plan.copy().share_memory_()  # or workers that live on would not see a new draw
         images.check_steady(some_parents(plan, strata_of(self._labels, self._strata)) or [0])
+        warn_of_clipped_images(images.base)
 
     def _make_plan(
         self,
