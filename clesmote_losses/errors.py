@@ -80,8 +80,8 @@ def check_choice(argument: str, value: object, known: Iterable[object]) -> None:
 
 
 def warn_user(message: str) -> None:
-    """Warn at the line outside this package that led here, whatever host called."""
+    """Warn at the user's line that led here: outside this package and torch, whatever host called."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("clesmote_losses"):
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(("clesmote_losses", "torch.")):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, UserWarning, stacklevel=level)

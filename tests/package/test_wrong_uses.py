@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 from imblearn.over_sampling import ADASYN, SMOTE, SMOTENC, SVMSMOTE, KMeansSMOTE, RandomOverSampler
 from PIL import Image
 from safetensors.torch import save_file
@@ -99,6 +100,13 @@ def fewer_classes() -> Any:
     model = network()
     tracker = c.ClassCentroidTracker(model, 1)
     tracker.refresh(Subset(BASE, range(20)))
+    return c.CappedSMOTELoss(tracker=tracker)(model(IMAGES), LABELS)
+
+
+def more_classes() -> Any:
+    model = network()
+    tracker = c.ClassCentroidTracker(model, 5, classifier="fc")
+    tracker.refresh(BASE)
     return c.CappedSMOTELoss(tracker=tracker)(model(IMAGES), LABELS)
 
 
@@ -431,7 +439,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "unnamed classifier": (
         lambda: c.ClassCentroidTracker(nn.Sequential(nn.Linear(3, 2)), 4),
         ValueError,
-        "linear layer with 4 outputs.*classifier=.*layers are ..0",
+        "Sequential: num_classes=4, but 0 has 2 outputs.*classifier=",
     ),
     "two linear layers with the outputs of a classifier": (
         lambda: c.ClassCentroidTracker(nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2)), 2),
@@ -493,8 +501,65 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "a loader's is fixed",
     ),
+    "no linear layer": (
+        lambda: c.ClassCentroidTracker(nn.Sequential(nn.Conv2d(3, 2, 1)), 4),
+        ValueError,
+        "linear layer with 4 outputs.*classifier=.*layers are ..0",
+    ),
+    "num_classes of another network": (
+        lambda: c.ClassCentroidTracker(torchvision.models.resnet18(num_classes=3), 2),
+        ValueError,
+        "ResNet: num_classes=2, but fc has 3 outputs.*classifier=",
+    ),
+    "num_classes of no network": (
+        lambda: c.ClassCentroidTracker(torchvision.models.mobilenet_v2(num_classes=3), 5),
+        ValueError,
+        "MobileNetV2: num_classes=5, but classifier has 3 outputs",
+    ),
+    "a tracker of more classes": (more_classes, ValueError, "logits have 2 classes.*num_classes=5"),
+    "a refresh of an empty subset": (
+        lambda: c.ClassCentroidTracker(network(), 2).refresh(Subset(BASE, [])),
+        ValueError,
+        "read no real image of Subset, so that no class has a centroid.*Pass the training set",
+    ),
+    "a refresh of a loader that is used up": (
+        lambda: c.ClassCentroidTracker(network(), 2).refresh(iter([])),
+        ValueError,
+        "read no real image of list_iterator",
+    ),
+    "16 bits as torchvision's ToTensor wraps them": (
+        lambda: c.ClassCentroidTracker(network(), 2).refresh(TensorDataset(IMAGES.to(torch.int16), LABELS)),
+        TypeError,
+        r"got torch.int16.*Do not call .float\(\).*wraps values above 32767. Scale the image to \[0, 1\]",
+    ),
+    # --- epochs
+    **{
+        f"an epoch of {name}": (lambda made=made: c.begin_epoch(loss(), made(), 0), TypeError, message)
+        for name, made, message in (
+            ("a loader", lambda: DataLoader(smote()), r"must be the SMOTEDataset; got DataLoader.*loader.dataset"),
+            ("a base", lambda: BASE, r"got TensorDataset.*before SMOTEDataset\(base\)"),
+            ("a part", lambda: Subset(smote(), [0]), "got Subset.*split and concatenate before"),
+            ("two data sets", lambda: ConcatDataset([smote(), smote()]), "got ConcatDataset"),
+            ("a loss", loss, "got CappedSMOTELoss"),
+        )
+    },
+    "an epoch of swapped arguments": (
+        lambda: c.begin_epoch(smote(), loss(), 0),
+        TypeError,
+        r"criterion must be a CappedSMOTELoss; got SMOTEDataset. Call begin_epoch\(criterion, train_set, epoch\)",
+    ),
+    "an epoch of torch's loss": (
+        lambda: c.begin_epoch(nn.CrossEntropyLoss(), smote(), 0),
+        TypeError,
+        r"got CrossEntropyLoss.*train_set.set_epoch\(epoch\)",
+    ),
+    "the end of a data set": (lambda: c.end_epoch(smote()), TypeError, r"got SMOTEDataset.*end_epoch\(criterion\)"),
     "a tracker of fewer classes": (fewer_classes, ValueError, "logits have 2 classes.*num_classes=1"),
-    "online without a refresh": (online_without_refresh, RuntimeError, r"call tracker.refresh"),
+    "online without a refresh": (
+        online_without_refresh,
+        RuntimeError,
+        r"call begin_epoch\(criterion, train_set, epoch\).*tracker.refresh",
+    ),
     "another number of classes": (
         lambda: c.ClassCentroidTracker(network(), 2).load_state_dict(
             {"counts": torch.ones(3), "is_refreshed": torch.tensor(True)}
