@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from clesmote_losses.caps import CAPS
 from clesmote_losses.cross_entropy import cap_losses, capped_cross_entropy, reduce_losses
-from clesmote_losses.errors import check_choice
+from clesmote_losses.errors import check_choice, check_numbers
 from clesmote_losses.loss_counts import LossCounts
 from clesmote_losses.loss_inputs import (
     Gradient,
@@ -99,6 +99,7 @@ class CappedSMOTELoss(nn.Module):
         warmup_epochs: int = 0,
     ) -> None:
         super().__init__()
+        check_numbers(beta=beta, ignore_index=ignore_index, warmup_epochs=warmup_epochs)
         if not beta > 0:
             raise ValueError(f"beta must be positive; got {beta}.")
         check_choice("distance", distance, (*CAPS, None))

@@ -15,7 +15,7 @@ from clesmote_losses.class_sums import ClassSums
 from clesmote_losses.classifier import Classifier, unwrap
 from clesmote_losses.distributed import gather_from_ranks, in_step, is_sharded, sum_over_ranks
 from clesmote_losses.embeddings import EmbeddingHook, model_input
-from clesmote_losses.errors import check_choice, warn_user
+from clesmote_losses.errors import check_choice, check_numbers, warn_user
 from clesmote_losses.restore import preserved_modes, preserved_rng
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform
@@ -69,6 +69,7 @@ class ClassCentroidTracker:
         check_choice("statistic", statistic, get_args(Statistic))
         if statistic == "mean_image" and mode != "epoch":
             raise ValueError(f'statistic="mean_image" needs mode="epoch", which reads the images; got mode={mode!r}.')
+        check_numbers(num_classes=num_classes)
         if num_classes < 1:
             raise ValueError(f"num_classes must be at least 1 (2 for one binary logit); got {num_classes}.")
         self.model = unwrap(model)

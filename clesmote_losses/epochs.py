@@ -4,6 +4,7 @@ from typing import Any
 
 from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.centroids import ClassCentroidTracker
+from clesmote_losses.errors import check_numbers
 from clesmote_losses.smote.dataset import SMOTEDataset
 
 _OF_LOSS = ("train", "set_epoch", "reset_stats", "set_raised_classes", "all_reduce_stats", "stats", "tracker")
@@ -56,6 +57,7 @@ def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int,
             f"train_set must be the SMOTEDataset; got {type(train_set).__name__}. Pass the data set itself, not its loader "
             "(loader.dataset), its base, or a data set around it: split and concatenate before SMOTEDataset(base)."
         )
+    check_numbers(epoch=epoch)
     train_set.set_epoch(epoch)
     criterion.train()
     criterion.set_epoch(epoch)
