@@ -10,6 +10,7 @@ GROUPS = {
     "smote": "stage 1: synthetic samples",
     "cap": "stage 3: the capped loss",
     "triplet": "stage 2: triplet pretraining",
+    "head": "after training",
 }
 PARTS = ("sampler", "dataset", "tracker", "loss", "pretrainer", "fit")  # of the library, that the recipe makes or calls
 
