@@ -10,6 +10,7 @@ from clesmote_losses.centroids import Mode
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.hosts.declaration import Need, check_range, option
 from clesmote_losses.loss_inputs import Gradient
+from clesmote_losses.rebalanced_head import Kind
 from clesmote_losses.smote.dataset import Redraw
 from clesmote_losses.smote.draw_options import Blend, Partners
 from clesmote_losses.smote.resampling import SmallClass
@@ -221,6 +222,14 @@ class Options:
     triplet_checkpoint: str | None = _triplet(
         None, "checkpoint written after each pass; a rerun continues from it", argument="fit.checkpoint", metavar="FILE"
     )
+    rebalance_head: str | None = option(
+        None,
+        "head",
+        "fit the classifier of the best checkpoint again, balanced, and write model_best_rebalanced.pth.tar; alone, without "
+        "--smote, training is the script's own",
+        argument="kind",
+        choices=lambda: get_args(Kind),
+    )
 
     @classmethod
     def from_given(cls, given: dict[str, Any], recorded: dict[str, Any] | None = None) -> "Options":
@@ -237,10 +246,11 @@ class Options:
         options = cls(**both)
         for field in dataclasses.fields(cls):
             check_range(field, getattr(options, field.name))
-        if options.smote is None and options.smote_plan is None:
+        changed = {field.name for field in dataclasses.fields(cls) if getattr(options, field.name) != field.default}
+        if not options.makes_samples and changed != {"rebalance_head"}:
             raise ArgumentError(
                 "smote",
-                Argument(min(given, default="smote")),
+                Argument(min(given.keys() - {"rebalance_head"}, default="smote")),
                 " needs synthetic samples: add ",
                 Argument("smote", f"{{{','.join(SAMPLERS)}}}"),
                 ", or ",
@@ -260,6 +270,11 @@ class Options:
                 " has none.",
             )
         return options
+
+    @property
+    def makes_samples(self) -> bool:
+        """Whether there are synthetic samples; else only the classifier is fitted again after training."""
+        return self.smote is not None or self.smote_plan is not None
 
     @property
     def distance(self) -> str | None:
