@@ -1,4 +1,4 @@
-"""Command line of the benchmark: ``python -m benchmarks demo|list|run|report|micro``."""
+"""Command line of the benchmark: ``python -m benchmarks compare|demo|list|run|report|micro``."""
 
 import argparse
 import sys
@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.command_line import AboveZero, Command, Parser, add_options, option, read_options
+from benchmarks.compare.command import CompareCommand
 from benchmarks.micro.command import checked_rows, described_rows, run_micro
 from benchmarks.report.write import write_report
 from benchmarks.sweep.command import RunCommand
@@ -66,6 +67,7 @@ class MicroCommand(Command):
 
 
 COMMANDS: dict[str, type[Command]] = {
+    "compare": CompareCommand,
     "demo": DemoCommand,
     "list": ListCommand,
     "run": RunCommand,
