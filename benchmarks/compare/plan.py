@@ -1,6 +1,5 @@
 """Which runs a comparison makes, in which order, and when its time is over."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -55,14 +54,11 @@ class Plan:
     budget: float
     run_seconds: float = 0.0
     on_split: Callable[[int, int], object] = lambda number, planned: None
-    _deadline: float | None = field(default=None, init=False)
     _announced: int | None = field(default=None, init=False)
     _data: tuple[int, Source] | None = field(default=None, init=False)
 
     def ready(self, records: Mapping[str, Record]) -> tuple[list[Run], int]:
         """Return the runs of the split in progress, and 1 if there are such, else 0."""
-        if self._deadline is None:
-            self._deadline = time.monotonic() + self.budget - sum(map(_seconds, records.values()))
         lr = self.learning_rate(records)
         if lr is None:
             return self.tuning_runs(), 1
@@ -117,10 +113,8 @@ class Plan:
 
     def _splits_left(self, records: Mapping[str, Record], number: int) -> int:
         """Return how many splits are still to be made, the one in progress among them."""
-        assert self._deadline is not None
-        begun = sum(_seconds(record) for record in records.values() if self._place(record)[0] == number)
-        time_left = self._deadline - time.monotonic() + begun
-        return max(LEAST_SPLITS - number, int(time_left // max(self.split_seconds(records), 1e-9)), 0)
+        spent = sum(_seconds(record) for record in records.values() if self._place(record)[0] != number)
+        return max(LEAST_SPLITS - number, int((self.budget - spent) // max(self.split_seconds(records), 1e-9)), 0)
 
     def _place(self, record: Record) -> tuple[int, str]:
         """Return split and method of a record."""

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from benchmarks.compare.verdict import PLAIN, THRESHOLD, corrected_t, differences, judge, verdict
 
@@ -54,15 +55,13 @@ def test_differences_without_variance_are_no_evidence():
 
 
 def test_p_is_corrected_by_holm_over_the_methods_of_a_measure():
-    results = table({"head": {"auroc": 0.05}})
+    results = table({"head": {"auroc": 0.1}, "cle": {"auroc": 0.03}})
     found = differences(results, SHARE)
     wide = results.pivot(index="split", columns="method", values="auroc")
-    single = {m: corrected_t((wide[m] - wide[PLAIN]).to_numpy(), SHARE)[3] for m in METHODS[1:]}
+    single = [corrected_t((wide[m] - wide[PLAIN]).to_numpy(), SHARE)[3] for m in METHODS[1:]]
     corrected = found[found["measure"] == "auroc"].set_index("method")["p"]
-    smallest = min(single, key=single.get)
-    assert smallest == "head"
-    assert corrected[smallest] == pytest.approx(4 * single[smallest])
-    assert len(corrected) == 4
+    assert corrected[list(METHODS[1:])].tolist() == pytest.approx(multipletests(single, method="holm")[1])
+    assert len(set(corrected)) > 2
     assert THRESHOLD in found[found["measure"] == "balanced_accuracy"]["method"].tolist()
 
 
@@ -85,13 +84,20 @@ def test_a_large_difference_is_found_mostly_and_named_first():
 
 
 def test_equal_methods_are_to_be_left_out():
-    first, *others = verdict(table(), SHARE, TITLES)
+    first, *others = verdict(table(noise=0.01), SHARE, TITLES)
     assert first == "Nothing differs from plain training beyond chance: keep it plain."
     assert not [text for text in others if " helps" in text or " hurts" in text]
 
 
+def test_wide_intervals_are_not_taken_for_equality():
+    results = table({"head": {"auroc": 0.1}}, splits=3, noise=0.04)
+    first = verdict(results, SHARE, TITLES)[0]
+    assert first.startswith("Nothing differs from plain training beyond chance so far")
+    assert "Ahead: The head, AUROC +0." in first
+
+
 def test_a_method_that_is_worse_hurts_and_plain_training_is_kept():
-    first, second, *_ = verdict(table({"smote": {"auroc": -0.15}}), SHARE, TITLES)
+    first, second, *_ = verdict(table({"smote": {"auroc": -0.15}}, noise=0.01), SHARE, TITLES)
     assert first == "Nothing is better than plain training beyond chance: keep it plain."
     assert second.startswith("The smote hurts: AUROC -0.1")
 
@@ -100,7 +106,7 @@ def test_a_method_that_gives_one_measure_for_the_other_does_not_help():
     shifts = {"cle": {"auroc": -0.15, "balanced_accuracy": 0.15}}
     found = verdict(table(shifts), SHARE, TITLES)
     assert judge(differences(table(shifts), SHARE))["cle"] == "trades"
-    assert found[0].startswith("Nothing is better")
+    assert found[0].startswith("Nothing is better than plain training")
     assert found[1].startswith("The cle gives one measure for the other")
 
 
@@ -121,4 +127,4 @@ def test_with_fewer_splits_smaller_differences_are_not_seen():
         assert ("larger --budget" in last) == (splits < 6)
         return float(last.split("under about ")[1].split(" ")[0])
 
-    assert reach(3) > 3 * reach(10) > 0
+    assert reach(3) > 2 * reach(10) > 0
