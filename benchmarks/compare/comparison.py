@@ -29,7 +29,7 @@ class SplitRun(Run):
 
 
 @dataclass
-class Plan:
+class Comparison:
     """The runs of a comparison: the learning rate first, then all methods of one split before the next split.
 
     The learning rate of all methods is the best of plain training on the validation images of the first split, by the AUROC

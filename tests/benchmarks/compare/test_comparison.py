@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.compare.plan import Plan
+from benchmarks.compare.comparison import Comparison
 from benchmarks.compare.splits import split
 from benchmarks.metrics import auroc
 from benchmarks.training.controlled import Settings
@@ -15,15 +15,15 @@ METHODS = ("none", "smote", "cle-smote")
 
 
 @pytest.fixture
-def plan():
-    """A plan in which nothing was made yet."""
-    return make_plan()
+def comparison():
+    """A comparison in which nothing was made yet."""
+    return make_comparison()
 
 
-def make_plan(**options):
+def make_comparison(**options):
     source = own_images([60, 20, 12])
     settings = Settings(steps=5, epochs=1, batch_size=8)
-    return Plan(source, METHODS, settings, LRS, 7, **{"budget": 1000.0, "run_seconds": 1.0, **options})
+    return Comparison(source, METHODS, settings, LRS, 7, **{"budget": 1000.0, "run_seconds": 1.0, **options})
 
 
 def record(run, *, seconds=1.0, auroc=0.5):
@@ -31,11 +31,11 @@ def record(run, *, seconds=1.0, auroc=0.5):
     return {"id": run.id, "config": run.config, "seconds": {"all": seconds}, "last": {"validation": {"auroc": auroc}}}
 
 
-def make_all(plan, records, *, most=1000, **options):
+def make_all(comparison, records, *, most=1000, **options):
     """Make runs one at a time, as work() does; return them in their order."""
     made = []
     while len(made) < most:
-        runs, waiting = plan.ready(records)
+        runs, waiting = comparison.ready(records)
         missing = [run for run in runs if run.id not in records]
         if not missing:
             assert not waiting
@@ -47,74 +47,74 @@ def make_all(plan, records, *, most=1000, **options):
     return made
 
 
-def test_the_learning_rate_comes_first_and_then_split_by_split(plan):
-    made = make_all(plan, {}, seconds=200.0)
+def test_the_learning_rate_comes_first_and_then_split_by_split(comparison):
+    made = make_all(comparison, {}, seconds=200.0)
     assert [(run.method.name, run.settings.lr) for run in made[:2]] == [("none", 1e-3), ("none", 1e-2)]
     assert {run.settings.lr for run in made[1:]} == {1e-2}
     trials = [(run.seed - 7, run.method.name) for run in made[1:]]  # the best one is a trial of the first split
     assert trials == [(number, method) for number in range(3) for method in METHODS]
 
 
-def test_all_methods_of_a_split_share_its_images(plan):
-    made = make_all(plan, {}, seconds=200.0)
+def test_all_methods_of_a_split_share_its_images(comparison):
+    made = make_all(comparison, {}, seconds=200.0)
     for number in range(3):
-        wanted = split(plan.source, number, 7).digest
+        wanted = split(comparison.source, number, 7).digest
         assert {run.source.digest for run in made[1:] if run.seed == 7 + number} == {wanted}
 
 
 @pytest.mark.parametrize(("budget", "splits"), [(1.0, 3), (12.9, 3), (13.0, 4), (15.9, 4), (22.0, 7)])
 def test_another_split_is_begun_only_if_there_is_time_for_all_of_it(budget, splits):
-    made = make_all(make_plan(budget=budget), {})  # a second each: one for the learning rate, three for a split
+    made = make_all(make_comparison(budget=budget), {})  # a second each: one for the learning rate, three for a split
     assert len(made) == 1 + 3 * splits
 
 
 def test_the_time_of_earlier_calls_counts():
     records = {}
-    made = make_all(make_plan(budget=1e6), records, most=10, seconds=100.0)  # three whole splits, 1000 seconds
+    made = make_all(make_comparison(budget=1e6), records, most=10, seconds=100.0)  # three whole splits, 1000 seconds
     assert len(made) == 10
-    assert make_plan(budget=1200.0).ready(records)[1] == 0
-    runs, waiting = make_plan(budget=1350.0).ready(records)
+    assert make_comparison(budget=1200.0).ready(records)[1] == 0
+    runs, waiting = make_comparison(budget=1350.0).ready(records)
     assert waiting
     assert {run.seed - 7 for run in runs} == {3}
 
 
-def test_it_continues_where_it_was_cut_off(plan):
-    whole = [run.id for run in make_all(plan, {}, seconds=200.0)]
+def test_it_continues_where_it_was_cut_off(comparison):
+    whole = [run.id for run in make_all(comparison, {}, seconds=200.0)]
     records = {}
-    make_all(make_plan(), records, most=6, seconds=100.0)
-    rest = [run.id for run in make_all(make_plan(), records, seconds=100.0)]
+    make_all(make_comparison(), records, most=6, seconds=100.0)
+    rest = [run.id for run in make_all(make_comparison(), records, seconds=100.0)]
     assert len(whole) == 10
     assert rest == whole[6:]
 
 
-def test_only_whole_splits_count(plan):
+def test_only_whole_splits_count(comparison):
     records = {}
-    make_all(plan, records, most=6, seconds=100.0)  # one for the learning rate, a split, two of the next one
-    (split_of,) = plan.whole_splits(records)
+    make_all(comparison, records, most=6, seconds=100.0)  # one for the learning rate, a split, two of the next one
+    (split_of,) = comparison.whole_splits(records)
     assert list(split_of) == list(METHODS)
     assert {r["config"]["seed"] for r in split_of.values()} == {7}
 
 
 def test_a_split_that_begins_is_told_once():
-    told, plan = [], make_plan(budget=1.0)
-    plan.on_split = lambda number, planned: told.append((number, planned))
-    make_all(plan, {}, seconds=200.0)
+    told, comparison = [], make_comparison(budget=1.0)
+    comparison.on_split = lambda number, planned: told.append((number, planned))
+    make_all(comparison, {}, seconds=200.0)
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_the_estimate_counts_triplets_and_gives_way_to_what_was_measured(plan):
-    assert plan.split_seconds({}) == pytest.approx(3.4)
-    assert plan.least_seconds() == pytest.approx(1 + 3 * 3.4)
+def test_the_estimate_counts_triplets_and_gives_way_to_what_was_measured(comparison):
+    assert comparison.split_seconds({}) == pytest.approx(3.4)
+    assert comparison.least_seconds() == pytest.approx(1 + 3 * 3.4)
     records = {}
-    make_all(plan, records, most=10, seconds=50.0)
-    assert plan.split_seconds(records) == 150.0
+    make_all(comparison, records, most=10, seconds=50.0)
+    assert comparison.split_seconds(records) == 150.0
 
 
-def test_a_run_keeps_the_scores_of_its_last_epoch(plan):
-    images = np.random.default_rng(0).integers(0, 255, (len(plan.source.images), 16, 16, 3), dtype=np.uint8)
-    plan.source = replace(plan.source, images=images)
-    line, arrays = plan.tuning_runs()[0].make(torch.device("cpu"))
-    data = split(plan.source, 0, 7)
+def test_a_run_keeps_the_scores_of_its_last_epoch(comparison):
+    images = np.random.default_rng(0).integers(0, 255, (len(comparison.source.images), 16, 16, 3), dtype=np.uint8)
+    comparison.source = replace(comparison.source, images=images)
+    line, arrays = comparison.tuning_runs()[0].make(torch.device("cpu"))
+    data = split(comparison.source, 0, 7)
     assert np.array_equal(arrays["test_labels"], data.tests["test"].members.argmax(1))
     assert arrays["validation_scores"].shape == (data.held_out.sum(), 3)
     assert line["last"]["test"]["auroc"] == pytest.approx(auroc(arrays["test_labels"], arrays["test_scores"]), abs=1e-6)
