@@ -1,6 +1,5 @@
-"""Command line of the benchmark: ``python -m benchmarks compare|demo|list|run|report|micro``."""
+"""Command line of the benchmark: ``python -m benchmarks compare|demo|list|run|report|evidence|micro``."""
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from rich.console import Console
 from benchmarks.command_line import AboveZero, Command, Parser, add_options, option, read_options
 from benchmarks.compare.command import CompareCommand
 from benchmarks.micro.command import checked_rows, described_rows, run_micro
+from benchmarks.report.evidence import write_evidence
 from benchmarks.report.write import write_report
 from benchmarks.sweep.command import RunCommand
 from benchmarks.sweep.demo import DemoCommand
@@ -47,6 +47,23 @@ class ReportCommand(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvidenceCommand(Command):
+    """Options of ``evidence``."""
+
+    summary: ClassVar[str] = "test the hypotheses of HYPOTHESES.md on the runs of several folders"
+
+    folders: tuple[Path, ...] = field(
+        metadata=option("where .jsonl files of runs lie", is_positional=True, metavar="DIR")
+    )
+    out: Path = field(default=Path("runs/evidence"), metadata=option("output folder (%(default)s)", metavar="DIR"))
+
+    def prepare(self, console: Console) -> Callable[[], None]:
+        """Read the lines of the folders; return the writing of the page."""
+        records = {name: record for folder in self.folders for name, record in read_records(folder).items()}
+        return lambda: console.print(f"Written: {write_evidence(records.values(), self.out)}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class MicroCommand(Command):
     """Options of ``micro``."""
 
@@ -72,6 +89,7 @@ COMMANDS: dict[str, type[Command]] = {
     "list": ListCommand,
     "run": RunCommand,
     "report": ReportCommand,
+    "evidence": EvidenceCommand,
     "micro": MicroCommand,
 }
 
@@ -85,7 +103,6 @@ def _make_parser() -> Parser:
             help=command.summary,
             description=command.description,
             epilog=command.epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add_options(added, command)
     return parser

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from itertools import chain
 from pathlib import Path
+from textwrap import wrap
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -35,6 +36,17 @@ def parse_above_zero(text: str) -> float:
     return value
 
 
+def parse_share(text: str) -> float:
+    """Read a number from 0 on that is below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"wanted a share, from 0 on and below 1, got {text!r}")
+    return value
+
+
 def parse_seed(text: str) -> int:
     """Read a seed that both numpy and torch accept."""
     if not text.isdecimal() or int(text) >= 2**32:
@@ -52,6 +64,7 @@ def parse_class_count(text: str) -> tuple[str, int]:
 
 PositiveInt = Annotated[int, parse_positive]
 AboveZero = Annotated[float, parse_above_zero]
+Share = Annotated[float, parse_share]
 Seed = Annotated[int, parse_seed]
 ClassCount = Annotated[tuple[str, int], parse_class_count]
 
@@ -182,8 +195,16 @@ def read_options(command: type[AnyCommand], values: argparse.Namespace) -> AnyCo
     return command(**arguments)
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return wrap(text, width, break_on_hyphens=False)  # cle-smote is a name to copy
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_HelpFormatter, **options)
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2 and one line, without the usage that argparse prints before it."""

@@ -17,6 +17,7 @@ from benchmarks.lookup import Lookup
 Scores = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Members = NDArray[np.bool_]
+Prior = NDArray[np.float64]
 _BINS = 15
 
 
@@ -30,15 +31,23 @@ class Metric:
             not defined; a report leaves that blank.
         uses_strata: ``function`` also takes which strata each image belongs to, bool, shape ``(N, S)``, and the names of
             the strata.
+        uses_prior: ``function`` also takes how frequent the scores take each class to be, float64, shape ``(C,)``. The metric
+            is not defined where that is not known.
     """
 
     title: str
     function: Callable[..., float]
     uses_strata: bool = False
+    uses_prior: bool = False
 
-    def __call__(self, labels: Labels, scores: Scores, members: Members, strata: Sequence[str]) -> float:
+    def __call__(
+        self, labels: Labels, scores: Scores, members: Members, strata: Sequence[str], prior: Prior | None = None
+    ) -> float:
         """Compute the metric of one set of images."""
-        return self.function(labels, scores, *((members, strata) if self.uses_strata else ()))
+        if self.uses_prior and prior is None:
+            return float("nan")
+        of_strata = (members, strata) if self.uses_strata else ()
+        return self.function(labels, scores, *of_strata, *((prior,) if self.uses_prior else ()))
 
 
 def auroc(labels: Labels, scores: Scores) -> float:
@@ -69,6 +78,19 @@ def balanced_accuracy(labels: Labels, scores: Scores) -> float:
     return float(np.mean([(scores.argmax(1) == labels)[labels == c].mean() for c in np.unique(labels)]))
 
 
+def corrected_balanced_accuracy(labels: Labels, scores: Scores, prior: Prior) -> float:
+    """Compute the balanced accuracy of the scores divided by the prior that they contain: the threshold of equal classes.
+
+    A network that is trained on 1 % of a class gives it 1 % without evidence. Divided by that, evidence alone decides.
+
+    Args:
+        labels: Class indices, shape ``(N,)``.
+        scores: Probabilities, shape ``(N, C)``.
+        prior: How frequent the scores take each class to be, shape ``(C,)``.
+    """
+    return balanced_accuracy(labels, scores / prior)
+
+
 def expected_calibration_error(labels: Labels, scores: Scores) -> float:
     """Compute the mean distance between confidence and accuracy, in 15 bins of equal width."""
     from torchmetrics.functional.classification import multiclass_calibration_error
@@ -85,6 +107,9 @@ METRICS = Lookup(
         "auroc": Metric("AUROC", auroc),
         "auprc": Metric("AUPRC", auprc),
         "balanced_accuracy": Metric("Balanced accuracy", balanced_accuracy),
+        "balanced_accuracy_corrected": Metric(
+            "Balanced accuracy, prior-corrected", corrected_balanced_accuracy, uses_prior=True
+        ),
         "ece": Metric("ECE", expected_calibration_error),
     },
 )
@@ -108,9 +133,11 @@ def condition_aurocs(labels: Labels, scores: Scores, members: Members, strata: S
     return found
 
 
-def all_metrics(labels: Labels, scores: Scores, members: Members, strata: Sequence[str]) -> dict[str, Any]:
+def all_metrics(
+    labels: Labels, scores: Scores, members: Members, strata: Sequence[str], prior: Prior | None = None
+) -> dict[str, Any]:
     """Compute every metric of :data:`METRICS`; and the AUROC of each sub-condition where a class has several strata."""
-    found: dict[str, Any] = {name: metric(labels, scores, members, strata) for name, metric in METRICS.items()}
+    found: dict[str, Any] = {name: metric(labels, scores, members, strata, prior) for name, metric in METRICS.items()}
     if scores.shape[1] == 2 and members.shape[1] > 2:
         found["conditions"] = condition_aurocs(labels, scores, members, strata)
     return found

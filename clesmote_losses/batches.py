@@ -23,7 +23,7 @@ def batches_of(
     """Return batches of a data set, of this rank's share under ``torch.distributed``; or a loader as it is.
 
     Args:
-        data: Map-style data set, of which a :class:`SMOTEDataset` gives the real images of its over-sampled classes; or a
+        data: Map-style data set, of which a :class:`SMOTEDataset` gives the real images of its blended classes; or a
             loader, which has its own options.
         transform: Replaces the transform of a data set.
         batch_size, num_workers: As of ``torch.utils.data.DataLoader``.
@@ -34,9 +34,9 @@ def batches_of(
     """
     is_stream = isinstance(data, IterableDataset)  # it inherits a __getitem__ that does nothing
     if is_stream or not (hasattr(data, "__getitem__") or isinstance(data, Iterable)):
-        raise TypeError(f"refresh needs a map-style data set or a loader of batches; got {type(data).__name__}.")
+        raise TypeError(f"the method needs a map-style data set or a loader of batches; got {type(data).__name__}.")
     if isinstance(data, SMOTEDataset):
-        data = data.real_subset(data.oversampled_classes, transform=transform)
+        data = data.real_subset(data.blended_classes, transform=transform)
     elif transform is not None:
         if not hasattr(data, "__getitem__"):
             raise ValueError("transform= replaces the transform of a data set; a loader's is fixed. Pass the data set.")
@@ -73,7 +73,7 @@ def read_batch(batch: Any) -> tuple[Any, Tensor, Tensor]:
     """
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
         raise TypeError(
-            f"refresh needs batches of {_WANTED}; got {_describe_batch(batch)}. Pass a data set or loader of such items, or an iterable: "
+            f"the method needs batches of {_WANTED}; got {_describe_batch(batch)}. Pass a data set or loader of such items, or an iterable: "
             "((batch['image'], batch['label']) for batch in loader)."
         )
     labels, is_synthetic = decode_target(torch.as_tensor(batch[1]))
@@ -82,7 +82,7 @@ def read_batch(batch: Any) -> tuple[Any, Tensor, Tensor]:
         if not isinstance(flags, Tensor) or flags.dtype != torch.bool:
             kind = flags.dtype if isinstance(flags, Tensor) else type(flags).__name__
             raise TypeError(
-                f"refresh needs batches of {_WANTED}; the third item must be bool, and is {kind}. Leave it out if it is no flag: "
+                f"the method needs batches of {_WANTED}; the third item must be bool, and is {kind}. Leave it out if it is no flag: "
                 "((images, label) for images, label, _ in loader)."
             )
         is_synthetic = is_synthetic | flags.to(labels.device) if flags.shape == labels.shape else flags

@@ -69,8 +69,8 @@ class _Event(NamedTuple):
 def finding_sources(model: nn.Module, listeners: Sequence[Listener]) -> Iterator[None]:
     """Let listeners read their input before dropout, from what one forward pass in evaluation mode shows.
 
-    Dropout then returns its input as it is. The module whose input or output *is* the input of the layer, and that ran
-    first, therefore gives in training what dropout gets.
+    In evaluation mode, dropout returns its input tensor. So the tensor that enters the layer is also the input or output of
+    a module before the dropout. The listener reads it there, and in training it is the embedding without dropout.
 
     Warns:
         UserWarning: If dropout of a rate above 0 is in between and no module is before it.

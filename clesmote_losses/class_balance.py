@@ -1,4 +1,4 @@
-"""Class weights for the weighted-loss baseline."""
+"""Class weights, and the log prior for logit adjustment, from the number of samples of each class."""
 
 import math
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ def class_balanced_weights(counts: Sequence[int] | np.ndarray | Tensor, beta: fl
 
     .. math:: w_c \propto \frac{1 - \beta}{1 - \beta^{n_c}}
 
-    ``beta=0`` gives all classes the same weight; ``beta`` close to 1 weights them by inverse frequency.
+    ``beta=0`` gives all classes the same weight, ``beta=1`` (the limit) weights by inverse frequency.
 
     Args:
         counts: Number of real samples of each class, shape ``(C,)``, each at least 1.
-        beta: In ``[0, 1)``. Cui et al. try 0.9, 0.99, 0.999 and 0.9999.
+        beta: In ``[0, 1]``. Cui et al. try 0.9, 0.99, 0.999 and 0.9999.
 
     Returns:
         Weights for ``nn.CrossEntropyLoss(weight=...)`` or ``CappedSMOTELoss(weight=...)``, float32, shape ``(C,)``.
@@ -29,10 +29,48 @@ def class_balanced_weights(counts: Sequence[int] | np.ndarray | Tensor, beta: fl
         >>> class_balanced_weights([5000, 50])
         tensor([0.0250, 1.9750])
     """
-    if not 0 <= beta < 1:
-        raise ValueError(
-            f"beta must be in [0, 1); got {beta}. For weights by inverse frequency, pass a beta close to 1."
-        )
+    if not 0 <= beta <= 1:
+        raise ValueError(f"beta must be in [0, 1]; got {beta}.")
+    n = _as_counts(counts)
+    if beta == 1:
+        effective_number = n
+    elif beta == 0:
+        effective_number = np.ones_like(n)
+    else:  # expm1 keeps the digits that 1 - beta**n loses for small n and beta close to 1
+        effective_number = -np.expm1(n * math.log(beta)) / (1 - beta)
+    weights = 1 / effective_number
+    return torch.as_tensor(weights * len(n) / weights.sum(), dtype=torch.float32)
+
+
+def log_prior(counts: Sequence[int] | np.ndarray | Tensor, tau: float = 1.0) -> Tensor:
+    r"""Compute the logit adjustment of Menon et al. (2021), "Long-tail learning via logit adjustment", Eq. 10.
+
+    .. math:: a_c = \tau \ln \frac{n_c}{\sum_k n_k}
+
+    Trained with :math:`a` added to its logits, a network scores balanced classes by its raw logits.
+
+    Args:
+        counts: Number of samples of each class that the loader draws, real and synthetic, shape ``(C,)``, each at least 1. With
+            a balanced training set the adjustment is the same for all classes, and has no effect.
+        tau: Strength, 0 or more; 0 adjusts nothing.
+
+    Returns:
+        Adjustment for ``CappedSMOTELoss(logit_adjustment=...)``, float32, shape ``(C,)``.
+
+    Raises:
+        ValueError: If ``tau`` is negative, ``counts`` is not one-dimensional, or a class has no sample.
+
+    Example:
+        >>> log_prior([75, 25])
+        tensor([-0.2877, -1.3863])
+    """
+    if not 0 <= tau < math.inf:
+        raise ValueError(f"tau must be 0 or more; got {tau}.")
+    n = _as_counts(counts)
+    return torch.as_tensor(tau * np.log(n / n.sum()), dtype=torch.float32)
+
+
+def _as_counts(counts: Sequence[int] | np.ndarray | Tensor) -> np.ndarray:
     n = np.asarray(counts, dtype=np.float64)
     if n.ndim != 1 or n.size == 0:
         raise ValueError(f"counts must have shape (C,), the number of samples of each class; got shape {n.shape}.")
@@ -40,7 +78,4 @@ def class_balanced_weights(counts: Sequence[int] | np.ndarray | Tensor, beta: fl
         raise ValueError(
             f"every class needs at least one sample; classes {np.flatnonzero(~(n >= 1)).tolist()} have none."
         )
-    # expm1 keeps the digits that 1 - beta**n loses for small n and beta close to 1
-    effective_number = -np.expm1(n * math.log(beta)) / (1 - beta) if beta > 0 else np.ones_like(n)
-    weights = 1 / effective_number
-    return torch.as_tensor(weights * len(n) / weights.sum(), dtype=torch.float32)
+    return n

@@ -11,7 +11,8 @@ def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int,
     """Prepare training set, loss and tracker for an epoch; under ``torch.distributed`` every rank calls it.
 
     It draws the samples of the epoch (:meth:`SMOTEDataset.set_epoch`), puts the loss into training mode, tells it the
-    epoch, sets its counts to zero, and refreshes the centroids of its tracker. Call it before iterating over the loader.
+    epoch and the over-sampled classes, sets its counts to zero, and refreshes the centroids of its tracker. Call it before
+    iterating over the loader.
     Called on one rank only, it waits for the others for ever.
 
     Args:
@@ -40,6 +41,7 @@ def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int,
     criterion.train()
     criterion.set_epoch(epoch)
     criterion.reset_stats(expected_synthetic=int(train_set.is_synthetic.sum()))
+    criterion.set_raised_classes(train_set.oversampled_classes)
     if (tracker := tracker_of(criterion)) is not None:
         tracker.refresh(train_set, **refresh)
 
@@ -50,13 +52,14 @@ def end_epoch(criterion: CappedSMOTELoss) -> dict[str, float]:
     A tracker in mode ``"online"`` turns its running means into centroids here. A checkpoint written between two epochs
     therefore holds the same centroids on every rank. Ranks may have seen different numbers of batches.
 
-    It warns if the loss saw no synthetic sample although the training set has some.
+    It warns if the loss saw no synthetic sample although the training set has some and, once for each class, if less than
+    half of the loss of an over-sampled class still trains.
 
     Args:
         criterion: The loss, after the last batch of the epoch.
 
     Returns:
-        ``synthetic``, ``capped``, ``share_capped``, ``mean_cap`` and ``without_centroid`` as floats.
+        ``synthetic``, ``capped``, ``share_capped``, ``mean_cap``, ``without_centroid`` and ``mass_kept`` as floats.
 
     Example:
         >>> criterion = CappedSMOTELoss(beta=1.0, distance=None)

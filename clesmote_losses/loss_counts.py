@@ -1,16 +1,22 @@
-"""Counts of what the loss has seen and capped, and warnings about counts that cannot be right."""
+"""What the loss has seen and capped, class by class, and warnings about what cannot be right."""
 
+import math
 import sys
 import warnings
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from clesmote_losses.class_sums import sum_dtype
 from clesmote_losses.distributed import gather_from_ranks, is_distributed
+from clesmote_losses.raised_classes import RaisedClasses
 
-_COUNTED = ("seen", "synthetic", "capped", "with_cap", "without_centroid")
+_COUNTED = ("rows", "subject", "capped", "with_cap", "without_centroid")
+_SUMMED = ("cap", "loss", "kept")
+_LEAST_KEPT = 0.5  # a smaller share of the loss of a class is warned about
+_NAMED = 20  # classes in a warning
 
 
 class LossCounts:
@@ -19,30 +25,69 @@ class LossCounts:
     These are no buffers of the loss: ``DistributedDataParallel`` sends buffers from rank 0 to all ranks, ``half()`` rounds
     them, and copies of the weights (EMA) average them.
 
+    Args:
+        raised: Classes whose loss is watched; until they are known, those with synthetic samples.
+
     Attributes:
+        counts: Numbers of :data:`_COUNTED`, int64, shape ``(C + 1, 2, 5)``: of ignored rows and then of each class, real and
+            synthetic samples apart. ``C`` is 0 before the first batch.
+        sums: Sums of :data:`_SUMMED` in nats, float64 (float32 on Apple's GPUs), shape ``(C + 1, 2, 3)``: finite caps of the
+            rows subject to the cap, losses before the cap, and what of them still trains.
         expected: Number of synthetic samples in the training set; ``None`` if it is not known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, raised: RaisedClasses | None = None) -> None:
         # on the CPU also where modules are made on another device, such as "meta"
-        self._counts = torch.zeros(len(_COUNTED), dtype=torch.int64, device="cpu")
-        self._cap_sum = torch.zeros((), dtype=torch.float64, device="cpu")
+        self.counts = torch.zeros(1, 2, len(_COUNTED), dtype=torch.int64, device="cpu")
+        self.sums = torch.zeros(1, 2, len(_SUMMED), dtype=torch.float64, device="cpu")
+        self.expected: int | None = None
+        self._raised = RaisedClasses() if raised is None else raised
         self._total: tuple[Tensor, Tensor] | None = None  # over all ranks
         self._evaluated: Tensor | None = None  # synthetic samples in evaluation
         self._is_checked = False
-        self.expected: int | None = None
+        self._warned_classes: set[int] = set()
 
     @torch.no_grad()
-    def add(self, is_synthetic: Tensor, capped: Tensor, cap: Tensor, is_unknown: Tensor) -> None:
-        """Count a batch of training; all of shape ``(N,)``, bool but for ``cap``, float."""
-        if self._counts.device != cap.device:  # the criterion is often left on the CPU
-            self._counts = self._counts.to(cap.device)
-            self._cap_sum = self._cap_sum.to(cap.device, sum_dtype(cap.device))
-        has_cap = is_synthetic & (cap < torch.inf)
-        rows = (torch.ones_like(is_synthetic), is_synthetic, capped, has_cap, is_synthetic & is_unknown)
-        self._counts += torch.stack(rows).sum(dim=1)
-        self._cap_sum += cap.masked_fill(~has_cap, 0).sum(dtype=self._cap_sum.dtype)
+    def add(
+        self,
+        labels: Tensor,
+        is_synthetic: Tensor,
+        num_classes: int,
+        *,
+        subject: Tensor,
+        capped: Tensor,
+        without_centroid: Tensor,
+        cap: Tensor,
+        loss: Tensor,
+        kept: Tensor,
+    ) -> None:
+        """Count a batch of training; all tensors of shape ``(N,)``.
+
+        Args:
+            labels: Class indices, int64; a negative one is of an ignored row.
+            is_synthetic: ``True`` where SMOTE made the sample, bool.
+            num_classes: Number of classes ``C``.
+            subject, capped, without_centroid: Rows that are subject to the cap, over it, and without a centroid, bool.
+            cap, loss, kept: Cap, loss before the cap, and what of it still trains, float, in nats. A loss that is not finite
+                (overflow in half precision) adds nothing.
+        """
+        if self.counts.device != labels.device:  # the criterion is often left on the CPU
+            self.counts = self.counts.to(labels.device)
+            self.sums = self.sums.to(labels.device, sum_dtype(labels.device))
+        self._grow(num_classes)
+        has_cap = subject & (cap < torch.inf)
+        counted = (torch.ones_like(subject), subject, capped, has_cap, subject & without_centroid)
+        summed = (cap.masked_fill(~has_cap, 0), loss.nan_to_num(0, 0, 0), kept.nan_to_num(0, 0, 0))
+        row = 2 * (labels + 1).clamp(min=0) + is_synthetic
+        self.counts.view(-1, len(_COUNTED)).index_add_(0, row, torch.stack(counted, dim=1).long())
+        values = torch.stack([value.to(self.sums.dtype) for value in summed], dim=1)
+        self.sums.view(-1, len(_SUMMED)).index_add_(0, row, values)
         self._total = None
+
+    def _grow(self, num_classes: int) -> None:
+        """Add rows of zeros until there is one for each class."""
+        if (missing := num_classes + 1 - len(self.counts)) > 0:
+            self.counts, self.sums = (F.pad(table, (0, 0, 0, 0, 0, missing)) for table in (self.counts, self.sums))
 
     @torch.no_grad()
     def add_evaluated(self, is_synthetic: Tensor) -> None:
@@ -56,31 +101,48 @@ class LossCounts:
     def stats(self) -> dict[str, Tensor]:
         """Return what :attr:`CappedSMOTELoss.stats` documents."""
         self.check_evaluated()
-        counts, cap_sum = self._total or (self._counts.clone(), self._cap_sum)
-        count = dict(zip(_COUNTED, counts, strict=True))
+        counts, sums = self._total or (self.counts, self.sums)
+        count = dict(zip(_COUNTED, counts.sum(dim=(0, 1)), strict=True))
+        before, kept = (self._loss_by_class() * self._is_watched()[:, None]).sum(dim=0)
         return {
-            "synthetic": count["synthetic"],
+            "synthetic": counts[:, 1, _COUNTED.index("rows")].sum(),
             "capped": count["capped"],
-            "share_capped": count["capped"].float() / count["synthetic"].clamp(min=1).float(),
-            "mean_cap": (cap_sum / count["with_cap"]).float(),
+            "share_capped": count["capped"].float() / count["subject"].clamp(min=1).float(),
+            "mean_cap": (sums[:, :, _SUMMED.index("cap")].sum() / count["with_cap"]).float(),
             "without_centroid": count["without_centroid"],
+            "mass_kept": (kept / before).float(),
         }
 
-    def sum_over_ranks(self) -> None:
-        """Let :meth:`stats` return the sums over all ranks until the next batch; every rank calls it."""
-        # as objects: ranks without a batch have their counts on another device
-        ranks = gather_from_ranks((self._counts.tolist(), self._cap_sum.item()))
-        counts, cap_sums = zip(*ranks, strict=True)
-        total = [sum(count) for count in zip(*counts, strict=True)]
-        self._total = torch.tensor(total, device="cpu"), torch.tensor(sum(cap_sums), dtype=torch.float64, device="cpu")
-        self._check_seen(is_end=True)
+    def _loss_by_class(self) -> Tensor:
+        """Return the loss of each class before the cap, and what of it still trains, shape ``(C, 2)``."""
+        _, sums = self._total or (self.counts, self.sums)
+        return sums[1:, :, 1:].sum(dim=1)
 
-    def reset(self, expected: int | None = None) -> None:
-        """Set all counts to zero; ``expected`` sets the attribute, if it is known."""
+    def _is_watched(self) -> Tensor:
+        """Return which classes are raised or, if these are not known, have synthetic samples, bool, shape ``(C,)``."""
+        counts, _ = self._total or (self.counts, self.sums)
+        has_classes = len(counts) > 1  # there was a batch
+        mask = self._raised.mask(len(counts) - 1, counts.device) if has_classes else None
+        return counts[1:, 1, _COUNTED.index("rows")] > 0 if mask is None else mask
+
+    def sum_over_ranks(self, beta: float = math.inf) -> None:
+        """Let :meth:`stats` return the sums over all ranks until the next batch, and warn; every rank calls it."""
+        # as objects: ranks without a batch have their counts on another device, and of no class
+        tables = gather_from_ranks((self.counts.cpu(), self.sums.cpu().double()))
+        self._grow(max(len(counts) for counts, _ in tables) - 1)
+        total = torch.zeros_like(self.counts, device="cpu"), torch.zeros_like(self.sums, device="cpu").double()
+        for table in tables:
+            for whole, part in zip(total, table, strict=True):
+                whole[: len(part)] += part
+        self._total = total
+        self._check(beta, is_end=True)
+
+    def reset(self, expected: int | None = None, beta: float = math.inf) -> None:
+        """Set all counts to zero, and warn; ``expected`` sets the attribute, if it is known."""
         self.check_evaluated()
-        self._check_seen()
-        self._counts.zero_()
-        self._cap_sum.zero_()
+        self._check(beta)
+        self.counts.zero_()
+        self.sums.zero_()
         self._total, self._is_checked = None, False
         if expected is not None:
             self.expected = expected
@@ -97,34 +159,51 @@ class LossCounts:
                 "in SMOTEDataset. In training, call criterion.train()."
             )
 
-    def _check_seen(self, *, is_end: bool = False) -> None:
-        """Warn, once in an epoch, if the loss saw no synthetic sample in training, or at its end none at all."""
-        if self._is_checked or self.expected == 0 or (self._total is None and is_distributed()):
+    def _check(self, beta: float, *, is_end: bool = False) -> None:
+        """Warn, once in an epoch, of counts that cannot be right, and of classes that hardly train."""
+        if self._is_checked or (self._total is None and is_distributed()):
             return
         self._is_checked = True
-        seen, synthetic, *_ = (self._counts if self._total is None else self._total[0]).tolist()
+        if self.expected != 0:
+            self._check_seen(is_end)
+        self._check_kept(beta)
+
+    def _check_seen(self, is_end: bool) -> None:
+        """Warn if the loss saw no synthetic sample in training, or at the end of an epoch none at all."""
+        counts, _ = self._total or (self.counts, self.sums)
+        real, synthetic = counts[:, :, _COUNTED.index("rows")].sum(dim=0).tolist()
         known = "" if self.expected is None else f", though the training set has {self.expected}"
-        if seen and not synthetic:
+        if real and not synthetic:
             _warn(
-                f"none of the {seen} samples that the loss saw in training was synthetic{known}: nothing is capped. Does the loader have a "
+                f"none of the {real} samples that the loss saw in training was synthetic{known}: nothing is capped. Does the loader have a "
                 "sampler for the data set before SMOTE (a WeightedRandomSampler of its labels)? Make it for the SMOTEDataset, or leave "
                 "it out. Was the target decoded before? Pass it as it comes from the loader, or pass is_synthetic=. If the training set "
                 "has no synthetic samples, call criterion.reset_stats(expected_synthetic=0)."
             )
-        elif not seen and is_end and known:
+        elif not real and not synthetic and is_end and known:
             _warn(
                 f"the loss saw no synthetic sample{known}: it was not called in training. Does the loop call another?"
+            )
+
+    def _check_kept(self, beta: float) -> None:
+        """Warn, once for each class, if less than half of the loss of a class still trains."""
+        losses = zip(self._is_watched().tolist(), self._loss_by_class().tolist(), strict=True)
+        shares = {label: kept / before for label, (watched, (before, kept)) in enumerate(losses) if watched and before}
+        low = [label for label, share in shares.items() if share < _LEAST_KEPT and label not in self._warned_classes]
+        self._warned_classes.update(low)
+        if low:
+            named = ", ".join(f"{100 * shares[label]:.0f} % of the loss of class {label}" for label in low[:_NAMED])
+            num_classes = len(self._loss_by_class())
+            _warn(
+                f"only {named}{', ...' if low[_NAMED:] else ''} still trains: raise beta (now {beta:g}), or leave the first epochs without "
+                f"caps (warmup_epochs=). A network that knows nothing costs ln({num_classes}) = {math.log(num_classes):.2f} nats a sample, "
+                "so that a lower cap stops what is not learnt yet."
             )
 
     def __getstate__(self) -> dict[str, Any]:
         # a file of the loss can be read where there is no GPU
         evaluated = None if self._evaluated is None else self._evaluated.cpu()
-        return {
-            **self.__dict__,
-            "_counts": self._counts.cpu(),
-            "_cap_sum": self._cap_sum.cpu(),
-            "_evaluated": evaluated,
-        }
+        return {**self.__dict__, "counts": self.counts.cpu(), "sums": self.sums.cpu(), "_evaluated": evaluated}
 
 
 def _warn(message: str) -> None:

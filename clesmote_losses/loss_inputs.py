@@ -13,8 +13,10 @@ Reduction = Literal["none", "mean", "sum"]
 _GRADIENTS, _REDUCTIONS = get_args(Gradient), get_args(Reduction)  # here, since torch 2.6 cannot compile get_args
 
 
-def check_options(gradient: str, weight: object, label_smoothing: float, reduction: str) -> None:
-    """Raise ``ValueError`` if an option is unknown or out of range, ``TypeError`` if ``weight`` is no tensor."""
+def check_options(
+    gradient: str, weight: object, label_smoothing: float, reduction: str, logit_adjustment: object = None
+) -> None:
+    """Raise ``ValueError`` if an option is unknown or out of range, ``TypeError`` if one is not the tensor it must be."""
     check_choice("gradient", gradient, _GRADIENTS)
     check_choice("reduction", reduction, _REDUCTIONS)
     if not 0 <= label_smoothing <= 1:
@@ -22,6 +24,23 @@ def check_options(gradient: str, weight: object, label_smoothing: float, reducti
     if weight is not None and not isinstance(weight, Tensor):
         raise TypeError(
             f"weight must be a float tensor of shape (C,); got {type(weight).__name__}: torch.tensor(weight)."
+        )
+    if logit_adjustment is not None and not (
+        isinstance(logit_adjustment, Tensor) and logit_adjustment.is_floating_point()
+    ):
+        kind = getattr(logit_adjustment, "dtype", type(logit_adjustment).__name__)
+        raise TypeError(
+            f"logit_adjustment must be a float tensor of shape (C,); got {kind}: log_prior(counts, tau=1.0) returns it."
+        )
+
+
+def check_adjustment(adjustment: Tensor, logits: Tensor) -> None:
+    """Raise ``ValueError`` unless there is one number for each column of logits."""
+    columns = tuple(logits.shape[1:])
+    if adjustment.shape != columns:
+        raise ValueError(
+            f"logit_adjustment must have shape {columns}, one number for each class of the logits (two for a single logit); got "
+            f"{tuple(adjustment.shape)}. log_prior(counts) returns it."
         )
 
 

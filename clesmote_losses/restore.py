@@ -1,8 +1,9 @@
 """Restore training modes and random number generators."""
 
 import random
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -45,3 +46,17 @@ def preserved_modes(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in was_training.items():
             part.training = training
+
+
+@contextmanager
+def evaluating(model: nn.Module, seed: int | None = None) -> Iterator[None]:
+    """Run the body in evaluation mode, without gradients; then restore modes and generators.
+
+    Args:
+        model: Network without wrappers. One that was compiled runs eagerly, since a compiled one skips new hooks.
+        seed: As in :func:`preserved_rng`.
+    """
+    eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    with preserved_rng(seed), preserved_modes(model), torch.no_grad(), eager:
+        model.eval()
+        yield

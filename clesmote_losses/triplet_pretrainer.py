@@ -203,6 +203,7 @@ class TripletPretrainer:
                 sampling=self.sampling,
                 batch_size=run.batch_size,
                 seed=[run.seed, epoch],
+                source=run.dataset.source,
                 rank=get_rank(),
                 world_size=get_world_size(),
             )

@@ -30,6 +30,7 @@ def draw_batches(
     sampling: Sampling,
     batch_size: int,
     seed: list[int],
+    source: Indices | None = None,
     rank: int = 0,
     world_size: int = 1,
 ) -> list[TripletBatch]:
@@ -43,6 +44,8 @@ def draw_batches(
             of the batch, and real samples are added for an anchor's class that has fewer than two.
         batch_size: Anchors in a batch.
         seed: Seed of the epoch.
+        source: Index of the sample itself, or of the real sample that a real copy repeats, shape ``(N,)``; by default there
+            are no copies. No copy makes a pair with its original, of which the distance says nothing.
         rank, world_size: Share of the anchors to take; all shares have the same size.
 
     Raises:
@@ -50,26 +53,31 @@ def draw_batches(
     """
     check_choice("anchors", anchors, get_args(Anchors))
     check_choice("sampling", sampling, get_args(Sampling))
-    real = np.flatnonzero(~is_synthetic)
+    own = np.arange(len(labels))
+    source = own if source is None else source
+    real = np.flatnonzero(~is_synthetic & (source == own))  # positives and negatives: each real image once
     if len(np.unique(labels[real])) < 2:
         raise ValueError(
             "triplets need real samples of at least two classes: an anchor's negative is of another class."
         )
-    order = np.random.default_rng(seed).permutation(np.arange(len(labels)) if anchors == "all" else real)
+    order = np.random.default_rng(seed).permutation(own if anchors == "all" else own[~is_synthetic])
     order = order[: len(order) // world_size * world_size][rank::world_size]
     rng = np.random.default_rng([*seed, 1 + rank])
     chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     if sampling == "dataset":
-        return [_from_dataset(chunk, labels, real, rng) for chunk in chunks]
-    return [_from_batch(chunk, labels, is_synthetic, rng) for chunk in chunks]
+        return [_from_dataset(chunk, labels, real, source, rng) for chunk in chunks]
+    return [_from_batch(chunk, labels, is_synthetic, source, rng) for chunk in chunks]
 
 
-def _from_dataset(anchors: Indices, labels: Indices, real: Indices, rng: np.random.Generator) -> TripletBatch:
+def _from_dataset(
+    anchors: Indices, labels: Indices, real: Indices, source: Indices, rng: np.random.Generator
+) -> TripletBatch:
     by_class = real[np.argsort(labels[real], kind="stable")]
     start = np.searchsorted(labels[by_class], labels[anchors], side="left")
     stop = np.searchsorted(labels[by_class], labels[anchors], side="right")
     own = np.full(len(labels), len(by_class))  # position of a real anchor among the real samples
     own[by_class] = np.arange(len(by_class))
+    own = own[source]
     # an anchor is its own positive only if its class has no other real sample
     has_twin = (own[anchors] < len(by_class)) & (stop - start > 1)
     positive = start + rng.integers(0, stop - start - has_twin)
@@ -82,12 +90,12 @@ def _from_dataset(anchors: Indices, labels: Indices, real: Indices, rng: np.rand
 
 
 def _from_batch(
-    anchors: Indices, labels: Indices, is_synthetic: NDArray[np.bool_], rng: np.random.Generator
+    anchors: Indices, labels: Indices, is_synthetic: NDArray[np.bool_], source: Indices, rng: np.random.Generator
 ) -> TripletBatch:
     added: list[Indices] = []
     for label in np.unique(labels[anchors]):
-        present = anchors[(labels[anchors] == label) & ~is_synthetic[anchors]]
-        others = np.setdiff1d(np.flatnonzero((labels == label) & ~is_synthetic), present)
+        present = np.unique(source[anchors[(labels[anchors] == label) & ~is_synthetic[anchors]]])
+        others = np.setdiff1d(source[(labels == label) & ~is_synthetic], present)
         wanted = min(max(0, _REAL_OF_EACH_CLASS - len(present)), len(others))
         added.append(rng.choice(others, wanted, replace=False))
     if len(added) == 1:  # the batch has no negative
@@ -97,7 +105,7 @@ def _from_batch(
     same = labels[anchors][:, None] == labels[indices]
     is_real = ~is_synthetic[indices]
     is_positive, is_negative = same & is_real, ~same & is_real
-    is_positive[n, n] = False
+    is_positive &= source[anchors][:, None] != source[indices]
     positives, negatives = _pick(is_positive, rng), _pick(is_negative, rng)
     complete = is_positive.any(1)  # false for the one real sample of its class
     return TripletBatch(indices, n[complete], positives[complete], negatives[complete])

@@ -1,42 +1,48 @@
 """``python -m benchmarks compare``: should I use any of this on my own images?"""
 
 import argparse
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-import pandas as pd
 import torch
 from rich.console import Console
 
 from benchmarks.command_line import AboveZero, Command, PositiveInt, Seed, option
 from benchmarks.compare.comparison import Comparison
 from benchmarks.compare.folder import images_folder, load_own_images
-from benchmarks.compare.page import Page
-from benchmarks.compare.scores import measure
+from benchmarks.compare.session import describe_seconds, keep_options, make_runs
 from benchmarks.compare.splits import FOLDS, check_splits
 from benchmarks.compare.verdict import LEAST_SPLITS, PLAIN
 from benchmarks.data.source import Source
-from benchmarks.methods.networks import CONVNET, make_network
+from benchmarks.methods.networks import CONVNET
+from benchmarks.methods.pretrained import Weights
 from benchmarks.methods.registry import METHODS, UPPER_BOUND
-from benchmarks.sweep.command import LEARNING_RATES, pick_device
-from benchmarks.sweep.estimate import duration, estimate_run
+from benchmarks.sweep.command import LEARNING_RATES, PRETRAINED_RATES, pick_device
+from benchmarks.sweep.estimate import estimate_run
 from benchmarks.sweep.store import Results, open_results
-from benchmarks.sweep.workers import progress_bar, work
 from benchmarks.training.augmentation import AUGMENTATIONS
-from benchmarks.training.controlled import Settings
-from clesmote_losses.atomic_write import atomic_write
+from benchmarks.training.controlled import Settings, check_frozen
+from benchmarks.training.frozen import FrozenFeatures
 from clesmote_losses.restore import preserved_rng
 
 # worth trying first; each with its own defaults
-WORTH_TRYING = (PLAIN, "weighted", "oversampling", "smote", "cle-smote", "logit-adjustment")
+WORTH_TRYING = (
+    PLAIN,
+    "weighted",
+    "oversampling",
+    "smote",
+    "smote-real-share",
+    "smote-all",
+    "cle-smote",
+    "crt",
+    "logit-adjustment",
+)
 _PASSES, _LEAST_STEPS, _MOST_STEPS = 20, 200, 1200  # passes over the training images, within these bounds
 _EPOCHS = 10
 _SLACK = 2.0  # how far the estimate may be over the budget: it is rough, and too long on a busy machine
-_OPTIONS = "compare.json"
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -75,10 +81,18 @@ class CompareCommand(Command):
     budget: Annotated[float, parse_duration] = field(
         default=1800.0, metadata=option("time for all runs, such as 90s, 30m or 2h (30m)", metavar="TIME")
     )
-    methods: tuple[str, ...] = field(
-        default=WORTH_TRYING, metadata=option(f"beside {PLAIN} ({' '.join(WORTH_TRYING)})", metavar="METHOD")
+    methods: tuple[str, ...] | None = field(
+        default=None,
+        metadata=option(f"beside {PLAIN} ({' '.join(WORTH_TRYING[1:])}; see list for others)", metavar="METHOD"),
     )
     model: str = field(default=CONVNET, metadata=option("convnet, or timm's name of a network (%(default)s)"))
+    weights: Path | None = field(
+        default=None,
+        metadata=option("weights of --model to start from, as for run (random weights)", metavar="FILE"),
+    )
+    frozen: bool = field(
+        default=False, metadata=option("train a new linear classifier only, on the features of --weights")
+    )
     image_size: PositiveInt = field(
         default=64, metadata=option("images are resized to it, squashed (%(default)s)", metavar="PIXELS")
     )
@@ -94,9 +108,9 @@ class CompareCommand(Command):
         metadata=option("shift_flip also mirrors images: only where left and right are alike (%(default)s)",
                         choices=AUGMENTATIONS),
     )  # fmt: skip
-    lr: tuple[AboveZero, ...] = field(
-        default=LEARNING_RATES,
-        metadata=option(f"learning rates to choose from ({' '.join(map(str, LEARNING_RATES))})"),
+    lr: tuple[AboveZero, ...] | None = field(
+        default=None,
+        metadata=option(f"learning rates that each method chooses from ({LEARNING_RATES[0]} {LEARNING_RATES[1]})"),
     )
     seed: Seed = field(default=0, metadata=option("of the splits and the runs (%(default)s)"))
     device: str = field(default="auto", metadata=option("(auto: the GPU if there is one)"))
@@ -118,22 +132,30 @@ class CompareCommand(Command):
         check_splits(source, self.seed)
         settings = self._settings(source)
         with preserved_rng():  # an unknown network fails here
-            make_network(settings.model, num_classes=len(source.strata), image_size=self.image_size)
+            network = settings.make_network(source.images.shape, len(source.strata))
+            if settings.frozen:
+                FrozenFeatures(network, "")
         results = open_results(self.out or Path("runs") / f"compare-{source.name}")
-        self._keep_options(source, settings, methods, results)
-        comparison = Comparison(source, methods, settings, self.lr, self.seed, self.budget)
+        lrs = self.lr or (
+            LEARNING_RATES if self.frozen else PRETRAINED_RATES[:2] if self.weights else LEARNING_RATES[:2]
+        )
+        comparison = Comparison(source, methods, settings, lrs, self.seed, self.budget)
+        keep_options(comparison, results)
         threads = torch.get_num_threads()
         torch.set_num_threads(self.threads)  # measured as it will run
         try:
-            comparison.run_seconds, step = estimate_run(comparison.tuning_runs()[0], device)
+            comparison.run_seconds, step = estimate_run(comparison.first_run(), device)
         finally:
             torch.set_num_threads(threads)
         self._announce(console, folder, comparison, results, device, step)
-        return partial(_compare, comparison, results, device, console)
+        return partial(make_runs, comparison, results, device, console)
 
     def _methods(self) -> list[str]:
-        methods = list(dict.fromkeys([PLAIN, *self.methods]))
+        default = [name for name in WORTH_TRYING if not (self.frozen and METHODS[name].needs_images)]
+        methods = list(dict.fromkeys([PLAIN, *(default if self.methods is None else self.methods)]))
         for name in methods:
+            if self.frozen:
+                check_frozen(METHODS[name])
             if METHODS[name] == UPPER_BOUND:
                 raise ValueError(f"--methods {name}: your images have no more to spare. Leave it out.")
         if len(methods) < 2:
@@ -143,6 +165,8 @@ class CompareCommand(Command):
     def _settings(self, source: Source) -> Settings:
         if self.batch_size < 2:
             raise ValueError("--batch-size must be 2 or more: batch normalisation needs more than one image.")
+        if self.frozen and self.weights is None:
+            raise ValueError("--frozen needs --weights: the features of random weights say little.")
         trained = len(source.stratum) * (FOLDS - 2) / FOLDS
         steps = self.steps or min(max(round(_PASSES * trained / self.batch_size), _LEAST_STEPS), _MOST_STEPS)
         return Settings(
@@ -150,34 +174,10 @@ class CompareCommand(Command):
             steps=steps,
             epochs=min(_EPOCHS, steps),
             batch_size=self.batch_size,
-            augmentation=self.augmentation,
+            augmentation="none" if self.frozen else self.augmentation,
+            weights=None if self.weights is None else Weights.read(self.weights),
+            frozen=self.frozen,
         )
-
-    def _keep_options(self, source: Source, settings: Settings, methods: list[str], results: Results) -> None:
-        """Write down what the runs of the folder are about, or check that they are about the same."""
-        options: dict[str, Any] = {
-            "images": source.digest,
-            "methods": {name: METHODS[name].chosen() for name in methods},
-            "lr": self.lr,
-            "seed": self.seed,
-            **asdict(settings),
-        }
-        options = json.loads(json.dumps(options))
-        path = results.path.with_name(_OPTIONS)
-        if results.records:
-            try:
-                kept = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise ValueError(
-                    f"{path.parent} holds runs of another command ({path.name}: {error}). Choose another folder: --out."
-                ) from error
-            if other := [name for name in {**kept, **options} if kept.get(name) != options.get(name)]:
-                raise ValueError(
-                    f"{path.parent} holds a comparison with other {' and '.join(other)}. Repeat its own command to continue it, "
-                    "or choose another folder: --out."
-                )
-        with atomic_write(path) as unfinished:
-            unfinished.write_text(json.dumps(options, indent=1), encoding="utf-8")
 
     def _announce(
         self,
@@ -204,11 +204,11 @@ class CompareCommand(Command):
         console.print(
             f"{len(comparison.methods)} methods: {', '.join(METHODS[name].title for name in comparison.methods)}.\n"
             f"{settings.model} at {source.image_size}x{source.image_size}, {settings.steps} steps of {settings.batch_size} images, on "
-            f"{device}: about {_seconds(comparison.run_seconds)} a run ({1000 * step:.0f} ms a step)."
+            f"{device}: about {describe_seconds(comparison.run_seconds)} a run ({1000 * step:.0f} ms a step)."
         )
         least = comparison.least_seconds()
         if least > self.budget and not results.records:
-            short = f"{LEAST_SPLITS} splits, the fewest, take about {_seconds(least)}, and --budget is {_seconds(self.budget)}"
+            short = f"{LEAST_SPLITS} splits, the fewest, take about {describe_seconds(least)}, and --budget is {describe_seconds(self.budget)}"
             if least > _SLACK * self.budget:
                 raise ValueError(
                     f"{short}. Give more time, fewer --methods, fewer --steps, a smaller --image-size, or a faster --device or "
@@ -218,78 +218,7 @@ class CompareCommand(Command):
         if results.records:
             console.print(f"{len(results.records)} runs are in {results.path} already and are kept.")
         console.print(
-            f"Within {_seconds(self.budget)}: about {comparison.planned_splits(results.records)} splits of {len(comparison.methods)} runs, after "
-            f"{len(comparison.lrs)} runs for the learning rate."
+            f"Within {describe_seconds(self.budget)}: about {comparison.planned_splits(results.records)} splits of "
+            f"{len(comparison.methods)} runs. On the first one each method has a run for each of the learning rates "
+            f"{', '.join(f'{lr:g}' for lr in comparison.lrs)}."
         )
-
-
-def _compare(comparison: Comparison, results: Results, device: torch.device, console: Console) -> None:
-    """Make the runs, and write the report of the splits that are whole, also after an interruption."""
-    steps = comparison.settings.steps
-
-    def steps_left(planned: int) -> int:
-        return steps * max(planned * len(comparison.methods) + len(comparison.lrs) - 1 - len(results.records), 0)
-
-    try:
-        with progress_bar(steps_left(comparison.planned_splits(results.records))) as bar:
-
-            def begin_split(number: int, planned: int) -> None:
-                bar.set_description(f"split {number} of {planned}")
-                bar.total = bar.n + steps_left(planned)
-
-            comparison.on_split = begin_split
-            work(comparison, results, device, save_weights=False, on_steps=bar.update)
-    finally:
-        results.reload()
-        if len(comparison.whole_splits(results.records)) > 1:
-            page = _page(comparison, results)
-            files = page.write(results.path.parent)
-            console.print("", *(f"- {sentence}" for sentence in page.verdict), sep="\n")
-            console.print(f"Written: {', '.join(map(str, files))}")
-
-
-def _page(comparison: Comparison, results: Results) -> Page:
-    """Make the page of all whole splits."""
-    splits = comparison.whole_splits(results.records)
-    rows = [
-        {"split": number, "method": method, **measure(results.arrays(record["id"]))}
-        for number, of_methods in enumerate(splits)
-        for method, record in of_methods.items()
-    ]
-    experiments = [record["config"]["experiment"] for of_methods in splits for record in of_methods.values()]
-    tested, trained = (
-        sum(sum(counts) for counts in found)
-        for found in (
-            [experiment["test_counts"]["test"] for experiment in experiments],
-            [experiment["counts"].values() for experiment in experiments],
-        )
-    )
-    settings, first = comparison.settings, splits[0][PLAIN]
-    grouped = "; images of a group are on one side" if comparison.source.patient is not None else ""
-    seconds = sum(sum(record["seconds"].values()) for record in results.records.values())
-    sizes = "; ".join(
-        f"{part} {', '.join(map(str, counts))}"
-        for part, counts in (
-            ("training", first["config"]["experiment"]["counts"].values()),
-            ("validation", first["config"]["experiment"]["validation_counts"].values()),
-            ("test", first["config"]["experiment"]["test_counts"]["test"]),
-        )
-    )
-    facts = [
-        f"{len(splits)} splits, folds of repeated stratified {FOLDS}-fold splits{grouped}. Every method on the same splits. "
-        f"Images of each class in the first split: {sizes}.",
-        f"Network: {settings.model} from random weights, {comparison.source.image_size}x{comparison.source.image_size} pixels; {settings.steps} steps of "
-        f"{settings.batch_size} images for every method; AdamW, cosine schedule, augmentation {settings.augmentation}; the last epoch counts.",
-        f"Learning rate {comparison.learning_rate(results.records):g} for all methods, the best of {', '.join(map(str, comparison.lrs))} for plain "
-        "training on validation images of the first split. Each method has its own defaults; nothing else is tuned.",
-        f"{_seconds(seconds)} on {first['environment']['device']}; seed {comparison.seed}; torch {first['environment']['torch']}, "
-        f"clesmote-losses {first['environment']['clesmote-losses']}.",
-    ]
-    titles = {name: METHODS[name].title for name in comparison.methods}
-    return Page(
-        comparison.source.name, pd.DataFrame(rows), tested / trained, titles, comparison.source.available, facts
-    )
-
-
-def _seconds(seconds: float) -> str:
-    return duration(seconds) if seconds >= 120 else f"{seconds:.0f} s"

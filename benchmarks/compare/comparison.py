@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,17 @@ class SplitRun(Run):
 
     def make(self, device: torch.device, **options: Any) -> tuple[Record, Arrays | None]:
         """Train and test, as :meth:`Run.make` does."""
-        return super().make(device, **options, look=lambda model, _: score_parts(self.draw(), model))
+        return super().make(device, **options, look=partial(score_parts, self.draw()))
 
 
 @dataclass
 class Comparison:
     """The runs of a comparison: the learning rate first, then all methods of one split before the next split.
 
-    The learning rate of all methods is the best of plain training on the validation images of the first split, by the AUROC
-    of the last epoch. Three splits are always made. Another one is begun if the time left is enough for all of it.
+    The learning rate of each method is its best on the validation images of the first split, by the AUROC of the last epoch.
+    One rate for all, chosen for plain training, may be so high that other methods learn nothing.
+
+    Three splits are always made. Another one is begun if the time left is enough for all of it.
 
     Attributes:
         source: All images.
@@ -59,36 +62,44 @@ class Comparison:
 
     def ready(self, records: Mapping[str, Record]) -> tuple[list[Run], int]:
         """Return the runs of the split in progress, and 1 if there are such, else 0."""
-        lr = self.learning_rate(records)
-        if lr is None:
-            return self.tuning_runs(), 1
+        rates = self.learning_rates(records)
+        if rates is None:
+            self._announce(0, self.planned_splits(records))
+            return [self._run(method, 0, lr) for method in self.methods for lr in self.lrs], 1
         number = len(self.whole_splits(records))
         left = self._splits_left(records, number)
         if not left:
             return [], 0
+        self._announce(number, number + left)
+        return [self._run(method, number, rates[method]) for method in self.methods], 1
+
+    def _announce(self, number: int, planned: int) -> None:
         if number != self._announced:
             self._announced = number
-            self.on_split(number + 1, number + left)
-        return [self._run(method, number, lr) for method in self.methods], 1
+            self.on_split(number + 1, planned)
 
-    def tuning_runs(self) -> list[Run]:
-        """Return the runs that choose the learning rate; the best of them is also the first split's plain training."""
-        return [self._run(PLAIN, 0, lr) for lr in self.lrs]
+    def first_run(self) -> Run:
+        """Return a run to measure the time of."""
+        return self._run(PLAIN, 0, self.lrs[0])
 
-    def learning_rate(self, records: Mapping[str, Record]) -> float | None:
-        """Return the learning rate of all methods, or ``None`` while it is not chosen."""
-        found = {r["config"]["settings"]["lr"]: r for r in records.values() if self._place(r) == (0, PLAIN)}
-        if any(lr not in found for lr in self.lrs):
+    def learning_rates(self, records: Mapping[str, Record]) -> dict[str, float] | None:
+        """Return the learning rate of each method, or ``None`` while they are not chosen."""
+        scores: dict[str, dict[float, float]] = {name: {} for name in self.methods}
+        for record in records.values():
+            number, method = self._place(record)
+            if number == 0:
+                scores[method][record["config"]["settings"]["lr"]] = record["last"]["validation"]["auroc"]
+        if any(lr not in of_method for of_method in scores.values() for lr in self.lrs):
             return None
-        return max(self.lrs, key=lambda lr: found[lr]["last"]["validation"]["auroc"])
+        return {name: max(self.lrs, key=lambda lr: scores[name][lr]) for name in self.methods}
 
     def whole_splits(self, records: Mapping[str, Record]) -> list[dict[str, Record]]:
         """Return the records of each split that all methods are done with, by method."""
-        lr = self.learning_rate(records)
+        rates = self.learning_rates(records) or {}
         done: dict[int, dict[str, Record]] = {}
         for record in records.values():
-            if record["config"]["settings"]["lr"] == lr:
-                number, method = self._place(record)
+            number, method = self._place(record)
+            if record["config"]["settings"]["lr"] == rates.get(method):
                 done.setdefault(number, {})[method] = record
         found: list[dict[str, Record]] = []
         while len(found) in done and all(method in done[len(found)] for method in self.methods):
@@ -104,12 +115,16 @@ class Comparison:
 
     def planned_splits(self, records: Mapping[str, Record]) -> int:
         """Return how many splits the budget is enough for, by what is known now; three at least."""
-        tuning = self.run_seconds * (len(self.lrs) - 1)
-        return max(LEAST_SPLITS, int((self.budget - tuning) // max(self.split_seconds(records), 1e-9)))
+        return max(LEAST_SPLITS, int(self.budget // max(self.split_seconds(records), 1e-9)) - self.tuning_splits)
 
     def least_seconds(self) -> float:
         """Return the estimated time of the fewest splits."""
-        return self.run_seconds * (len(self.lrs) - 1) + LEAST_SPLITS * self.split_seconds({})
+        return (self.tuning_splits + LEAST_SPLITS) * self.split_seconds({})
+
+    @property
+    def tuning_splits(self) -> int:
+        """Return how many splits' worth of runs choosing the learning rates adds."""
+        return len(self.lrs) - 1
 
     def _splits_left(self, records: Mapping[str, Record], number: int) -> int:
         """Return how many splits are still to be made, the one in progress among them."""

@@ -10,12 +10,12 @@ from torch.utils.data import Dataset
 
 from benchmarks.data.image_files import class_folders, image_files, read_images
 from benchmarks.data.source import Source
-from clesmote_losses.hosts.strata_file import read_strata
+from clesmote_losses.hosts.strata_file import read_groups
 
 
 @dataclass(frozen=True)
 class _Files(Dataset[Path]):
-    """Files as a data set that knows their paths, which :func:`read_strata` asks for."""
+    """Files as a data set that knows their paths, which :func:`read_groups` asks for."""
 
     samples: list[Path]
 
@@ -60,7 +60,7 @@ def load_own_images(folder: Path, *, image_size: int, groups: Path | None = None
         raise ValueError(f"{folder} has one class only, {names[0]!r}. Two or more are needed to tell apart.")
     names.sort(key=lambda name: -len(found[name]))
     files = [file for name in names for file in found[name]]
-    patient: NDArray[Any] | None = None if groups is None else read_strata(str(groups), _Files(files), "group")
+    patient: NDArray[Any] | None = None if groups is None else read_groups(str(groups), _Files(files), "group")
     return Source(
         name=folder.resolve().name if folder.name != "train" else folder.resolve().parent.name,
         strata=tuple(names),

@@ -12,6 +12,8 @@ from torch import nn
 from benchmarks.data.trials import LabelledImages, Trial
 from benchmarks.metrics import Labels, Scores, auprc, auroc, balanced_accuracy
 from benchmarks.training.evaluation import on_device, predict, to_input
+from benchmarks.training.training_images import TrainingData
+from clesmote_losses.classifier import find_classifier
 
 # name and heading of each column of the comparison
 MEASURES = {
@@ -24,13 +26,25 @@ _RIDGE = 1e-3  # keeps the fit finite where a class is told apart perfectly
 _TINY = 1e-12  # probability
 
 
-def score_parts(trial: Trial, model: nn.Module) -> dict[str, NDArray[Any]]:
-    """Compute labels and scores of the validation and test images of a trial, for :func:`measure`."""
+def score_parts(trial: Trial, model: nn.Module, data: TrainingData) -> dict[str, NDArray[Any]]:
+    """Compute labels and scores of the validation and test images of a trial, for :func:`measure`.
+
+    Args:
+        trial: The images.
+        model: The network after its training.
+        data: What it was trained on. A frozen network takes features from there that are computed once.
+    """
     assert trial.validation is not None
     device = next(model.parameters()).device
 
     def scores_of(part: LabelledImages) -> Scores:
-        return predict(model, on_device(part.images, device), to_input)
+        if data.hold is None:
+            scores = predict(model, on_device(part.images, device), to_input)
+        else:
+            (head,) = find_classifier(model)
+            scores = predict(head, data.hold(part.images), data.to_input)
+        # a network that diverged scores like chance, as in the learning curve
+        return scores if np.isfinite(scores).all() else np.full_like(scores, 1 / scores.shape[1])
 
     test = trial.tests["test"]
     return {

@@ -23,6 +23,7 @@ THRESHOLD = "threshold"  # plain training at the fitted threshold, against the c
 JUDGED = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy"}
 LEAST_SPLITS = 3
 _ALPHA = 0.05
+_BLIND = 0.4  # a smallest difference that can be seen is no smallest difference from here on
 _WORTH = 0.05  # a gain in a judged measure that would matter to a user
 
 
@@ -36,14 +37,14 @@ def corrected_t(gaps: NDArray[np.float64], test_share: float) -> tuple[float, fl
         test_share: Number of test images over that of training images.
 
     Returns:
-        Mean, the two ends of its 95 % interval, and p. Without variance p is 1.
+        Mean, the two ends of its 95 % interval, cut at -1 and 1, and p. Without variance p is 1.
     """
     count, mean = len(gaps), float(np.mean(gaps))
     error = float(np.sqrt((1 / count + test_share) * np.var(gaps, ddof=1)))
     if np.ptp(gaps) < 1e-12:
         return mean, mean, mean, 1.0
     reach = float(stdtrit(count - 1, 1 - _ALPHA / 2)) * error
-    return mean, mean - reach, mean + reach, float(2 * stdtr(count - 1, -abs(mean) / error))
+    return mean, max(mean - reach, -1.0), min(mean + reach, 1.0), float(2 * stdtr(count - 1, -abs(mean) / error))
 
 
 def differences(results: pd.DataFrame, test_share: float) -> pd.DataFrame:
@@ -120,9 +121,8 @@ def verdict(results: pd.DataFrame, test_share: float, titles: Mapping[str, str])
         judged = found[found["measure"].isin(list(JUDGED)) & found["method"].isin(of_kind["same"])]
         if (judged["high"] > _WORTH).any():
             ahead = max(of_kind["same"], key=lambda method: gain[method])
-            sentences.append(
-                f"{nothing} so far: keep it plain, until more splits show otherwise. Ahead: {titles[ahead]}, {numbers[ahead]}."
-            )
+            told = f" Ahead: {titles[ahead]}, {numbers[ahead]}." if gain[ahead] > 0 else ""
+            sentences.append(f"{nothing} so far: keep it plain, until more splits show otherwise.{told}")
         else:
             sentences.append(f"{nothing}: keep it plain.")
     sentences += [f"{titles[m]} gives one measure for the other: {numbers[m]}." for m in of_kind["trades"]]
@@ -148,20 +148,16 @@ def _threshold_sentence(results: pd.DataFrame, found: pd.DataFrame, kind: str) -
 
 def _power_sentence(found: pd.DataFrame, splits: int) -> str:
     """Say which differences the comparison can see at all."""
-    seen = []
+    seen = {}
     for measure, title in JUDGED.items():
-        rows = found[(found["measure"] == measure) & (found["method"] != THRESHOLD)]
-        if rows.empty:
-            continue
-        single, all_of_them = (
-            stdtrit(splits - 1, 1 - alpha / 2) for alpha in (_ALPHA, _ALPHA / (found["measure"] == measure).sum())
-        )
-        reach = ((rows["high"] - rows["low"]) / 2).median() * all_of_them / single
-        seen.append(f"{reach:.3f} in {title}")
+        rows = found[found["measure"] == measure]
+        single, corrected = (stdtrit(splits - 1, 1 - alpha / 2) for alpha in (_ALPHA, _ALPHA / len(rows)))
+        seen[title] = ((rows["high"] - rows["low"]) / 2).median() * corrected / single
     more = " More splits see more: give a larger --budget." if splits < 2 * LEAST_SPLITS else ""
-    return (
-        f"With {splits} splits, a single difference under about {' or '.join(seen)} cannot be told from chance.{more}"
-    )
+    if max(seen.values()) > _BLIND:
+        return f"{splits} splits are too few to tell any but the largest differences from chance.{more}"
+    told = " or ".join(f"{reach:.3f} in {title}" for title, reach in seen.items())
+    return f"With {splits} splits, a single difference under about {told} cannot be told from chance.{more}"
 
 
 def _numbers(rows: pd.DataFrame) -> str:

@@ -17,6 +17,8 @@ KIND_TITLES = {
     "intraclass-multiple": "Intraclass, multiple majority",
     "both-single": "Inter & intraclass, single majority",
     "both-multiple": "Inter & intraclass, multiple majority",
+    "interclass-100": "Interclass, 100 : 1",
+    "both-single-100": "Inter & intraclass, single majority, 100 : 1",
 }
 # The paper's Table 1, of five sub-conditions: normal, each of the majority, each of the minority. It is its Table 2 (20 : 1
 # everywhere), rounded.
@@ -42,6 +44,9 @@ class Experiment:
         classes: The strata of each class; class 0 first.
         draw: Number of the experiment: each draws other images by the same seed, so that results are independent.
         note: Remark for the user.
+        label_noise: Share of the training images of each rare stratum that are in truth of the most frequent one; see
+            :mod:`benchmarks.data.label_noise`.
+        noisy_validation: Have the same share of wrong labels in the validation images.
     """
 
     name: str
@@ -50,6 +55,8 @@ class Experiment:
     classes: Mapping[str, tuple[str, ...]]
     draw: int = 0
     note: str = ""
+    label_noise: float = 0.0
+    noisy_validation: bool = False
 
     @property
     def class_of(self) -> dict[str, int]:
@@ -101,7 +108,12 @@ def of_classes(name: str, counts: Mapping[str, int], kind: str | None = None) ->
 
 
 def imbalances(
-    normal: str, sub_conditions: Sequence[str], available: Mapping[str, int], *, never_majority: str | None = None
+    normal: str,
+    sub_conditions: Sequence[str],
+    available: Mapping[str, int],
+    *,
+    never_majority: str | None = None,
+    ratio: int = RATIO,
 ) -> list[Experiment]:
     """Return the paper's kinds of imbalance between normal and abnormal, and between the sub-conditions of abnormal.
 
@@ -117,25 +129,35 @@ def imbalances(
         sub_conditions: Strata of the class "abnormal".
         available: Number of images of each stratum to train on.
         never_majority: A sub-condition with too few images to be in a majority.
+        ratio: Normal images to an abnormal one. Another than the paper's has no intraclass kinds, and is in the names.
     """
+    suffix, draw = ("", 0) if ratio == RATIO else (f"-{ratio}", ratio)
     classes = {"normal": (normal,), "abnormal": tuple(sub_conditions)}
     candidates = [stratum for stratum in sub_conditions if stratum != never_majority]
     several = min(3, len(sub_conditions) - 1)
-    counts, note = _counts("interclass", normal, sub_conditions, [], available)
-    found = [Experiment("interclass", "interclass", counts, classes, note=note)]
-    for kind in list(KIND_TITLES)[1:]:
+    counts, note = _counts("interclass", normal, sub_conditions, [], available, ratio)
+    found = [Experiment(f"interclass{suffix}", f"interclass{suffix}", counts, classes, draw, note)]
+    for kind in list(_TABLE_1)[1:]:
         majorities = 1 if kind.endswith("single") else several
         if len(sub_conditions) == 1 or (majorities == 1 and kind.endswith("multiple")):
             continue
+        if kind.startswith("intraclass") and suffix:
+            continue
         for i, first in enumerate(candidates):
             majority = [candidates[(i + step) % len(candidates)] for step in range(majorities)]
-            counts, note = _counts(kind, normal, sub_conditions, majority, available)
-            found.append(Experiment(f"{kind}-{first}", kind, counts, classes, len(found), note))
+            counts, note = _counts(kind, normal, sub_conditions, majority, available, ratio)
+            name = f"{kind}-{first}{suffix}"
+            found.append(Experiment(name, f"{kind}{suffix}", counts, classes, draw + len(found), note))
     return found
 
 
 def _counts(
-    kind: str, normal: str, sub_conditions: Sequence[str], majority: Sequence[str], available: Mapping[str, int]
+    kind: str,
+    normal: str,
+    sub_conditions: Sequence[str],
+    majority: Sequence[str],
+    available: Mapping[str, int],
+    ratio: int,
 ) -> tuple[dict[str, int], str]:
     """Return the images of each stratum, by the paper's Table 1 or else by its ratios, and a remark."""
 
@@ -145,11 +167,13 @@ def _counts(
         }
 
     counts, note = spread(*_TABLE_1[kind]), ""
-    if len(sub_conditions) != _SUB_CONDITIONS_OF_TABLE_1 or any(
-        count > available[name] for name, count in counts.items()
+    if (
+        ratio != RATIO
+        or len(sub_conditions) != _SUB_CONDITIONS_OF_TABLE_1
+        or any(count > available[name] for name, count in counts.items())
     ):
         abnormal = RATIO * len(majority) + len(sub_conditions) - len(majority)
-        ratios = spread(abnormal if kind.startswith("intraclass") else RATIO * abnormal, RATIO, 1)
+        ratios = spread(abnormal if kind.startswith("intraclass") else ratio * abnormal, RATIO, 1)
         factor = min(available[name] / ratio for name, ratio in ratios.items())
         counts = {name: max(LEAST, round(factor * ratio)) for name, ratio in ratios.items()}
         if factor * min(ratios.values()) < LEAST - 0.5:

@@ -1,5 +1,6 @@
 """The images of one trial, drawn from a source for an experiment by a seed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data.experiments import Experiment
+from benchmarks.data.label_noise import mislabel_training, mislabel_validation
 from benchmarks.data.source import Source, TestImages
 
 Indices = NDArray[np.int64]
@@ -60,31 +62,50 @@ def draw(source: Source, experiment: Experiment, seed: int, *, validate: bool = 
     """Draw the images of a trial.
 
     The training images are drawn by the seed; validation and test images are the same for every seed. A stratum without
-    images to spare trains on those that the validation split leaves, so on a tenth less.
+    images to spare trains on those that the validation split leaves, so on a tenth less. With label noise, an image has the
+    strata and the class of its label; test images are clean.
 
     Args:
         source: The data.
         experiment: What to draw.
         seed: Seed of the draw.
         validate: Hold out a validation set; else all images may be trained on.
+
+    Raises:
+        ValueError: If there are too few images, or as :func:`~benchmarks.data.label_noise.mislabel_training`.
     """
     experiment.check(source)
     pool, held_out = source.split if validate else (np.arange(len(source.stratum)), None)
     places = [source.strata.index(name) for name in experiment.counts]
     rng = np.random.default_rng([seed, experiment.draw])
     orders = [rng.permutation(pool[source.stratum[pool] == place]) for place in places]
-    train = [order[:count] for order, count in zip(orders, experiment.counts.values(), strict=True)]
-    raised = experiment.raised({name: len(part) for name, part in zip(experiment.counts, train, strict=True)})
-    balanced = [order[: raised[name]] for order, name in zip(orders, raised, strict=True)]
+    counts = [min(count, len(order)) for order, count in zip(orders, experiment.counts.values(), strict=True)]
+    clean_counts = counts
+    if experiment.label_noise:
+        orders, counts = mislabel_training(experiment, orders, counts)
+    raised = experiment.raised(dict(zip(experiment.counts, counts, strict=True)))
 
-    def labelled(indices: Indices) -> LabelledImages:
-        members = source.stratum[indices][:, None] == places
+    def first(sizes: Iterable[int]) -> LabelledImages:
+        parts = [order[:size] for order, size in zip(orders, sizes, strict=True)]
+        strata = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        return labelled(np.concatenate(parts), strata)
+
+    def labelled(indices: Indices, strata: Indices) -> LabelledImages:
+        members = strata[:, None] == np.arange(len(places))
         return _labelled(source.images, indices, members, None, experiment)
 
+    validation = None
+    if held_out is not None:
+        held_out = held_out[np.isin(source.stratum[held_out], places)]
+        strata = np.array([places.index(place) for place in source.stratum[held_out]])
+        if experiment.label_noise and experiment.noisy_validation:
+            stays, strata = mislabel_validation(experiment, strata, clean_counts)
+            held_out, strata = held_out[stays], strata[stays]
+        validation = labelled(held_out, strata)
     return Trial(
-        labelled(np.concatenate(train)),
-        labelled(np.concatenate(balanced)),
-        None if held_out is None else labelled(held_out[np.isin(source.stratum[held_out], places)]),
+        first(counts),
+        first(raised.values()),
+        validation,
         {name: _test_images(test, places, experiment) for name, test in source.tests.items()},
     )
 
@@ -123,8 +144,35 @@ def count_strata(part: LabelledImages, experiment: Experiment) -> dict[str, int]
     return dict(zip(experiment.counts, part.members.sum(0).tolist(), strict=True))
 
 
+def wrong_labels(source: Source, experiment: Experiment, trial: Trial) -> dict[str, int]:
+    """Return how many training images of each stratum that has any are in truth of another."""
+    names = list(experiment.counts)
+    places = np.array([source.strata.index(name) for name in names])
+    is_wrong = source.stratum[trial.train.indices] != places[trial.train.strata]
+    counts = np.bincount(trial.train.strata[is_wrong], minlength=len(names)).tolist()
+    return {name: count for name, count in zip(names, counts, strict=True) if count}
+
+
+def told_counts(source: Source, experiment: Experiment, trial: Trial) -> str:
+    """Say how many images of each stratum are trained on, and how many of them have a wrong label."""
+    wrong = wrong_labels(source, experiment, trial)
+    return ", ".join(
+        f"{name} {count}" + (f" ({wrong[name]} of them wrong)" if name in wrong else "")
+        for name, count in count_strata(trial.train, experiment).items()
+    )
+
+
 def described(source: Source, experiment: Experiment, trial: Trial) -> dict[str, Any]:
-    """Return what a result was measured on, as plain values."""
+    """Return what a result was measured on, as plain values; label noise is among them where there is any."""
+    noise = (
+        {}
+        if not experiment.label_noise
+        else {
+            "label_noise": experiment.label_noise,
+            "noisy_validation": experiment.noisy_validation,
+            "wrong_labels": wrong_labels(source, experiment, trial),
+        }
+    )
     return {
         "source": source.name,
         "digest": source.digest,
@@ -140,4 +188,5 @@ def described(source: Source, experiment: Experiment, trial: Trial) -> dict[str,
             name: np.bincount(test.labels, minlength=len(experiment.classes)).tolist()
             for name, test in trial.tests.items()
         },
+        **noise,
     }

@@ -1,5 +1,6 @@
 """The capped losses of CLE-SMOTE and its variants, with the centroids that they need."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -60,7 +61,9 @@ class CappedObjective(Objective):
     def take_counts(self) -> tuple[float, float]:
         """Return how many synthetic images were seen and how many of them were capped, and count from zero again."""
         stats = self.criterion.stats
-        self.criterion.reset_stats()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that much is capped, which the curve tells
+            self.criterion.reset_stats()
         return stats["synthetic"].item(), stats["capped"].item()
 
 
@@ -101,6 +104,39 @@ class StratumCappedObjective(CappedObjective):
         return synthetic, capped
 
 
+class RaisedCappedObjective(CappedObjective):
+    """A cap on every image of the over-sampled classes, real ones too, against wrong labels. Shares are of these images.
+
+    Args:
+        criterion: The loss, with ``capped="oversampled"``.
+        data: What is trained on; its synthetic images tell the over-sampled classes.
+        num_classes: Number of classes.
+    """
+
+    _is_raised: Tensor
+    _seen: Tensor
+
+    def __init__(self, criterion: CappedSMOTELoss, data: TrainingSet, num_classes: int) -> None:
+        super().__init__(criterion, None)
+        labels, is_synthetic = decode_target(data.target)
+        raised = labels[is_synthetic].unique().tolist()
+        criterion.set_raised_classes(raised)
+        self.register_buffer("_is_raised", torch.tensor([label in raised for label in range(num_classes)]))
+        self.register_buffer("_seen", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compute the mean loss of a batch."""
+        self._seen += self._is_raised[decode_target(target)[0]].sum()
+        return super().forward(logits, target)
+
+    def take_counts(self) -> tuple[float, float]:
+        """Return how many images of raised classes were seen and how many of them were capped, and count from zero again."""
+        _, capped = super().take_counts()
+        seen = self._seen.item()
+        self._seen.zero_()
+        return seen, capped
+
+
 def build_capped(method: Any, training: Training) -> CappedObjective:
     """Build the capped loss of a method, and attach its tracker to the network."""
     objective: type[CappedObjective] = CappedObjective
@@ -113,6 +149,7 @@ def build_capped(method: Any, training: Training) -> CappedObjective:
         method.beta,
         tracker=tracker,
         distance=method.distance,
+        capped=method.capped,
         gradient=method.gradient,
         warmup_epochs=method.warmup_epochs,
     )
@@ -120,10 +157,14 @@ def build_capped(method: Any, training: Training) -> CappedObjective:
         raise ValueError(
             f"centroids of strata have no warm-up; {method.name} has warmup_epochs={method.warmup_epochs}."
         )
+    if method.capped == "oversampled" and method.distance is not None:
+        raise ValueError(f"a cap on all images of a class is constant; {method.name} has distance={method.distance!r}.")
     if method.target_share is not None and method.distance != "cosine":
         raise ValueError(
             f"target_share chooses beta by cosine distance; {method.name} has distance={method.distance!r}."
         )
+    if method.capped == "oversampled":
+        return RaisedCappedObjective(criterion, training.data, len(training.counts))
     return objective(criterion, tracker, method.target_share)
 
 

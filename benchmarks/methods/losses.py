@@ -4,6 +4,7 @@ A new loss is one entry of :data:`LOSSES`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,45 +17,17 @@ from torchvision.ops import sigmoid_focal_loss
 
 from benchmarks.lookup import Lookup
 from benchmarks.methods.capped import build_capped
+from benchmarks.methods.cross_entropy import AdjustedCrossEntropy
+from benchmarks.methods.head import RebalancedHead
+from benchmarks.methods.mixing import MIXINGS, MixedObjective, Mixing
 from benchmarks.methods.objective import Batch, Objective, Training
+from benchmarks.methods.robust import GeneralizedCrossEntropy, TrimmedCrossEntropy
 from clesmote_losses import class_balanced_weights, decode_target
 from clesmote_losses.classifier import find_classifier
 
 Counts = NDArray[np.int64]
 _LDAM_MARGIN, _LDAM_SCALE = 0.5, 30.0  # largest margin and scale of Cao et al.
 _DEFERRED = 0.8  # share of the training after which LDAM-DRW weights the classes: epoch 160 of 200 there
-
-
-class AdjustedCrossEntropy(Objective):
-    r"""Cross-entropy of logits that are raised by how frequent their class is.
-
-    .. math:: \mathrm{CE}(z + \tau \log \pi, y)
-
-    With class frequency :math:`\pi`. This is the loss of logit adjustment (Menon et al. 2021, Eq. 10); with tau 1 it is
-    balanced softmax (Ren et al. 2020), with tau 0 plain cross-entropy.
-
-    Args:
-        counts: Training images of each class, shape ``(C,)``.
-        tau: Strength.
-        weight: Weight of each class, float, shape ``(C,)``; the sum is divided by the number of images.
-    """
-
-    shift: Tensor
-    weight: Tensor | None
-
-    def __init__(self, counts: Counts, tau: float = 0.0, weight: Tensor | None = None) -> None:
-        super().__init__()
-        frequency = torch.as_tensor(counts, dtype=torch.float64)
-        self.register_buffer("shift", (tau * (frequency / frequency.sum()).log()).float())
-        self.register_buffer("weight", weight)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Compute the mean loss of a batch."""
-        labels, _ = decode_target(target)
-        loss = F.cross_entropy(logits + self.shift, labels, reduction="none")
-        # Divided by the number of images (Cui et al. 2019). torch's weighted mean divides by the weights of the batch, which
-        # removes the weight again wherever a batch is of one class.
-        return loss.mean() if self.weight is None else (loss * self.weight[labels]).mean()
 
 
 class FocalLoss(Objective):
@@ -112,6 +85,11 @@ class LDAMLoss(Objective):
         margin = F.one_hot(labels, logits.shape[1]) * (self.margin[labels] * _LDAM_SCALE)[:, None]
         return F.cross_entropy(logits - margin, labels, self.weight if self.is_weighted else None)
 
+    def prior(self, training: Training) -> NDArray[np.float64]:
+        """Return the frequencies of the images, times the weights once they are on."""
+        prior = super().prior(training) * (self.weight.cpu().numpy() if self.is_weighted else 1)
+        return np.asarray(prior / prior.sum())
+
 
 class _ScaledUnitRows(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
@@ -141,6 +119,10 @@ def _build_class_balanced(method: Any, training: Training) -> Objective:
     return AdjustedCrossEntropy(training.counts, weight=class_balanced_weights(training.counts))
 
 
+def _build_mixed(mixing: Mixing, method: Any, training: Training, tau: float = 0.0) -> Objective:
+    return MixedObjective(mixing, method.alpha, training, tau)
+
+
 # Each entry takes the method, whose attributes are the options of the loss, and the run, whose network it may change.
 LOSSES: Lookup[Callable[[Any, Training], Objective]] = Lookup(
     "loss",
@@ -151,6 +133,12 @@ LOSSES: Lookup[Callable[[Any, Training], Objective]] = Lookup(
         "logit_adjusted": lambda method, training: AdjustedCrossEntropy(training.counts, tau=method.tau),
         "focal": lambda method, training: FocalLoss(method.gamma),
         "ldam_drw": _build_ldam,
+        "label_smoothing": lambda method, training: AdjustedCrossEntropy(training.counts, smoothing=method.smoothing),
+        "gce": lambda method, training: GeneralizedCrossEntropy(method.q),
+        "trimmed": lambda method, training: TrimmedCrossEntropy(training.counts, method.trim),
+        **{name: partial(_build_mixed, mixing) for name, mixing in MIXINGS.items()},
+        "mixup_balanced_softmax": partial(_build_mixed, MIXINGS["mixup"], tau=1.0),
+        "rebalanced_head": lambda method, training: RebalancedHead(training.counts),
         "capped": build_capped,
     },
 )

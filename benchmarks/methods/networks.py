@@ -1,9 +1,13 @@
 """The networks: any of timm's, and the small one of the paper's ablation."""
 
+from pathlib import Path
+
 import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from benchmarks.methods.pretrained import load_weights
 
 CONVNET = "convnet"
 
@@ -37,13 +41,25 @@ class ConvNet(nn.Module):
         return logits
 
 
-def make_network(name: str, *, num_classes: int, image_size: int, in_chans: int = 3) -> nn.Module:
-    """Make an untrained network, in training mode.
+def make_network(
+    name: str, *, num_classes: int, image_size: int, in_chans: int = 3, weights: Path | None = None
+) -> nn.Module:
+    """Make a network, in training mode.
+
+    Args:
+        name: ``convnet``, or timm's name of a network.
+        num_classes: Width of the output.
+        image_size: Height and width of the images.
+        in_chans: 3, or 1 for grey images.
+        weights: File that a network of timm starts from, but for the classifier; it has three input channels, and grey images
+            are repeated. By default all weights are random.
 
     Raises:
-        ValueError: If there is no such network, or it does not take images of this size.
+        ValueError: If there is no such network, it does not take images of this size, or the file does not fit.
     """
     if name == CONVNET:
+        if weights is not None:
+            raise ValueError(f"--weights needs a network of timm; got --model {CONVNET}.")
         if image_size < 16:
             raise ValueError(f"{CONVNET} takes images of 16x16 and more; got {image_size}x{image_size}.")
         return ConvNet(num_classes, in_chans, image_size)
@@ -52,7 +68,10 @@ def make_network(name: str, *, num_classes: int, image_size: int, in_chans: int 
         raise ValueError(
             f"timm has no model {name!r}; it has {', '.join(near)}, and more (timm.list_models()). {CONVNET} is the paper's small one."
         )
-    model: nn.Module = timm.create_model(name, num_classes=num_classes, in_chans=in_chans)
+    channels = in_chans if weights is None else 3
+    model: nn.Module = timm.create_model(name, num_classes=num_classes, in_chans=channels)
+    if weights is not None:
+        load_weights(model, weights)
     try:
         with torch.no_grad():
             model.eval()(torch.zeros(1, in_chans, image_size, image_size))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from clesmote_losses import decode_target
+
 
 class TrainingSet(Protocol):
     """The images of a run; :class:`benchmarks.training.training_images.TrainingData` documents them."""
@@ -25,7 +27,13 @@ class TrainingSet(Protocol):
 
 
 class Batch(NamedTuple):
-    """The images of a step: the network's input, the encoded target ``(N,)`` and the stratum ``(N,)`` of each."""
+    """The images of a step.
+
+    Attributes:
+        inputs: The network's input, shape ``(N, C, H, W)``.
+        target: Encoded, int64, shape ``(N,)``; of mixed images the share of each class, float32, shape ``(N, num_classes)``.
+        strata: The stratum of each, shape ``(N,)``.
+    """
 
     inputs: Tensor
     target: Tensor
@@ -75,8 +83,8 @@ class Training:
 class Objective(nn.Module):
     """The loss of a method in one run.
 
-    A subclass implements ``forward(logits, target)``, with targets of a :class:`clesmote_losses.SMOTEDataset`, and overrides
-    the hooks that it needs. By default they do nothing.
+    A subclass implements ``forward(logits, target)``, with the target of the batch that :meth:`begin_step` returns, and
+    overrides the hooks that it needs. By default they do nothing.
     """
 
     share_capped: float | None = None  # of the synthetic images of the run; None if nothing can be capped
@@ -91,3 +99,13 @@ class Objective(nn.Module):
     def end_epoch(self) -> dict[str, float]:
         """Return what the learning curve keeps of the epoch."""
         return {}
+
+    def network(self, training: Training) -> nn.Module:
+        """Return the network to score at the end of an epoch: the trained one, or a copy with another classifier."""
+        return training.model
+
+    def prior(self, training: Training) -> NDArray[np.float64]:
+        """Return how frequent the scores of the network take each class to be, shape ``(C,)``: as in its images by default."""
+        labels, _ = decode_target(training.data.target)
+        counts = labels.bincount(minlength=len(training.counts)).double().cpu().numpy()
+        return np.asarray(counts / counts.sum())

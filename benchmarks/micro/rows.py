@@ -50,7 +50,7 @@ def read_rows(folder: Path) -> list[Row]:
         ValueError: If one of its JSON files is no row.
     """
     rows = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob("[!.]*.json")):  # no hidden files, which systems and editors write
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             measurements = tuple(Measurement.from_json(one) for one in values["measurements"])

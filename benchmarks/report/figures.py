@@ -46,7 +46,7 @@ _FIGURE_4 = {
 }
 _FIGURE_5 = {"Baselines": ("none", "oversampling", "smote", "weighted", "cle-smote", "balanced")}
 _MORE = {
-    "Later losses": ("cle-smote", "logit-adjustment", "balanced-softmax", "ldam-drw", "focal"),
+    "Later losses": ("cle-smote", "logit-adjustment", "balanced-softmax", "ldam-drw", "focal", "crt"),
     "Later sampling": ("cle-smote", "smote", "borderline-smote", "adasyn", "strong-augmentation"),
     "Variants of the cap": (
         "cle-smote",
@@ -63,6 +63,9 @@ _MORE = {
         "cle-smote-supcon",
         "smote-triplets",
     ),
+    "What is blended": ("cle-smote", "smote", "smote-real-share", "smote-all", "smote-all-any", "cle-smote-real-share"),
+    "Mixed images": ("cle-smote", "mixup", "balanced-mixup", "remix", "cmo", "mixup-balanced-softmax"),
+    "Against wrong labels": ("cle-smote", "label-smoothing", "gce", "small-loss", "cap-oversampled"),
     "Fresh draws and warm-up": ("cle-smote", "cle-smote-redraw", "cle-smote-warmup", "smote-redraw"),
 }
 _REFERENCES = ("smote", "cle-smote")

@@ -43,15 +43,16 @@ def score_synthetic_images(model: nn.Module, data: TrainingData, beta: float, nu
     loss = losses.cpu().numpy()
     shown = np.argsort(-loss / cap, kind="stable")[:_KEPT]
     plan = dataset.plan
+    rows = np.flatnonzero(plan.is_synthetic)[shown]
     return {
         "synthetic_loss": loss,
         "synthetic_cap": cap,
         "shown": shown,
-        "shown_lam": plan.lam[shown],
-        "shown_label": plan.label[shown],
-        "shown_base": np.stack([dataset.raw_image(int(i)) for i in plan.base[shown]]),
+        "shown_lam": plan.lam[rows],
+        "shown_label": plan.label[rows],
+        "shown_base": np.stack([dataset.raw_image(int(i)) for i in plan.base[rows]]),
         "shown_synthetic": np.stack([dataset[int(places[i])][0] for i in shown]),
-        "shown_neighbor": np.stack([dataset.raw_image(int(i)) for i in plan.neighbor[shown]]),
+        "shown_neighbor": np.stack([dataset.raw_image(int(i)) for i in plan.neighbor[rows]]),
     }
 
 

@@ -18,7 +18,7 @@ _HARDLY = 0.01  # share of the synthetic images that are capped
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Trials that may be compared: one suite, the same data and the same settings except the learning rate.
+    """Trials that may be compared: one suite, the same data, share of wrong labels and settings except the learning rate.
 
     Attributes:
         trials: One row for each trial, sorted by experiment, method and seed. Columns: ``experiment``, ``kind`` and
@@ -48,6 +48,16 @@ class Group:
     @property
     def preset(self) -> str:
         return str(self.settings["preset"])
+
+    @property
+    def situation(self) -> list[str]:
+        """Words for the options that change what is compared: wrong labels, a pretrained network."""
+        experiment, settings = self.first["config"]["experiment"], self.settings
+        words = ["frozen" if settings.get("frozen") else "pretrained"] if settings.get("weights") else []
+        if experiment.get("label_noise"):
+            words.append(f"noise-{100 * experiment['label_noise']:g}")
+            words += ["noisy-validation"] if experiment["noisy_validation"] else []
+        return words
 
     @property
     def methods(self) -> list[str]:
@@ -127,8 +137,9 @@ def _row(record: Record) -> dict[str, Any]:
     config = record["config"]
     experiment = config["experiment"]
     shared = sorted((name, value) for name, value in config["settings"].items() if name not in _METHOD_SETTINGS)
+    noise = experiment.get("label_noise", 0), experiment.get("noisy_validation", False)
     return {
-        "protocol": repr((config["suite"], experiment["digest"], shared)),
+        "protocol": repr((config["suite"], experiment["digest"], noise, shared)),
         "rates": repr(_learning_rates(record)),
         "role": record["role"],
         "experiment": str(experiment["name"]),
@@ -175,11 +186,13 @@ def title_of(method: str) -> str:
 
 
 def in_effect(records: Sequence[Record]) -> str:
-    """Return what a capped method is where its cap acts on under 1 % of the synthetic images; else an empty text."""
+    """Return what a capped method is where its cap acts on under 1 % of its images; else an empty text."""
     shares = [record["share_capped"] for record in records if record["share_capped"] is not None]
     if not shares or np.mean(shares) >= _HARDLY:
         return ""
     method = records[0]["config"]["method"]
+    if method.get("capped") == "oversampled":
+        return "over-sampling"
     return "SMOTE + triplets" if method.get("pretraining", "none") != "none" else "SMOTE"
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 _TIE = 0.001  # AUROC: the third digit
-_MANY = 5  # experiments, to test over them
+MANY = 5  # experiments, to test over them
 
 
 def mean_interval(values: Sequence[float], least: float = -np.inf, largest: float = np.inf) -> tuple[float, float]:
@@ -55,7 +55,7 @@ def differences(results: pd.DataFrame, method: str, baselines: Sequence[str]) ->
         if len(gaps) < 2:
             continue
         of_experiments = gaps.groupby(level="experiment").mean()
-        units = (of_experiments if len(of_experiments) >= _MANY else gaps).to_numpy()
+        units = (of_experiments if len(of_experiments) >= MANY else gaps).to_numpy()
         # equal in every pair: no evidence of anything
         p = 1.0 if np.ptp(units) == 0 else float(stats.ttest_1samp(units, 0).pvalue)
         ties, wins = int((gaps.abs() < _TIE).sum()), int((gaps >= _TIE).sum())

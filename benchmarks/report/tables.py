@@ -18,6 +18,7 @@ from benchmarks.training.run import Record
 
 _PAPER = "Paper: AUROC (variance)"
 _IN_EFFECT = "In effect (caps under 1 %)"
+_MAY_BE_BLANK = (_PAPER, _IN_EFFECT, METRICS["balanced_accuracy_corrected"].title)
 _PAIRS = (
     "Pairs are of the same experiment and seed; below 0.001 it is a tie. Trials of an experiment share test images and tuned "
     "hyperparameters: interval and p speak for new trials of these experiments, not for other data. With five experiments or more "
@@ -53,10 +54,10 @@ class Table:
 
 
 def tables_of(group: Group) -> list[Table]:
-    """Make all tables of a group. A column of what few tables have is left out where it is blank."""
+    """Make all tables of a group. A column of what few lines have is left out where it is blank."""
     found = [table for test in group.tests for table in _tables_of_test(group, test)]
     for i, table in enumerate(found):
-        blank = [name for name in (_PAPER, _IN_EFFECT) if name in table.cells and (table.cells[name] == "").all()]
+        blank = [name for name in _MAY_BE_BLANK if name in table.cells and (table.cells[name] == "").all()]
         found[i] = replace(table, cells=table.cells.drop(columns=blank))
     return found if group.tuning.empty else [*found, _choices(group)]
 
@@ -117,10 +118,7 @@ def _kinds(group: Group, test: str) -> Table:
 
 
 def _metrics(group: Group, test: str) -> Table:
-    """Average every metric over experiments and trials.
-
-    A metric that a line of the method lacks is blank: the line is older than the metric, or a class has no test image.
-    """
+    """Average every metric over experiments and trials. One that a line of the method lacks is blank."""
     rows = []
     for method, records in group.trials.groupby("method", observed=True)["record"]:
         shares = [record["share_capped"] for record in records if record["share_capped"] is not None]

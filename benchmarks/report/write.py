@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -47,8 +48,9 @@ def write_report(records: Sequence[Record], folder: Path) -> list[Path]:
 
 
 def _slugs(groups: Sequence[Group]) -> list[str]:
-    """Name each group by preset and network, with a number where two have the same."""
-    names = [f"{group.preset}-{group.settings['model']}".replace("_", "-") for group in groups]
+    """Name each group by preset, network and situation, with a number where two have the same."""
+    parts = [[group.preset, group.settings["model"], *group.situation] for group in groups]
+    names = ["-".join(part).replace("_", "-") for part in parts]
     return [name if names.count(name) == 1 else f"{name}-{names[: i + 1].count(name)}" for i, name in enumerate(names)]
 
 
@@ -79,16 +81,36 @@ def _protocol(group: Group) -> str:
     versions_of = [f"{name} {'/'.join(found)}" for name, found in versions.items()]
     lines = [
         f"- data: {experiment['source']} (digest {experiment['digest']}), {experiment['image_size']}x{experiment['image_size']} pixels",
-        f"- network: {settings['model']} from random weights; {budget}",
+        f"- network: {settings['model']} {_start(settings)}; {budget}",
         f"- seeds {seeds}; {len(trials)} trials, {tuning}; {_duration(seconds)} in all on {device}",
         f"- versions: {', '.join(versions_of)}",
     ]
     if selection := group.first.get("selection"):
         lines.append(f"- selection: {', '.join(f'{count} {step}' for step, count in selection.items())}")
     for record in group.trials.drop_duplicates("experiment")["record"]:
-        name, counts = (record["config"]["experiment"][key] for key in ("name", "counts"))
-        lines.append(f"- {name}: {', '.join(f'{stratum} {count}' for stratum, count in counts.items())}")
+        drawn = record["config"]["experiment"]
+        counts = ", ".join(f"{stratum} {count}" for stratum, count in drawn["counts"].items())
+        lines.append(f"- {drawn['name']}: {counts}{_wrong_labels(drawn)}")
     return "\n".join(lines)
+
+
+def _start(settings: dict[str, Any]) -> str:
+    """Say what the weights of the network were at the start."""
+    if not settings.get("weights"):
+        return "from random weights"
+    start = f"from the weights of a file (digest {settings['weights']})"
+    return f"{start}, frozen: a new linear head is trained on its features" if settings.get("frozen") else start
+
+
+def _wrong_labels(experiment: dict[str, Any]) -> str:
+    """Say how many training images of an experiment have a wrong label, if any."""
+    if not experiment.get("label_noise"):
+        return ""
+    counts = ", ".join(f"{count} of {stratum}" for stratum, count in experiment["wrong_labels"].items())
+    validation = "as noisy" if experiment["noisy_validation"] else "clean"
+    return (
+        f"; {experiment['label_noise']:.0%} wrong labels in the rare strata ({counts}), validation images {validation}"
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """``python -m benchmarks run``: its options, and what it makes of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from rich.console import Console
 
-from benchmarks.command_line import AboveZero, Command, PositiveInt, further_options, option
+from benchmarks.command_line import AboveZero, Command, PositiveInt, Share, further_options, option
 from benchmarks.data.experiments import AS_IS, Experiment
 from benchmarks.data.source import Source
-from benchmarks.data.trials import count_strata, draw, has_spare_images
-from benchmarks.methods.networks import make_network
+from benchmarks.data.trials import draw, has_spare_images, told_counts
+from benchmarks.methods.pretrained import Weights
 from benchmarks.methods.registry import METHODS, UPPER_BOUND, Method
 from benchmarks.sweep.declaration import Suite
 from benchmarks.sweep.estimate import estimate_time
@@ -23,11 +23,18 @@ from benchmarks.sweep.store import Results, open_results
 from benchmarks.sweep.workers import progress_bar, work, work_in_processes
 from benchmarks.training.as_published import check_published
 from benchmarks.training.augmentation import AUGMENTATIONS
-from benchmarks.training.controlled import Settings
+from benchmarks.training.controlled import Settings, check_frozen
+from benchmarks.training.frozen import FrozenFeatures
 from clesmote_losses.restore import preserved_rng
 
-LEARNING_RATES = (1e-3, 3e-3, 1e-2)  # the first is the one that other choices start from
+# learning rates to choose from; the first is the one that other choices start from
+LEARNING_RATES = (1e-3, 3e-3, 1e-2)
+PRETRAINED_RATES = (3e-4, 1e-4, 1e-3)
 _OF_SETTINGS = ("model", "steps", "epochs", "batch_size", "augmentation")
+
+
+def _told(rates: Iterable[float]) -> str:
+    return " ".join(f"{rate:g}" for rate in rates)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +52,20 @@ class RunCommand(Command):
         default=None, metadata=option("(all of the suite; see list)", metavar="NAME")
     )
     trials: PositiveInt = field(default=5, metadata=option("runs with the seeds 0, 1, ... of each (%(default)s)"))
-    model: str | None = field(
-        default=None, metadata=option("convnet, or timm's name of a network, untrained (the suite's)")
+    model: str | None = field(default=None, metadata=option("convnet, or timm's name of a network (the suite's)"))
+    weights: Path | None = field(
+        default=None,
+        metadata=option(
+            "weights of --model to start from, .safetensors or a checkpoint that timm reads, but for the classifier "
+            "(random weights); inputs are scaled as timm's network wants them",
+            metavar="FILE",
+        ),
+    )
+    frozen: bool = field(
+        default=False,
+        metadata=option(
+            "train a new linear classifier only, on the features of --weights; no augmentation, and seconds a run"
+        ),
     )
     image_size: PositiveInt | None = field(
         default=None, metadata=option("images are resized to it, squashed (the suite's)", metavar="PIXELS")
@@ -62,13 +81,27 @@ class RunCommand(Command):
         default=None, metadata=option("of the training images (the suite's)", choices=AUGMENTATIONS)
     )
     lr: tuple[AboveZero, ...] | None = field(
-        default=None, metadata=option(f"learning rates to choose from ({' '.join(map(str, LEARNING_RATES))})")
+        default=None,
+        metadata=option(
+            f"learning rates to choose from ({_told(LEARNING_RATES)}; fine-tuning of --weights {_told(PRETRAINED_RATES)})"
+        ),
     )
     tune: bool = field(
         default=True, metadata=option("first learning rate, defaults of the methods", flag="--no-tuning")
     )
     validate: bool = field(
         default=True, metadata=option("train on all images; the last epoch counts", flag="--no-validation")
+    )
+    label_noise: Share = field(
+        default=0.0,
+        metadata=option(
+            "share of the training images of each rare stratum that are replaced by images of the most frequent one "
+            "(%(default)g); test images stay clean",
+            metavar="SHARE",
+        ),
+    )
+    noisy_validation: bool = field(
+        default=False, metadata=option("--label-noise in the validation images too, as most users have it")
     )
     data_dir: Path = field(metadata=option("the data; see list", metavar="DIR"))
     device: str = field(default="auto", metadata=option("(auto: the GPU if there is one)"))
@@ -95,6 +128,9 @@ class RunCommand(Command):
         settings = self._settings(suite) if self.preset == "correct" else None
         if settings is None:
             self._check_published(suite, methods)
+        elif settings.frozen:
+            for method in methods:
+                check_frozen(method)
         check_suite_options(suite, self.suite_options)
         results = open_results(self.out or Path("runs") / self.suite)
         source = suite.read(self.data_dir, self.image_size, self.suite_options)
@@ -104,9 +140,10 @@ class RunCommand(Command):
                 f"--methods {UPPER_BOUND.name}: no class has images to spare, so it would be no method. Leave it out."
             )
         if settings is not None:
-            with preserved_rng():  # an unknown network fails here
-                channels = source.images.shape[3]
-                make_network(settings.model, num_classes=2, image_size=source.image_size, in_chans=channels)
+            with preserved_rng():  # an unknown network, or weights of another one, fail here
+                network = settings.make_network(source.images.shape, 2)
+                if settings.frozen:
+                    FrozenFeatures(network, "")
         schedule = Schedule(
             suite.name,
             source,
@@ -114,7 +151,7 @@ class RunCommand(Command):
             methods,
             settings,
             range(self.trials),
-            self.lr or LEARNING_RATES,
+            self.lr or (LEARNING_RATES if self.weights is None or self.frozen else PRETRAINED_RATES),
             self.tune,
             self.experiments,
         )
@@ -127,9 +164,20 @@ class RunCommand(Command):
 
     def _settings(self, suite: Suite) -> Settings:
         """Return the suite's settings with those that were given in their place."""
+        if self.frozen and self.weights is None:
+            raise ValueError("--frozen needs --weights: the features of random weights say little.")
+        if self.frozen and self.augmentation not in (None, "none"):
+            raise ValueError("--frozen computes the features of each image once: leave --augmentation out.")
         given = {name: getattr(self, name) for name in _OF_SETTINGS if getattr(self, name) is not None}
+        given |= {"augmentation": "none"} if self.frozen else {}
         settings = replace(
-            suite.settings, **given, amp=self.amp, channels_last=self.channels_last, validate=self.validate
+            suite.settings,
+            **given,
+            amp=self.amp,
+            channels_last=self.channels_last,
+            validate=self.validate,
+            weights=None if self.weights is None else Weights.read(self.weights),
+            frozen=self.frozen,
         )
         if self.tune and not self.validate:
             raise ValueError("--no-validation leaves nothing to choose by: it needs --no-tuning, and one --lr.")
@@ -137,11 +185,16 @@ class RunCommand(Command):
             raise ValueError("--no-tuning takes one --lr: there is nothing to choose.")
         if settings.batch_size < 2:
             raise ValueError("--batch-size must be 2 or more: batch normalisation needs more than one image.")
+        if self.noisy_validation and not (self.label_noise and self.validate):
+            raise ValueError("--noisy-validation needs --label-noise above 0, and validation images.")
         if settings.steps < settings.epochs:
             raise ValueError(f"--steps {settings.steps} must be at least --epochs {settings.epochs}.")
         return settings
 
     def _check_published(self, suite: Suite, methods: list[Method]) -> None:
+        for name in ("label_noise", "weights", "frozen"):
+            if getattr(self, name):
+                raise ValueError(f"--{name.replace('_', '-')} belongs to preset correct: leave it out.")
         for name in (*_OF_SETTINGS, "image_size", "lr"):
             if getattr(self, name) is not None:
                 raise ValueError(f"--{name.replace('_', '-')} is fixed by preset {self.preset}: leave it out.")
@@ -163,8 +216,14 @@ class RunCommand(Command):
         as_is = self.experiments is None and getattr(suite.options(**self.suite_options), "as_is", False)
         chosen = self.experiments or ()
         experiments = [e for e in experiments if (e.name == AS_IS) == as_is or e.name in chosen]
+        experiments = [
+            replace(e, label_noise=self.label_noise, noisy_validation=self.noisy_validation) for e in experiments
+        ]
+        drawn = {e.kind for e in experiments if self.experiments is None or e.name in chosen}
         for experiment in experiments:
             experiment.check(source)
+            if experiment.label_noise and experiment.kind in drawn:
+                draw(source, experiment, 0, validate=validate)  # too few images for it fail here
             if experiment.name == AS_IS and experiment.raised() == experiment.counts:
                 raise ValueError("the classes have equally many training images, so no method has anything to do.")
         return experiments
@@ -180,7 +239,7 @@ class RunCommand(Command):
         for experiment in schedule.experiments:
             if self.experiments is None or experiment.name in self.experiments:
                 trial = draw(schedule.source, experiment, 0, validate=validate)
-                counts = ", ".join(f"{name} {n}" for name, n in count_strata(trial.train, experiment).items())
+                counts = told_counts(schedule.source, experiment, trial)
                 console.print(f"{experiment.name}: {counts}{experiment.note and f' ({experiment.note})'}")
         known = sum(run.steps for run in missing)
         steps = known + waiting * known // max(len(missing), 1)  # runs to come are like those that are known

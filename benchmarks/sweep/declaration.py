@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.command_line import options_of
-from benchmarks.data.experiments import Experiment, imbalances
+from benchmarks.data.experiments import RATIO, Experiment, imbalances
 from benchmarks.data.source import Source
 from benchmarks.methods.registry import Method
 from benchmarks.training.controlled import Settings
@@ -69,17 +69,19 @@ class Suite:
         return {declared.name for declared in options_of(self.options)}
 
 
-def imbalances_with_first(source: Source, validate: bool, *, never_majority: str | None = None) -> list[Experiment]:
+def imbalances_with_first(
+    source: Source, validate: bool, *, never_majority: str | None = None, ratio: int = RATIO
+) -> list[Experiment]:
     """Return the paper's kinds of imbalance between the first stratum and all others.
 
     Args:
         source: The data.
         validate: Plan with the images that the validation split leaves; else with all.
-        never_majority: As in :func:`benchmarks.data.experiments.imbalances`.
+        never_majority, ratio: As in :func:`benchmarks.data.experiments.imbalances`.
     """
     normal, *others = source.strata
     available = source.left if validate else source.available
-    return imbalances(normal, others, available, never_majority=never_majority)
+    return imbalances(normal, others, available, never_majority=never_majority, ratio=ratio)
 
 
 def outline_17(sub_conditions: str, remark: str) -> str:

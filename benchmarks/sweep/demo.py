@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from benchmarks.command_line import ClassCount, Command, PositiveInt, Seed, option
 from benchmarks.data.digits import load_digit_images
@@ -71,7 +72,11 @@ class DemoCommand(Command):
     out: Path = field(default=Path("runs/demo"), metadata=option("output folder (%(default)s)", metavar="DIR"))
     data_dir: Path | None = field(
         default=None,
-        metadata=option("folder with train/CLASS/* and test/CLASS/*, in place of the digits", metavar="DIR"),
+        metadata=option(
+            "folder with train/CLASS/* and test/CLASS/*, in place of the digits; of each CLASS, files that end in "
+            f"{' '.join(IMG_EXTENSIONS)} are read, in subfolders too, and hidden ones are not",
+            metavar="DIR",
+        ),
     )
     classes: tuple[ClassCount, ...] | None = field(
         default=None,

@@ -52,6 +52,8 @@ def estimate_run(run: Run, device: torch.device) -> tuple[float, float]:
         step = (time.perf_counter() - started) / _STEPS
     tested = sum(len(part) for part in (*trial.tests.values(), trial.validation) if part is not None)
     passes = settings.steps + _FORWARD * settings.epochs * tested / settings.batch_size
+    if settings.frozen:  # each image once
+        passes = _FORWARD * (len(trial.train) + tested) / settings.batch_size
     return passes * step, step
 
 

@@ -1,7 +1,7 @@
 """``python -m benchmarks list``: suites, experiments and methods."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from benchmarks.command_line import Command, further_options, option
+from benchmarks.command_line import Command, Share, further_options, option
 from benchmarks.data.experiments import Experiment
 from benchmarks.data.source import Source
+from benchmarks.data.trials import draw, told_counts
 from benchmarks.methods.registry import METHODS
 from benchmarks.sweep.declaration import Suite
 from benchmarks.sweep.registry import SUITES, check_suite_options, suite_options
@@ -30,6 +31,9 @@ class ListCommand(Command):
     data_dir: Path | None = field(
         default=None, metadata=option("count the images of each experiment on these data", metavar="DIR")
     )
+    label_noise: Share = field(
+        default=0.0, metadata=option("count wrong labels too, as run --label-noise draws them", metavar="SHARE")
+    )
     suite_options: dict[str, Any] = field(default_factory=dict, metadata=further_options(suite_options))
 
     def prepare(self, console: Console) -> Callable[[], None]:
@@ -40,11 +44,13 @@ class ListCommand(Command):
             return partial(show_all, console)
         suite = SUITES[self.suite]
         check_suite_options(suite, self.suite_options)
+        if self.label_noise and self.data_dir is None:
+            raise ValueError("--label-noise needs --data-dir: which images would be counted?")
         source = None
         if self.data_dir is not None:
             source = suite.read(self.data_dir, None, self.suite_options)
             source.split  # noqa: B018 -- a stratum that cannot be split fails here
-        return partial(show_suite, suite, source, console)
+        return partial(show_suite, suite, source, console, self.label_noise)
 
 
 def show_all(console: Console) -> None:
@@ -55,8 +61,8 @@ def show_all(console: Console) -> None:
     console.print(_aligned({method.name: method.title for method in METHODS.values()}))
 
 
-def show_suite(suite: Suite, source: Source | None, console: Console) -> None:
-    """Print a suite, and the counts of its experiments on given data."""
+def show_suite(suite: Suite, source: Source | None, console: Console, label_noise: float = 0.0) -> None:
+    """Print a suite, and the counts of its experiments on given data, with wrong labels if any are wanted."""
     settings = suite.settings
     size = f"{suite.image_size} px" if suite.image_size else "the file's image size"
     rows = {
@@ -70,7 +76,7 @@ def show_suite(suite: Suite, source: Source | None, console: Console) -> None:
     console.print(_aligned(rows))
     if source is not None:
         found: Sequence[Experiment] = suite.experiments(source, settings.validate)
-        console.print(_aligned({experiment.name: _describe_counts(experiment, source) for experiment in found}))
+        console.print(_aligned({e.name: _describe_counts(replace(e, label_noise=label_noise), source) for e in found}))
 
 
 def _aligned(rows: Mapping[str, str]) -> Padding:
@@ -83,8 +89,11 @@ def _aligned(rows: Mapping[str, str]) -> Padding:
 def _describe_counts(experiment: Experiment, source: Source) -> str:
     """Return the counts of the training images, with remarks."""
     left = source.left
-    fewer = {name: left[name] for name, count in experiment.counts.items() if left[name] < count}
-    text = ", ".join(f"{name} {fewer.get(name, count)}" for name, count in experiment.counts.items())
+    fewer = [name for name, count in experiment.counts.items() if left[name] < count]
+    try:
+        text = told_counts(source, experiment, draw(source, experiment, 0))
+    except ValueError as error:
+        return str(error)
     notes = [f"{experiment.counts[name]} {name} less those for validation" for name in fewer]
     notes += [experiment.note] if experiment.note else []
     return f"{text} ({'; '.join(notes)})" if notes else text

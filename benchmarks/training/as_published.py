@@ -16,7 +16,7 @@ sound practice:
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -75,6 +75,10 @@ class PublishedSettings:
     preset: str = "as_published"
     model: str = CONVNET
     validate: ClassVar[bool] = False
+
+    def plain(self) -> dict[str, Any]:
+        """Return the settings for a line."""
+        return asdict(self)
 
     def total_steps(self, trial: Trial, experiment: Experiment, method: Method) -> int:
         """Return the optimizer steps of a run, those of the pretraining among them."""

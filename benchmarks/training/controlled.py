@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -13,9 +13,11 @@ from benchmarks.data.experiments import Experiment
 from benchmarks.data.trials import Trial
 from benchmarks.methods.networks import CONVNET, embedding_layer, make_network
 from benchmarks.methods.objective import Training
+from benchmarks.methods.pretrained import Weights
 from benchmarks.methods.registry import Method
 from benchmarks.training.augmentation import AUGMENTATIONS
-from benchmarks.training.evaluation import Curve
+from benchmarks.training.evaluation import Curve, ToInput, to_input
+from benchmarks.training.frozen import FrozenFeatures, network_with
 from benchmarks.training.loop import train_epochs
 from benchmarks.training.pretraining import pretrain
 from benchmarks.training.training_images import TrainingData, training_data
@@ -29,7 +31,7 @@ class Settings:
     """What all methods have in common, so that they differ in nothing but the method.
 
     Attributes:
-        model: ``convnet``, or timm's name of a network, which starts from random weights.
+        model: ``convnet``, or timm's name of a network.
         steps: Optimizer steps of a run, whatever the method; those of a pretraining are among them.
         epochs: Parts of the training of equally many steps; at the end of each the network is scored.
         batch_size: Images in a step.
@@ -39,6 +41,8 @@ class Settings:
         amp: Train under autocast to bfloat16.
         channels_last: Memory layout of the network.
         validate: Hold out images to choose the epoch by; else the last one counts.
+        weights: File that the network starts from, but for its classifier.
+        frozen: Train a new linear classifier only, on the features of the network; images are not augmented.
         protocol: Raised when what a run does changes, so that earlier results are not taken for results of the new code.
     """
 
@@ -52,8 +56,16 @@ class Settings:
     amp: bool = False
     channels_last: bool = True
     validate: bool = True
+    weights: Weights | None = None
+    frozen: bool = False
     protocol: int = 1
     preset: Literal["correct"] = "correct"
+
+    def plain(self) -> dict[str, Any]:
+        """Return the settings for a line: weights by their digest. What is not used is left out, as older lines do."""
+        used = {"weights": self.weights and self.weights.digest, "frozen": self.frozen}
+        others = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in used}
+        return others | {name: value for name, value in used.items() if value}
 
     def total_steps(self, trial: Trial, experiment: Experiment, method: Method) -> int:
         """Return the optimizer steps of a run."""
@@ -85,21 +97,26 @@ class Settings:
             The network, what it was trained on, and the result: what :meth:`Curve.result` returns, the share of synthetic
             images that were capped, steps and times.
         """
-        seconds, started = {}, time.perf_counter()
-        data = training_data(trial, method, experiment, seed, device)
-        seconds["sampling"] = time.perf_counter() - started
-        _, size, _, channels = trial.train.pool.shape
-        num_classes = len(experiment.classes)
-        model = make_network(self.model, num_classes=num_classes, image_size=size, in_chans=channels).to(device)
+        network = self.make_network(trial.train.pool.shape, len(experiment.classes)).to(device)
         if self.channels_last:
-            model.to(memory_format=torch.channels_last)
+            network.to(memory_format=torch.channels_last)
+        model: nn.Module = network
+        hold: FrozenFeatures | None = None
+        scale: ToInput
+        augment, scale = AUGMENTATIONS[method.augmentation or self.augmentation], to_input
+        if self.frozen:
+            check_frozen(method)
+            hold = FrozenFeatures(network, repr((self.model, self.weights, self.channels_last, device)))
+            model, augment, scale = hold.head, _as_they_are, _as_they_are
+        seconds, started = {}, time.perf_counter()
+        data = training_data(trial, method, experiment, seed, device, to_input=scale, hold=hold)
+        seconds["sampling"] = time.perf_counter() - started
         counts, strata, layer = np.bincount(trial.train.labels), list(experiment.counts), embedding_layer(self.model)
         batches = _batches(len(data), self.batch_size)
         training = Training(model, data, counts, len(strata), layer, batches, self.steps, seed, on_steps)
         objective = method.build_loss(training).to(device)
 
         started = time.perf_counter()
-        augment = AUGMENTATIONS[method.augmentation or self.augmentation]
         pretraining_steps = round(_PRETRAINING_SHARE * self.steps) if method.is_pretrained else 0
         history = pretrain(
             training,
@@ -113,7 +130,7 @@ class Settings:
         seconds["pretraining"] = time.perf_counter() - started
 
         started = time.perf_counter()
-        curve = Curve(trial.validation, trial.tests, strata, device)
+        curve = Curve(trial.validation, trial.tests, strata, device, scale, hold)
         optimizer = self._optimizer(model, self.lr)
         ends = [self.steps * (i + 1) // self.epochs for i in range(self.epochs)]
         for point in train_epochs(
@@ -125,8 +142,10 @@ class Settings:
             schedule=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps - pretraining_steps),
             amp=self.amp,
         ):
-            if curve.add(model, step=training.step, **point):
-                on_best(model)
+            scored = objective.network(training)
+            kept = scored if hold is None else network_with(network, hold.head, scored)
+            if curve.add(scored, prior=objective.prior(training), step=training.step, **point):
+                on_best(kept)
         seconds |= {"training": time.perf_counter() - started - curve.seconds, "testing": curve.seconds}
         result = {
             **curve.result(),
@@ -138,10 +157,36 @@ class Settings:
             "pretraining_loss": history,
             "seconds": seconds,
         }
-        return model, data, result
+        return kept, data, result
+
+    def make_network(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        """Make the network for images of a shape ``(..., H, W, C)``.
+
+        Raises:
+            ValueError: As :func:`benchmarks.methods.networks.make_network`.
+        """
+        *_, size, _, channels = shape
+        weights = None if self.weights is None else self.weights.path
+        return make_network(self.model, num_classes=num_classes, image_size=size, in_chans=channels, weights=weights)
 
     def _optimizer(self, model: nn.Module, lr: float) -> torch.optim.Optimizer:
         return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=self.weight_decay, fused=True)
+
+
+def check_frozen(method: Method) -> None:
+    """Check that a method can train on features that are computed once.
+
+    Raises:
+        ValueError: If it needs images.
+    """
+    if reason := method.needs_images:
+        raise ValueError(
+            f"--frozen computes the features of each image once, and {method.name} {reason}: leave it out."
+        )
+
+
+def _as_they_are(features: Tensor) -> Tensor:
+    return features
 
 
 def _batches(size: int, batch_size: int) -> Iterator[Tensor]:

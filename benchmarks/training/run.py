@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class Run:
             "suite": self.suite,
             "experiment": described(self.source, self.experiment, self.draw()),
             "method": self.method.chosen(),
-            "settings": asdict(self.settings),
+            "settings": self.settings.plain(),
             "seed": self.seed,
         }
         if self.learning_rates is not None:

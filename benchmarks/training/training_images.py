@@ -13,7 +13,7 @@ from benchmarks.data.experiments import Experiment
 from benchmarks.data.source import Images
 from benchmarks.data.trials import LabelledImages, Trial
 from benchmarks.methods.registry import Method
-from benchmarks.training.evaluation import on_device, take, to_input
+from benchmarks.training.evaluation import Hold, ToInput, on_device, take, to_input
 from clesmote_losses import SMOTEDataset, decode_target, encode_target
 
 _BATCH = 256  # images in a forward pass without gradients
@@ -29,6 +29,7 @@ class TrainingData:
         strata: Stratum of each image, shape ``(N,)``, on the device.
         dataset: Where synthetic images come from; ``None`` if there are none, or they are fixed.
         to_input: Makes the network's input of ``images``, without augmentation.
+        hold: Makes ``images`` of uint8 images ``(N, H, W, C)``; by default they are the same images.
     """
 
     images: Tensor
@@ -36,6 +37,7 @@ class TrainingData:
     strata: Tensor
     dataset: SMOTEDataset | None = None
     to_input: Callable[[Tensor], Tensor] = to_input
+    hold: Hold | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -48,8 +50,9 @@ class TrainingData:
         """Replace the synthetic images by a new draw, if the data set draws anew for each epoch."""
         if self.dataset is not None and self.dataset.redraw == "epoch":
             self.dataset.set_epoch(epoch)
-            images = _synthetic_images(self.dataset)
-            self.images[len(self.images) - len(images) :] = on_device(images, self.images.device)
+            new = _synthetic_images(self.dataset)
+            images = on_device(new, self.images.device) if self.hold is None else self.hold(new)
+            self.images[len(self.images) - len(images) :] = images
 
     def real_batches(self, by_stratum: bool) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the real images of the over-sampled classes (or strata), as inputs with their class (or stratum)."""
@@ -70,9 +73,19 @@ def sample(trial: Trial, method: Method, experiment: Experiment, seed: int) -> t
 
 
 def training_data(
-    trial: Trial, method: Method, experiment: Experiment, seed: int, device: torch.device
+    trial: Trial,
+    method: Method,
+    experiment: Experiment,
+    seed: int,
+    device: torch.device,
+    *,
+    to_input: ToInput = to_input,
+    hold: Hold | None = None,
 ) -> TrainingData:
-    """Sample the training set of a method; synthetic images follow the real ones."""
+    """Sample the training set of a method; synthetic images follow the real ones.
+
+    ``to_input`` and ``hold`` are those of :class:`TrainingData`.
+    """
     real, sampler, _ = sample(trial, method, experiment, seed)
     images, labels, strata = real.images, real.labels, real.strata
     is_synthetic, dataset = np.zeros(len(real), dtype=bool), None
@@ -82,6 +95,7 @@ def training_data(
             sampler=sampler,
             strata=strata,
             small_class="shrink_k",
+            **method.dataset_options,
             redraw="epoch" if method.redraw else "never",
             device=device,
         )
@@ -89,15 +103,17 @@ def training_data(
         labels, is_synthetic = dataset.labels, dataset.is_synthetic
         strata = np.concatenate([strata, strata[dataset.plan.base]])
     return TrainingData(
-        on_device(images, device),
+        on_device(images, device) if hold is None else hold(images),
         torch.from_numpy(encode_target(labels, is_synthetic)).to(device),
         torch.from_numpy(strata).to(device),
         dataset,
+        to_input,
+        hold,
     )
 
 
 def _synthetic_images(dataset: SMOTEDataset) -> NDArray[np.uint8]:
-    first = len(dataset) - int(dataset.is_synthetic.sum())
+    first = len(dataset) - len(dataset.plan)
     images = np.empty((len(dataset) - first, *dataset.raw_image(0).shape), dtype=np.uint8)
     for row, index in zip(images, range(first, len(dataset)), strict=True):
         row[:] = dataset[index][0]

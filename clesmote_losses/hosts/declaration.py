@@ -9,6 +9,7 @@ from clesmote_losses.errors import Argument, ArgumentError, check_choice
 GROUPS = {
     "smote": "stage 1: synthetic samples",
     "cap": "stage 3: the capped loss",
+    "loss": "class balance in the loss, with and without a cap",
     "triplet": "stage 2: triplet pretraining",
 }
 PARTS = ("sampler", "dataset", "tracker", "loss", "pretrainer", "fit")  # of the library, that the recipe makes or calls
@@ -30,6 +31,7 @@ def option(
     choices: Callable[[], Iterable[str]] | None = None,
     above: float | None = None,
     at_least: float | None = None,
+    at_most: float | None = None,
     metavar: str | None = None,
     needs: Sequence[Need] = (),
 ) -> Any:
@@ -43,7 +45,7 @@ def option(
             With a part of the library before a dot, as in ``"loss.gradient"``, the value is passed on as it is; the parts are
             those of :data:`PARTS`. Without a dot the recipe converts it.
         choices: Returns the allowed values. It is called at each use, so names that are registered later are allowed too.
-        above, at_least: Lower bound of a number, excluded or included.
+        above, at_least, at_most: Lower bound of a number, excluded or included, and upper bound, included.
         metavar: Placeholder of the value in a help text.
         needs: Conditions without which the option has no effect.
 
@@ -54,19 +56,24 @@ def option(
     part, _, argument = (argument or "").rpartition(".")
     check_choice("part", part, ("", *PARTS))
     meaning = {"group": group, "help": help_text, "part": part, "argument": argument, "metavar": metavar}
-    conditions = {"choices": choices, "above": above, "at_least": at_least, "needs": tuple(needs)}
+    conditions = {"choices": choices, "above": above, "at_least": at_least, "at_most": at_most, "needs": tuple(needs)}
     return dataclasses.field(default=default, metadata=meaning | conditions)
 
 
 def check_range(field: "dataclasses.Field[Any]", value: Any) -> None:
     """Raise ``ArgumentError`` if the value of an option is none of its choices, or out of its range."""
-    choices, above, at_least = (field.metadata[name] for name in ("choices", "above", "at_least"))
-    if choices is not None and value is not None:
+    names = ("choices", "above", "at_least", "at_most")
+    choices, above, at_least, at_most = (field.metadata[name] for name in names)
+    if value is None:
+        return
+    if choices is not None:
         check_choice(field.name, value, choices())
     wanted = None
     if above is not None and not value > above:
         wanted = "positive" if above == 0 else f"above {above}"
     elif at_least is not None and not value >= at_least:
         wanted = f"{at_least} or more"
+    elif at_most is not None and not value <= at_most:
+        wanted = f"{at_most} or less"
     if wanted is not None:
         raise ArgumentError(field.name, Argument(field.name), f" must be {wanted}; got {value}.")

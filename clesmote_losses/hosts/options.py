@@ -4,12 +4,14 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, get_args
 
+from clesmote_losses.capped_loss import Capped
 from clesmote_losses.caps import CAPS
 from clesmote_losses.centroids import Mode
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.hosts.declaration import Need, check_range, option
 from clesmote_losses.loss_inputs import Gradient
 from clesmote_losses.smote.dataset import Redraw
+from clesmote_losses.smote.draw_options import Blend, Partners
 from clesmote_losses.smote.resampling import SmallClass
 from clesmote_losses.smote.samplers import SAMPLERS
 from clesmote_losses.triplet_sampling import Sampling
@@ -20,6 +22,22 @@ _SAMPLER = Need(
     lambda options: options.smote is not None,
     ("without ", Argument("smote"), ", because the plan is already made."),
 )
+_SMOTE = Need(
+    lambda options: options.smote == "smote",
+    ("without ", Argument("smote", "smote"), ": other samplers draw as they do."),
+)
+_SEARCH = Need(
+    lambda options: options.smote != "over" and options.smote_partners != "any",
+    ("with ", Argument("smote", "over"), " or ", Argument("smote_partners", "any"), ", which search no neighbours."),
+)
+_BLENDS = Need(
+    lambda options: options.smote != "over", ("with ", Argument("smote", "over"), ", which makes copies and no blends.")
+)
+_OVERSAMPLED = Need(
+    lambda options: options.smote_blend != "all",
+    ("with ", Argument("smote_blend", "all"), ": pass ", Argument("smote_blend_share"), "."),
+)
+_ALL = Need(lambda options: options.smote_blend == "all", ("without ", Argument("smote_blend", "all"), "."))
 _CAP = Need(lambda options: options.cap != "none", ("with ", Argument("cap", "none"), ": drop one of the two."))
 _DISTANCE = Need(
     lambda options: options.cap != "constant",
@@ -47,7 +65,9 @@ class Options:
         argument="sampler",
         choices=lambda: (*SAMPLERS, "none"),
     )
-    smote_k: int = _sampled(5, "number of neighbours", argument="k_neighbors", above=0, metavar="K")
+    smote_k: int = _sampled(
+        5, "number of neighbours", argument="k_neighbors", above=0, metavar="K", needs=[_SAMPLER, _SEARCH]
+    )
     smote_strategy: str = _sampled(
         "auto",
         "which classes are over-sampled, and to what size: a word of imbalanced-learn ('minority', 'not majority', ...), "
@@ -82,6 +102,7 @@ class Options:
         "search neighbours in these rows instead of in pixels: .npy with one row per image",
         argument="features",
         metavar="FILE",
+        needs=[_SAMPLER, _SEARCH],
     )
     smote_image_size: str | None = _smote(
         None, "size at which images are compared and blended", argument="image_size", metavar="HxW"
@@ -91,6 +112,38 @@ class Options:
         "what to do with a class of K or fewer images: stop, use the neighbours it has, or copy its images",
         argument="dataset.small_class",
         choices=lambda: get_args(SmallClass),
+    )
+    smote_real_share: float | None = _sampled(
+        None,
+        "at least this share of each raised class stays real: copies in the place of synthetic samples",
+        argument="dataset.real_share",
+        at_least=0,
+        at_most=1,
+        metavar="S",
+        needs=[_SAMPLER, _BLENDS, _OVERSAMPLED],
+    )
+    smote_blend: str = _sampled(
+        "oversampled",
+        "classes with synthetic samples; 'all' adds them to every class, so that they mark none, and the set grows",
+        argument="dataset.blend",
+        choices=lambda: get_args(Blend),
+        needs=[_SAMPLER, _SMOTE],
+    )
+    smote_blend_share: float | None = _sampled(
+        None,
+        "share of each class that is synthetic with --smote-blend all, below 1 (default: 0.5)",
+        argument="dataset.blend_share",
+        above=0,
+        at_most=1,
+        metavar="S",
+        needs=[_SAMPLER, _ALL],
+    )
+    smote_partners: str = _sampled(
+        "nearest",
+        "'any' blends any two images of a class, without a search for neighbours",
+        argument="dataset.partners",
+        choices=lambda: get_args(Partners),
+        needs=[_SAMPLER, _SMOTE],
     )
     smote_redraw: str = _smote(
         "never",
@@ -115,6 +168,12 @@ class Options:
     cap_beta: float = _cap(
         1.0, "noise tolerance; with a constant cap, the cap itself in nats", argument="beta", above=0, metavar="B"
     )
+    cap_on: str = _cap(
+        "synthetic",
+        "samples that have a cap: synthetic ones, or all of the over-sampled classes, real ones too",
+        argument="loss.capped",
+        choices=lambda: get_args(Capped),
+    )
     cap_gradient: str = _cap(
         "stop",
         "gradient of a sample whose loss is above its cap",
@@ -130,6 +189,19 @@ class Options:
         argument="tracker.mode",
         choices=lambda: get_args(Mode),
         needs=[_CAP, _DISTANCE],
+    )
+    class_weights: str = option(
+        "none",
+        "loss",
+        "class weights from the counts of real and synthetic samples: inverse frequency, or effective number of samples",
+        choices=lambda: ("none", "inverse", "effective"),
+    )
+    logit_adjustment: float = option(
+        0.0,
+        "loss",
+        "add TAU times the log prior of the training set, real and synthetic samples, to the logits in training",
+        at_least=0,
+        metavar="TAU",
     )
     triplet_epochs: int = option(0, "triplet", "passes before training", argument="fit.epochs", at_least=0, metavar="N")
     triplet_lr: float = _triplet(1e-4, "learning rate (AdamW)", argument="fit.lr", above=0, metavar="LR")

@@ -17,7 +17,7 @@ from clesmote_losses.distributed import from_rank_0, get_rank
 from clesmote_losses.errors import Argument, ArgumentError
 from clesmote_losses.hosts.clipped_images import clipped_image
 from clesmote_losses.hosts.options import Options
-from clesmote_losses.hosts.strata_file import read_strata
+from clesmote_losses.hosts.strata_file import read_groups
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.labels import find_labels
 from clesmote_losses.smote.plan import SMOTEPlan
@@ -59,11 +59,11 @@ def training_set(
             Argument("num_classes"),
             " too small?",
         )
-    strata = None if options.smote_strata is None else read_strata(options.smote_strata, base)
+    strata = None if options.smote_strata is None else read_groups(options.smote_strata, base)
     common: dict[str, Any] = {
         "sampler": _sampler(options, base, labels if strata is None else strata),
         "strata": strata,
-        "groups": None if options.smote_groups is None else read_strata(options.smote_groups, base, "group"),
+        "groups": None if options.smote_groups is None else read_groups(options.smote_groups, base, "group"),
         "image_size": _image_size(options.smote_image_size),
         **options.arguments("dataset"),
     }
@@ -118,17 +118,16 @@ def check_same_classes(train_set: Any, evaluation_set: Any) -> None:
 
 
 def description(train_set: SMOTEDataset) -> str:
-    """Describe how many real and synthetic samples each class has."""
+    """Describe how many real samples, copies that stay real, and synthetic samples each class has."""
     names = {index: name for name, index in _class_to_index(train_set.base).items()}
-    real, synthetic = (
-        np.bincount(train_set.labels[train_set.is_synthetic == flag], minlength=train_set.labels.max() + 1)
-        for flag in (False, True)
-    )
+    counts = train_set.counts_by_class()
+    real, copies, synthetic = (sum(count) for count in zip(*counts.values(), strict=True))
     each = [
-        f"{names.get(i, i)} {n}" + (f" + {m}" if m else "")
-        for i, (n, m) in enumerate(zip(real, synthetic, strict=True))
+        f"{names.get(i, i)} {n}" + (f" + {m} copies" if m else "") + (f" + {s}" if s else "")
+        for i, (n, m, s) in counts.items()
     ]
-    return f"{real.sum()} real + {synthetic.sum()} synthetic samples: {', '.join(each)}"
+    total = f"{real} real" + (f" + {copies} copies that stay real" if copies else "")
+    return f"{total} + {synthetic} synthetic samples: {', '.join(each)}"
 
 
 def build_loss(model: nn.Module, num_classes: int, options: Options, **of_cross_entropy: Any) -> CappedSMOTELoss:
@@ -138,7 +137,7 @@ def build_loss(model: nn.Module, num_classes: int, options: Options, **of_cross_
         model: Network to train, without wrappers such as DistributedDataParallel.
         num_classes: Number of classes.
         options: Options of the method.
-        of_cross_entropy: Options of the host's loss: ``weight``, ``label_smoothing``, ``ignore_index``.
+        of_cross_entropy: Options of the host's loss: ``weight``, ``label_smoothing``, ``ignore_index``, ``logit_adjustment``.
     """
     tracker = None
     if options.distance is not None:
@@ -212,13 +211,13 @@ def describe_statistics(stats: dict[str, float]) -> str:
     if "share_capped" in stats:
         text += f", {stats['share_capped']:.1%} capped, mean cap {stats['mean_cap']:.3g} nats"
         text += f", {stats['without_centroid']:.0f} without a centroid"
+        text += f", {stats['mass_kept']:.1%} of the loss of the over-sampled classes trains"
     return text
 
 
 def refresh_options(train_set: SMOTEDataset, *, batch_size: int, num_workers: int, world_size: int) -> dict[str, int]:
     """Return loader options of a refresh: workers, which start slowly, only if there are more batches than workers."""
-    is_read = np.isin(train_set.labels, train_set.oversampled_classes) & ~train_set.is_synthetic
-    batches = is_read.sum() // (batch_size * world_size)
+    batches = len(train_set.real_subset(train_set.blended_classes)) // (batch_size * world_size)
     return {"batch_size": batch_size, "num_workers": num_workers if batches > num_workers else 0}
 
 

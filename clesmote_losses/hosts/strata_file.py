@@ -1,4 +1,4 @@
-"""Read groups of images from a file: strata, and those of which no two are blended."""
+"""Read the group of each image from a file: its stratum, or its patient."""
 
 import csv
 import os
@@ -11,7 +11,7 @@ from clesmote_losses.smote.base_dataset import image_path
 from clesmote_losses.smote.columns import check_column, is_gap
 
 
-def read_strata(path: str, base: Any, column: str = "stratum") -> NDArray[Any]:
+def read_groups(path: str, base: Any, column: str = "stratum") -> NDArray[Any]:
     """Read one group for each sample of a data set.
 
     Args:
@@ -79,8 +79,7 @@ def _read_table(path: str, column: str) -> dict[str, str]:
         row += [""] * (len(header) - len(row))
         name, group = _forward(row[header.index("filename")]), row[header.index(column)]
         if group_of.setdefault(name, group) != group:
-            several = {"stratum": "strata"}.get(column, f"{column}s")
-            raise ValueError(f"{path} puts {name} into two {several}, {group_of[name]!r} and {group!r}.")
+            raise ValueError(f"{path} has two values of {column} for {name}: {group_of[name]!r} and {group!r}.")
     return group_of
 
 

@@ -36,32 +36,41 @@ def split_transform(
         read: Returns the image of an item of a data set.
         labels: Class index of every sample: one of each class is read.
         remedy: The end of error messages.
-        compare: Compare the transformed raw images with the images of the data set.
+        compare: Compare the transformed raw images with the images of the data set. Without it, the transform is replaced
+            by another: the parts of a ``ConcatDataset`` may have different ones.
 
     Raises:
         ValueError: If the transform cannot be split off without a change of the images.
     """
     leaves = _leaves(dataset)
-    transform, *others = map(_transform_of, leaves)
-    if any(other != transform for other in others):
-        raise ValueError(
-            "the parts of the ConcatDataset have different transforms, so none of them fits a blend of two images. Give "
-            "the parts the same transform object, or none and pass transform= to SMOTEDataset."
-        )
+    transforms = [_transform_of(leaf) for leaf in leaves]
+    transform = transforms[0]
+    differ = any(other != transform for other in transforms)
+    if differ:
+        if compare:
+            raise ValueError(
+                "the parts of the ConcatDataset have different transforms, so none of them fits a blend of two images. Give "
+                "the parts the same transform object, or pass transform= to SMOTEDataset, which then replaces them all."
+            )
+        if any(other is None for other in transforms):
+            raise ValueError(
+                "some parts of the ConcatDataset have a transform that transform= replaces, and others have none. Give these "
+                "one too; a function that returns its image will do."
+            )
     if transform is None and not any(hasattr(leaf, "_max_retries") for leaf in leaves):
         return dataset, None, None
     probe = TransformProbe(type(leaves[0]).__name__, remedy)
     try:
-        raw = _copy_with(probe, transform, dataset, leaves)
-        own = _copy_with(_twin(transform), transform, dataset, leaves)
+        raw = _copy_with(probe, transforms, dataset, leaves)
+        own: Any = _copy_with(_twin(transform), transforms, dataset, leaves) if compare else None
     except Exception as error:
         raise probe.refusal(f"cannot be copied ({type(error).__name__}: {error})") from error
     if transform is None:
         return raw, None, None
-    watched, compared = _twin(transform), _twin(transform)
+    watched, compared = None if differ else _twin(transform), _twin(transform)
     for index in _indices(dataset, labels):
         with preserved_rng():
-            image = read(own, index)
+            image = read(own, index) if compare else None
         with preserved_rng():
             raw_image = probe.read_raw(raw, index, watched)
         with preserved_rng():
@@ -71,14 +80,14 @@ def split_transform(
                 again = read(own, index)
             if same(again, image):
                 raise probe.refusal(f"gives another image {index} than its transform of the raw image")
-    unread = _copy_with(probe, transform, dataset, leaves)
+    unread = _copy_with(probe, transforms, dataset, leaves)
     return unread, probe.by_name(transform), probe
 
 
 def reading_copy(dataset: Any) -> Any:
     """Copy a data set to read it here: a file that its first reading opens (HDF5) must not be handed to worker processes."""
     try:
-        return _copy_with(None, None, dataset, [], copies_lists=False)
+        return _copy_with(None, [], dataset, [], copies_lists=False)
     except Exception:  # some cannot be copied
         return dataset
 
@@ -129,27 +138,27 @@ def _transform_of(dataset: Any) -> Transform | None:
 
 
 def _copy_with(
-    stand_in: Any, transform: Transform | None, dataset: Any, leaves: Sequence[Any], *, copies_lists: bool = True
+    stand_in: Any, transforms: Sequence[Any], dataset: Any, leaves: Sequence[Any], *, copies_lists: bool = True
 ) -> Any:
-    """Copy a data set and those that it holds, with ``stand_in`` wherever they hold the transform.
+    """Copy a data set and those that it holds, with ``stand_in`` wherever they hold one of the transforms.
 
     Lists and dicts are copied too, because a data set may keep images in them; what is in them is shared.
     """
     copies: dict[int, Any] = {}
+    transforms = [transform for transform in transforms if transform is not None]
+
+    def is_transform(value: Any) -> bool:
+        return any(value is transform for transform in transforms)
 
     def is_part(value: Any) -> bool:
         return isinstance(value, Dataset) or any(value is leaf for leaf in leaves)
 
     def copied(value: Any) -> Any:
-        if transform is not None and value is transform:
+        if is_transform(value):
             return stand_in
         if id(value) in copies:
             return copies[id(value)]
-        if (
-            value is dataset
-            or is_part(value)
-            or (transform is not None and getattr(value, "transform", None) is transform)
-        ):
+        if value is dataset or is_part(value) or (transforms and is_transform(getattr(value, "transform", None))):
             new = copies[id(value)] = copy.copy(value)
             vars(new).update({name: copied(inner) for name, inner in vars(new).items()})
             if hasattr(new, "_max_retries"):  # timm's ImageDataset: other images in the place of one it cannot read
@@ -161,7 +170,7 @@ def _copy_with(
 
     new = copied(dataset)
     for leaf in leaves:
-        if transform is not None and _transform_of(of_leaf := copied(leaf)) is not stand_in:
+        if transforms and _transform_of(of_leaf := copied(leaf)) is not stand_in:
             # It is a method or belongs to the class. No property is called, which could change another data set.
             vars(of_leaf)["transform" if callable(getattr(leaf, "transform", None)) else "transforms"] = stand_in
     return new

@@ -13,18 +13,20 @@ from torch.utils.data import Dataset, Subset
 
 from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
+from clesmote_losses.smote.assignment import check_assignable
 from clesmote_losses.smote.base_dataset import check_base, image_names, unwrapped
 from clesmote_losses.smote.base_transform import ImagesByIndex, reading_copy, split_transform
 from clesmote_losses.smote.columns import check_column
+from clesmote_losses.smote.draw_options import Blend, DrawOptions, Partners
 from clesmote_losses.smote.labels import check_labels, find_labels, own_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
 from clesmote_losses.smote.relabelling import Relabelling
 from clesmote_losses.smote.resampling import SmallClass
 from clesmote_losses.smote.sample_records import SampleRecords
-from clesmote_losses.smote.samplers import plain_sampler
+from clesmote_losses.smote.samplers import kind_of, plain_sampler
 from clesmote_losses.smote.strata import strata_of
-from clesmote_losses.smote.synthetic_images import blends
+from clesmote_losses.smote.synthetic_images import blends, copied_image
 from clesmote_losses.smote.transform_probe import Transform, apply_transform
 from clesmote_losses.targets import encode_target
 
@@ -45,9 +47,10 @@ class SMOTEDataset(SampleRecords):
     Args:
         base: Map-style data set of ``(image, label)``; images are PIL images, arrays or tensors. It is not changed.
         sampler: ``SMOTE``, ``BorderlineSMOTE`` or ``ADASYN`` of imbalanced-learn with its own options; by default
-            ``SMOTE(k_neighbors=5, random_state=0)``. Under ``torch.distributed`` it needs an int ``random_state``, or
-            ranks would train on different data.
-        labels: Class index of every sample, shape ``(N,)``; by default found in the data set without reading images.
+            ``SMOTE(k_neighbors=5, random_state=0)``. Or ``RandomOverSampler``, whose copies are flagged as synthetic. Under
+            ``torch.distributed`` it needs an int ``random_state``, or ranks would train on different data.
+        labels: Class index of every sample, shape ``(N,)``; by default found in the data set without reading images. They may
+            rename or merge classes of the data set, not split them.
         strata: One group for each sample, shape ``(N,)``, of one class each: SMOTE balances these in place of the
             classes, for imbalance inside a class. Keys of the sampler's ``sampling_strategy`` are strata then.
         groups: One group for each sample, shape ``(N,)``, such as its patient: no two images of one group are blended.
@@ -61,6 +64,15 @@ class SMOTEDataset(SampleRecords):
         image: Returns raw image ``index``, for a ``base`` whose images cannot be had without its transform. The items of
             ``base`` are not read then, and images go through ``transform`` alone.
         small_class: What to do with a class of ``k`` or fewer samples; see :meth:`SMOTEPlan.from_sampler`.
+        real_share: At least this share of each raised class stays real: plain copies of its real images, which are not flagged,
+            take the place of synthetic samples. By default what SMOTE gives. Where only the rare class is blended, a blend
+            marks it, and the network learns to see blends.
+        blend: ``"all"``: samples of every class are blended, so that a blend marks none. Every real sample stays, so the set
+            grows: each class has the size that the sampler gives it in real samples (copies where it has fewer), and blends
+            on top. Only with ``SMOTE``.
+        blend_share: Share of each class's samples that are blends, with ``blend="all"``; by default a half.
+        partners: ``"any"``: the other parent is any image of the same class or stratum, not one of the nearest. No neighbours
+            are searched, and two images of a class are enough. Only with ``SMOTE``.
         redraw: ``"epoch"``: :meth:`set_epoch` draws new synthetic samples.
         flag: ``"target"``: in the target. ``"item"``: items are ``(image, label, is_synthetic)``.
         device: Where the neighbour search runs; by default the GPU if there is one.
@@ -69,8 +81,9 @@ class SMOTEDataset(SampleRecords):
 
     Raises:
         TypeError: If ``base``, ``sampler``, labels or images are of the wrong kind.
-        ValueError: If labels are not found, sizes differ, a class is too small, the plan does not fit, or an option is wrong;
-            if ``base`` augments without its ``transform``, or does more to an image than its transform does.
+        ValueError: If labels are not found or contradict those of ``base``, sizes differ, a class is too small, the plan does
+            not fit, or an option is wrong; if ``base`` augments without its ``transform``, or does more to an image than its
+            transform does.
         RuntimeError: If an image cannot be read; the message names it.
 
     Example:
@@ -97,6 +110,10 @@ class SMOTEDataset(SampleRecords):
         transform: Transform | None = None,
         image: Callable[[int], Any] | None = None,
         small_class: SmallClass = "error",
+        real_share: float | None = None,
+        blend: Blend = "oversampled",
+        blend_share: float | None = None,
+        partners: Partners = "nearest",
         redraw: Redraw = "never",
         flag: Flag = "target",
         device: torch.device | str | None = None,
@@ -110,6 +127,7 @@ class SMOTEDataset(SampleRecords):
         check_choice("redraw", redraw, get_args(Redraw))
         check_choice("flag", flag, get_args(Flag))
         check_choice("small_class", small_class, get_args(SmallClass))
+        draws = DrawOptions(real_share=real_share, blend=blend, blend_share=blend_share, partners=partners)
         if plan is not None and features is not None:
             raise ValueError("features= are for the neighbour search, and a plan= has done it: pass one of the two.")
         if sampler is None and plan is None:
@@ -148,9 +166,9 @@ class SMOTEDataset(SampleRecords):
         if labels is not None:
             images.check_passed_labels(own_labels(base), items=image is None)
         if plan is None:
-            plan = self._make_plan(images, sampler, features, small_class, device)
+            plan = self._make_plan(images, sampler, features, small_class, draws, device)
         else:
-            self._check_plan(plan, sampler, small_class)
+            self._check_plan(plan, sampler, small_class, draws)
         if redraw == "epoch" and not isinstance(plan.options["random_state"], int):
             raise ValueError(
                 'redraw="epoch" needs an int random_state, e.g. sampler=SMOTE(random_state=0), or ranks differ.'
@@ -167,12 +185,16 @@ class SMOTEDataset(SampleRecords):
         sampler: Any,
         features: Features | None,
         small_class: SmallClass,
+        draws: DrawOptions,
         device: torch.device | str | None,
     ) -> SMOTEPlan:
         if is_distributed() and getattr(sampler, "random_state", None) is None:
             raise ValueError(
                 "every rank must draw the same samples: give the sampler an int random_state, e.g. SMOTE(random_state=0)."
             )
+        if features is not None and (kind_of(sampler).neighbors is None or draws.partners == "any"):
+            unused = " are for the neighbour search, and none is made with RandomOverSampler or "
+            raise ArgumentError("features", Argument("features"), unused, Argument("partners", '"any"'), ".")
         if features is not None and not callable(features):
             rows: Any = as_row(features)
         else:
@@ -186,15 +208,20 @@ class SMOTEDataset(SampleRecords):
             small_class=small_class,
             device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
             names=image_names(self.base),
+            draws=draws,
         )
 
-    def _check_plan(self, plan: SMOTEPlan, sampler: Any, small_class: SmallClass) -> None:
+    def _check_plan(self, plan: SMOTEPlan, sampler: Any, small_class: SmallClass, draws: DrawOptions) -> None:
         plan.check_fits(self._labels, self._strata, image_names(self.base), self._groups)
-        if sampler is not None:
-            plan.check_options(sampler, self._labels, self._strata, small_class)
-        elif self.redraw == "epoch":
+        plan.check_options(sampler, self._labels, self._strata, small_class, draws, self._groups)
+        if sampler is None and self.redraw == "epoch":
             maker = Argument("plan"), " needs ", Argument("sampler"), " too: the one that made the plan."
             raise ArgumentError("redraw", Argument("redraw", '"epoch"'), " with ", *maker)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_plan" in vars(self):
+            check_assignable(self, name, SMOTEDataset)
+        super().__setattr__(name, value)
 
     def raw_image(self, index: int) -> Any:
         """Read real image ``index`` as the base data set stores it (at ``image_size``, if one is set), before ``transform``.
@@ -207,13 +234,13 @@ class SMOTEDataset(SampleRecords):
 
     @property
     def plan(self) -> SMOTEPlan:
-        """The recipe of every synthetic sample, of the current draw; a later draw does not change it."""
+        """The recipe of every sample that is added to the real ones, of the current draw; a later draw does not change it."""
         return self._plan.copy()
 
     def real_subset(
         self, classes: Collection[int] | None = None, *, transform: Transform | None = None
     ) -> "Subset[Any]":
-        """Return the real samples (of some classes).
+        """Return the real samples (of some classes), each once.
 
         Args:
             classes: Class indices; by default all.
@@ -236,7 +263,7 @@ class SMOTEDataset(SampleRecords):
             self.base.set_epoch(epoch)
             self._images.forget()  # the images may be others now
         if self.redraw == "epoch":
-            self._plan.copy_(self._plan.redrawn(self._sampler, self._labels, self._strata, epoch=epoch))
+            self._plan.copy_(self._plan.redrawn(self._sampler, self._labels, self._strata, self._groups, epoch=epoch))
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         return self.__getitems__([index])[0]
@@ -244,29 +271,22 @@ class SMOTEDataset(SampleRecords):
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, ...]]:
         """Return the samples of a batch, which torch's loaders ask for at once: small images are blended together."""
         indices = [self._normalize_index(index) for index in indices]
-        count = len(self._labels)
-        made = blends(self._images, self._plan, [index - count for index in indices if index >= count])
+        count, plan = len(self._labels), self._plan
+        shown = [index if index < count else copied_image(plan, index - count) for index in indices]
+        rows = [index - count for index, real in zip(indices, shown, strict=True) if real is None]
+        made = blends(self._images, plan, rows)
         items = []
-        for index in indices:
-            is_synthetic = index >= count
-            label = int(self._plan.label[index - count] if is_synthetic else self._labels[index])
-            image = next(made) if is_synthetic else self._images.read(index)
+        for index, real in zip(indices, shown, strict=True):
+            is_synthetic = index >= count and bool(plan.is_synthetic[index - count])
+            label = int(self._labels[index] if index < count else plan.label[index - count])
+            image = next(made) if real is None else self._images.read(real)
             try:
                 image = apply_transform(self.transform, image)
             except Exception:
-                if not is_synthetic:  # was it the file, which Pillow decodes when the transform asks for pixels?
-                    self._images.read_pixels(index)
+                if real is not None:  # was it the file, which Pillow decodes when the transform asks for pixels?
+                    self._images.read_pixels(real)
                 raise
             items.append(
                 (image, label, is_synthetic) if self.flag == "item" else (image, encode_target(label, is_synthetic))
             )
         return items
-
-    def __repr__(self) -> str:
-        synthetic = dict(zip(*np.unique(self._plan.label, return_counts=True), strict=True))
-        classes, counts = np.unique(self._labels, return_counts=True)
-        lines = [
-            f"    class {c}: {n} real" + (f" + {synthetic[c]} synthetic" if c in synthetic else "")
-            for c, n in zip(classes, counts, strict=True)
-        ]
-        return "\n".join([f"SMOTEDataset of {type(self.base).__name__}, {self._plan.options['sampler']}", *lines])

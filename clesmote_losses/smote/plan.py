@@ -1,4 +1,4 @@
-"""Which two images each synthetic sample is made of, and how much of each: 20 bytes in place of an image."""
+"""Which two images each drawn sample is made of, and how much of each: 21 bytes in place of an image."""
 
 import copy
 import dataclasses
@@ -14,18 +14,22 @@ from torch import Tensor
 
 from clesmote_losses.errors import Argument, ArgumentError, prefixed
 from clesmote_losses.smote.columns import check_column
+from clesmote_losses.smote.draw_options import DEFAULTS, DrawOptions
+from clesmote_losses.smote.draws import draw_counts, draw_samples
 from clesmote_losses.smote.labels import check_labels
 from clesmote_losses.smote.plan_file import read_plan, write_plan
-from clesmote_losses.smote.resampling import NeighborSearch, ReplayedSearch, RowsOf, SmallClass, resample_identity
+from clesmote_losses.smote.resampling import NeighborSearch, ReplayedSearch, RowsOf, SmallClass
 from clesmote_losses.smote.samplers import check_group_sizes, kind_of, sampler_options
 from clesmote_losses.smote.strata import group_digest, strata_of
+
+_AS_SMOTE = DrawOptions()
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class SMOTEPlan:
-    """The recipe of every synthetic sample: ``(1 - lam) * image[base] + lam * image[neighbor]``.
+    """The recipe of every sample that is added to the real ones: ``(1 - lam) * image[base] + lam * image[neighbor]``.
 
-    ``len(plan)`` is the number of synthetic samples ``S``; a sample takes 20 bytes, and ``tables`` some for each real one.
+    ``len(plan)`` is the number of these samples ``S``; a sample takes 21 bytes, and ``tables`` some for each real one.
     A field that is an array holds one row for each sample; it is shared, copied and saved like the others.
 
     Attributes:
@@ -34,9 +38,10 @@ class SMOTEPlan:
         neighbor: Index of the second parent, int32, shape ``(S,)``. Equal to ``base`` for a plain copy.
         lam: Weight of the neighbour in ``[0, 1]``, float32, shape ``(S,)``.
         label: Class index of the sample, int64, shape ``(S,)``.
+        is_synthetic: ``False`` for a plain copy that counts as real, bool, shape ``(S,)``; by default ``True`` for all.
         num_real: Number of real samples ``N``.
         fingerprint: Digest of the labels and strata the plan was made for.
-        options: The sampler and its options, as plain values.
+        options: The sampler and its options, and what is not at the default of :class:`DrawOptions`, as plain values.
         tables: What the neighbour search found, in the order in which imbalanced-learn asked: arrays of indices, int32, each
             ``(q, 1 + k)`` with the query itself in column 0. With them new samples can be drawn without a search.
         names: Digest of the names of the image files, or empty where there are none.
@@ -51,6 +56,11 @@ class SMOTEPlan:
     options: dict[str, Any]
     tables: tuple[NDArray[np.int32], ...] = ()
     names: str = ""
+    is_synthetic: NDArray[np.bool_] = None  # type: ignore[assignment]  # filled in below
+
+    def __post_init__(self) -> None:
+        if self.is_synthetic is None:
+            object.__setattr__(self, "is_synthetic", np.ones(len(self.base), dtype=bool))
 
     def __len__(self) -> int:
         return len(self.base)
@@ -67,15 +77,17 @@ class SMOTEPlan:
         small_class: SmallClass = "error",
         device: torch.device | str = "cpu",
         names: Sequence[str] | None = None,
+        draws: DrawOptions = _AS_SMOTE,
     ) -> "SMOTEPlan":
         """Run an imbalanced-learn sampler without its images.
 
         Args:
-            sampler: ``SMOTE``, ``BorderlineSMOTE`` or ``ADASYN`` instance; it is not changed. Its ``k_neighbors`` may be
-                an estimator.
+            sampler: ``SMOTE``, ``BorderlineSMOTE``, ``ADASYN`` or ``RandomOverSampler`` instance; it is not changed. Its
+                ``k_neighbors`` may be an estimator.
             labels: Class index of every real sample, int64, shape ``(N,)``.
             features: Rows to search neighbours in, shape ``(N, D)``, or a function that reads the rows of the given
-                indices. SMOTE only asks for the classes that get synthetic samples, the other samplers for all.
+                indices. SMOTE only asks for the classes that get synthetic samples, ``BorderlineSMOTE`` and ``ADASYN`` for
+                all; ``RandomOverSampler`` and ``partners="any"`` for none.
             strata: One group for each sample, shape ``(N,)``, to balance in place of the classes. The samples of one
                 stratum must have one label.
             groups: One group for each sample, shape ``(N,)``, such as its patient: no neighbour is of the same group.
@@ -83,6 +95,7 @@ class SMOTEPlan:
                 neighbours there are; ``"duplicate"``: copy its images.
             device: Where the neighbour search runs.
             names: File name of every sample, so that :meth:`check_fits` notices other images with the same labels.
+            draws: Which draws are blends, and of which images.
 
         Raises:
             TypeError: If the sampler is none of :data:`~clesmote_losses.smote.samplers.SAMPLERS`.
@@ -97,12 +110,13 @@ class SMOTEPlan:
         labels = check_labels(labels, len(labels))
         balanced = strata_of(labels, strata)
         patients = None if groups is None else check_column("groups", groups, len(labels))
-        options = sampler_options(sampler, balanced, small_class)
-        check_group_sizes(options, balanced, patients)
+        options = sampler_options(sampler, balanced, small_class, draws, patients)
+        check_group_sizes(options | {"n_samples": draw_counts(options, balanced)}, balanced, patients)
         search = NeighborSearch(features, balanced, kind_of(sampler).repeats_neighbors, small_class, device, patients)
-        recipe, resampled = resample_identity(sampler, balanced, search, options["random_state"])
+        samples = draw_samples(sampler, options, balanced, search, search.tables, options["random_state"], patients)
         return cls(
-            **_samples_of(recipe, resampled, labels, balanced, search.tables),
+            **samples,
+            label=labels[samples["base"]],
             num_real=len(labels),
             fingerprint=group_digest(labels, strata),
             options=options,
@@ -111,20 +125,29 @@ class SMOTEPlan:
         )
 
     def redrawn(
-        self, sampler: Any, labels: NDArray[np.int64], strata: ArrayLike | None = None, *, epoch: int
+        self,
+        sampler: Any,
+        labels: NDArray[np.int64],
+        strata: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        *,
+        epoch: int,
     ) -> "SMOTEPlan":
         """Draw new samples from the same search, seeded by the sampler's ``random_state`` and the epoch; all else stays.
 
         Raises:
             ValueError: If the sampler has no int ``random_state``, or is not the one that made the plan.
         """
-        groups = strata_of(labels, strata)
+        balanced = strata_of(labels, strata)
+        patients = None if groups is None else check_column("groups", groups, len(labels))
         seed = self.options["random_state"]
         if not isinstance(seed, int):
             raise ValueError(f"a new draw each epoch needs a sampler with an int random_state; got {seed!r}.")
         seed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-        recipe, resampled = resample_identity(sampler, groups, ReplayedSearch(self.tables), seed)
-        return dataclasses.replace(self, **_samples_of(recipe, resampled, labels, groups, self.tables))
+        samples: dict[str, Any] = draw_samples(
+            sampler, self.options, balanced, ReplayedSearch(self.tables), self.tables, seed, patients
+        )
+        return dataclasses.replace(self, **samples, label=labels[samples["base"]])
 
     def check_fits(
         self,
@@ -182,15 +205,23 @@ class SMOTEPlan:
         labels: NDArray[np.int64],
         strata: ArrayLike | None = None,
         small_class: SmallClass = "error",
+        draws: DrawOptions = _AS_SMOTE,
+        groups: ArrayLike | None = None,
     ) -> None:
-        """Check that the plan was made with this sampler and its options.
+        """Check that the plan was made with this sampler and its options; without one, that it was with the draws given.
 
         Raises:
             ArgumentError: If it was not; the message names the options that differ.
         """
-        wanted = sampler_options(sampler, strata_of(labels, strata), small_class)
+        patients = None if groups is None else check_column("groups", groups, len(labels))
+        if sampler is None:
+            wanted = self.options | draws.given()
+        else:
+            wanted = sampler_options(sampler, strata_of(labels, strata), small_class, draws, patients)
         names = sorted(wanted.keys() | self.options.keys())
-        pairs = [(name, self.options.get(name), wanted.get(name)) for name in names]
+        pairs = [
+            (name, *(options.get(name, DEFAULTS.get(name)) for options in (self.options, wanted))) for name in names
+        ]
         if differ := [f"{name}={made!r} (wanted {value!r})" for name, made, value in pairs if made != value]:
             raise ArgumentError(
                 "plan",
@@ -263,32 +294,6 @@ class SMOTEPlan:
             with prefixed(os.fspath(path)):
                 plan.check_fits(labels, strata)
         return plan
-
-
-def _samples_of(
-    recipe: Any,
-    resampled: NDArray[Any],
-    labels: NDArray[np.int64],
-    groups: NDArray[Any],
-    tables: Sequence[NDArray[np.int32]],
-) -> dict[str, Any]:
-    """Read base, neighbour, lambda and label of every sample off the rows of the resampled identity matrix."""
-    recipe.sort_indices()
-    first, last = recipe.indptr[:-1], recipe.indptr[1:] - 1
-    base, neighbor = recipe.indices[first].astype(np.int32), recipe.indices[last].astype(np.int32)
-    lam = np.where(base == neighbor, 0.0, recipe.data[last])
-    # A row does not tell which of its two parents is the base; the neighbour is the one in the other's table.
-    table_of = {groups[table[0, 0]]: table for table in tables if len(table)}  # the last search for a group counts
-    for group, table in table_of.items():
-        mine = np.flatnonzero(resampled == group)
-        row_of = np.full(len(groups), -1)
-        row_of[table[:, 0]] = np.arange(len(table))
-        row = row_of[base[mine]]
-        is_listed = (row >= 0) & (table[row, 1:] == neighbor[mine, None]).any(1)
-        swap = mine[~is_listed & (base[mine] != neighbor[mine])]
-        base[swap], neighbor[swap] = neighbor[swap], base[swap].copy()
-        lam[swap] = 1 - lam[swap]
-    return {"base": base, "neighbor": neighbor, "lam": lam.astype(np.float32), "label": labels[base]}
 
 
 def _digest_of(names: Sequence[str] | None) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clesmote_losses.checked_file import CheckedFile
+from clesmote_losses.smote.draw_options import recorded_draws
 from clesmote_losses.smote.resampling import SmallClass
 
 _FILE = CheckedFile("clesmote_losses.SMOTEPlan.2", "SMOTE plan", "Make the plan again.")
@@ -25,6 +26,8 @@ def write_plan(path: str | os.PathLike[str], plan: Any) -> None:
     metadata: dict[str, dict[str, Any]] = {"values": {}, "lengths": {}}
     for field in dataclasses.fields(plan):
         value = getattr(plan, field.name)
+        if field.name == "is_synthetic" and value.all():
+            continue  # so that the file is one that earlier versions wrote and read
         if isinstance(value, np.ndarray):
             arrays[field.name] = value
         elif isinstance(value, tuple):
@@ -59,6 +62,8 @@ def read_plan(path: str | os.PathLike[str], kind: type) -> dict[str, Any]:
                 raise ValueError(f"{name} cannot be {length!r} of its {len(arrays)} arrays.")
             values[name] = tuple(arrays.pop(f"{name}.{i}", None) for i in range(length))
         fields = {**values, **arrays}
+        if "label" in arrays:
+            fields.setdefault("is_synthetic", np.ones(arrays["label"].shape, dtype=bool))
         wanted = [field.name for field in dataclasses.fields(kind)]
         if fields.keys() != set(wanted):
             raise ValueError(f"its fields must be {', '.join(sorted(wanted))}; got {', '.join(sorted(fields))}.")
@@ -95,7 +100,7 @@ def _check_samples(fields: dict[str, Any]) -> None:
     for name, value in fields.items():
         if isinstance(value, np.ndarray) and value.shape[:1] != shape:
             raise ValueError(f"{name} must have one row for each of the {shape[0]} samples; got shape {value.shape}.")
-    for name in ("base", "neighbor", "lam"):
+    for name in ("base", "neighbor", "lam", "is_synthetic"):
         if fields[name].shape != shape:
             raise ValueError(f"{name} must have shape {shape}; got {fields[name].shape}.")
     indices = {name: fields[name] for name in ("base", "neighbor")}
@@ -113,13 +118,16 @@ def _check_samples(fields: dict[str, Any]) -> None:
         raise ValueError(f"lam must be in [0, 1]; got {lam.min()} to {lam.max()}.")
     if (label < 0).any():
         raise ValueError(f"label must be 0 or more; got {label.min()}.")
+    is_blend = (fields["base"] != fields["neighbor"]) | (lam > 0)
+    if wrong := np.flatnonzero(is_blend & ~fields["is_synthetic"]).tolist():
+        raise ValueError(f"is_synthetic must be true for a blend; it is false for sample {wrong[0]}.")
 
 
 def _check_options(options: dict[str, Any]) -> None:
     """Check that the options of every sampler are there, each of its kind."""
     checks: dict[str, Callable[[Any], bool]] = {
         "sampler": lambda value: isinstance(value, str),
-        "k_neighbors": lambda value: type(value) is int and value >= 1,
+        "k_neighbors": lambda value: value is None or (type(value) is int and value >= 1),
         "random_state": lambda value: value is None or type(value) in (int, str),
         "n_samples": lambda value: (
             isinstance(value, list)
@@ -132,3 +140,4 @@ def _check_options(options: dict[str, Any]) -> None:
             raise ValueError(f"its options lack {name}.")
         if not is_right(options[name]):
             raise ValueError(f"its option {name} cannot be {options[name]!r}.")
+    recorded_draws(options)

@@ -10,18 +10,25 @@ from clesmote_losses.smote.columns import is_gap
 _LONGEST = 1000  # values of a label that is compared: one-hot labels are, masks are not
 
 
+_REMEDY = """\
+Are they in the order of the data set? labels= may rename or merge its classes. strata= balances groups inside a class.
+To split a class or to correct labels, let the data set return them: SMOTEDataset(Relabelled(base, labels)) with
+    class Relabelled(torch.utils.data.Dataset):
+        def __init__(self, base, labels):
+            self.base, self.labels, self.transform = base, labels, getattr(base, "transform", None)
+        def __len__(self): return len(self.base)
+        def __getitem__(self, index): return self.base[index][0], self.labels[index]"""
+
+
 class Relabelling:
     """Compare passed labels with the data set's own, sample by sample.
 
-    Passed labels may merge classes of the data set or split them. They contradict it if one of its classes gets several
-    labels while one label is given to several of its classes: a table in another order does that.
+    Passed labels may rename or merge classes of the data set. They contradict it if samples of one of its classes get
+    different labels: a table in another order does that.
     """
 
     def __init__(self) -> None:
         self._passed_for: dict[Any, tuple[int, int]] = {}  # label and index of the first sample of each class
-        self._own_of: dict[int, Any] = {}
-        self._split: str | None = None
-        self._merges = False
 
     def compare(self, index: int, own: Any, passed: int) -> None:
         """Compare the labels of a sample.
@@ -32,22 +39,16 @@ class Relabelling:
             passed: Class index that the user passes.
 
         Raises:
-            ValueError: If the labels of the samples so far contradict each other.
+            ValueError: If an earlier sample with the same label in the data set was passed another class index.
         """
         own = label_key(own)
         if own is None:
             return
         other, first = self._passed_for.setdefault(own, (passed, index))
-        if other != passed and self._split is None:
-            self._split = (
-                f"samples {first} and {index} have label {own!r} there, and labels= gives {other} and {passed}"
-            )
-        self._merges |= self._own_of.setdefault(passed, own) != own
-        if self._split is not None and self._merges:
+        if other != passed:
             raise ValueError(
-                f"labels= contradict the labels of the data set: {self._split}. Passed labels may merge its classes or split "
-                "them, not mix them. Are they in the order of the data set? To correct single labels, let the data set "
-                "return the right ones."
+                f"labels= contradict the labels of the data set: samples {first} and {index} have label {own!r} there, and labels= "
+                f"gives {other} and {passed}. {_REMEDY}"
             )
 
 

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from clesmote_losses.smote.base_dataset import attribute_of, image_path
+from clesmote_losses.smote.draw_options import recorded_draws
 from clesmote_losses.smote.labels import Labels, find_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 
 
 class Provenance(NamedTuple):
-    """Where a sample of a :class:`SMOTEDataset` comes from; ``neighbor`` is ``None`` for a real one."""
+    """Where a sample of a :class:`SMOTEDataset` comes from; ``neighbor`` is ``None`` for a real one or its copy."""
 
     is_synthetic: bool
     label: int
@@ -44,12 +45,46 @@ class SampleRecords(Dataset[Any]):
     @property
     def is_synthetic(self) -> NDArray[np.bool_]:
         """``True`` for the synthetic samples, bool, shape ``(len(self),)``."""
-        return np.arange(len(self)) >= len(self._labels)
+        return np.concatenate([np.zeros(len(self._labels), dtype=bool), self._plan.is_synthetic])
+
+    @property
+    def source(self) -> NDArray[np.int64]:
+        """Index of the sample itself, or of the real sample that a copy which stays real repeats, shape ``(len(self),)``."""
+        own = np.arange(len(self))
+        own[len(self._labels) :] = np.where(self._plan.is_synthetic, own[len(self._labels) :], self._plan.base)
+        return own
 
     @property
     def oversampled_classes(self) -> list[int]:
-        """Classes that have synthetic samples, ascending."""
-        return [int(label) for label in np.unique(self._plan.label)]
+        """Classes that the sampler raises, ascending."""
+        p = self._plan
+        # with blend="all" every class has blends, and those that are raised have copies too
+        return _unique(p.label[~p.is_synthetic] if p.options.get("blend") == "all" else p.label)
+
+    @property
+    def blended_classes(self) -> list[int]:
+        """Classes that have synthetic samples, and so need centroids, ascending."""
+        return _unique(self._plan.label[self._plan.is_synthetic])
+
+    def counts_by_class(self) -> dict[int, tuple[int, int, int]]:
+        """Count the samples of each class: real ones, copies that stay real, synthetic ones."""
+        flags, real = self._plan.is_synthetic, self._labels
+        parts = real, self._plan.label[~flags], self._plan.label[flags]
+        return {label: tuple(int((part == label).sum()) for part in parts) for label in _unique(real)}  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        options = self._plan.options
+        given = recorded_draws(options).given().items()
+        names = [
+            f"{type(self).__name__} of {type(self.base).__name__}",
+            options["sampler"],
+            *(f"{n}={v!r}" for n, v in given),
+        ]
+        lines = [
+            f"    class {c}: {n} real" + (f" + {m} copies of them" if m else "") + (f" + {s} synthetic" if s else "")
+            for c, (n, m, s) in self.counts_by_class().items()
+        ]
+        return "\n".join([", ".join(names), *lines])
 
     def provenance(self, index: int) -> Provenance:
         """Return label, parents and lambda of sample ``index``."""
@@ -58,7 +93,8 @@ class SampleRecords(Dataset[Any]):
         if row < 0:
             return Provenance(False, int(self._labels[index]), index, None, 0.0)
         label, base, neighbor, lam = (array[row].item() for array in (p.label, p.base, p.neighbor, p.lam))
-        return Provenance(True, label, base, neighbor, lam)
+        is_synthetic = bool(p.is_synthetic[row])
+        return Provenance(is_synthetic, label, base, neighbor if is_synthetic else None, lam)
 
     @property
     def targets(self) -> list[int]:
@@ -75,7 +111,9 @@ class SampleRecords(Dataset[Any]):
         paths = [image_path(self.base, index) for index in range(len(self._labels))]
         if None in paths:
             raise AttributeError(f"{type(self.base).__name__} knows no paths of its images, so there are no samples.")
-        return list(zip([*paths, *[None] * len(self._plan)], self.targets, strict=True))
+        copies = zip(self._plan.base.tolist(), self._plan.is_synthetic.tolist(), strict=True)
+        added = [None if is_synthetic else paths[base] for base, is_synthetic in copies]
+        return list(zip([*paths, *added], self.targets, strict=True))
 
     @property
     def classes(self) -> list[str]:
@@ -114,3 +152,7 @@ class SampleRecords(Dataset[Any]):
         if not -length <= index < length:
             raise IndexError(f"index {index} is out of range for {length} samples.")
         return int(index) % length
+
+
+def _unique(labels: Labels) -> list[int]:
+    return [int(label) for label in np.unique(labels)]

@@ -19,7 +19,7 @@ def blends(images: RealImages, plan: SMOTEPlan, rows: Sequence[int]) -> Iterator
     Args:
         images: The parents.
         plan: The recipe of each synthetic sample.
-        rows: Rows of the plan.
+        rows: Rows of the plan, for which :func:`copied_image` is ``None``.
 
     Raises:
         RuntimeError: If a parent cannot be read.
@@ -33,6 +33,12 @@ def blends(images: RealImages, plan: SMOTEPlan, rows: Sequence[int]) -> Iterator
         while chosen := list(itertools.islice(group, at_once)):
             # A plain copy too is a blend, of the image with itself: a transform that writes must not reach a kept image.
             yield from blend_alike(*zip(*chosen, strict=True))
+
+
+def copied_image(plan: SMOTEPlan, row: int) -> int | None:
+    """Return the real image that a row of a plan shows as it is, in its own size; ``None`` for what is blended."""
+    is_copy = not plan.is_synthetic[row] or plan.options["sampler"] == "RandomOverSampler"
+    return int(plan.base[row]) if is_copy else None
 
 
 def _parents(images: RealImages, plan: SMOTEPlan, row: int) -> tuple[tuple[DecodedImage, DecodedImage], float]:

@@ -58,19 +58,19 @@ class TransformProbe:
         self._answered = self._answer(values[0])
         return self._answered if images else {self._name: self._answered}
 
-    def read_raw(self, raw: "Dataset[Any]", index: int, transform: Transform) -> Any:
+    def read_raw(self, raw: "Dataset[Any]", index: int, transform: Transform | None) -> Any:
         """Read the raw image of an item, and check that the data set does nothing after its transform.
 
         Args:
             raw: The data set, with the probe in the place of its transform.
             index: Of the item.
-            transform: The transform of the data set.
+            transform: The transform of the data set; ``None`` if its parts have different ones.
 
         Raises:
             ValueError: If the data set does not call its transform once for each reading, with one image, at the end.
         """
         # The true answer is first, because a data set may keep it.
-        self._read(raw, index, lambda image: apply_transform(self.by_name(transform), image))
+        self._read(raw, index, lambda image: apply_transform(transform and self.by_name(transform), image))
         self._read(raw, index, lambda image: object())  # nothing can be done to it
         before = random_states()
         image = self._read(raw, index, lambda image: image)

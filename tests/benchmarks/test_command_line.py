@@ -114,6 +114,14 @@ def test_the_help_says_what_the_dataclass_declares(capsys):
         assert part in text
 
 
+def test_the_help_breaks_no_name_at_its_hyphen(capsys):
+    for shift in range(60):
+        parser = Parser(prog="paint")
+        parser.add_argument("--method", help=f"{'x' * shift} cle-smote")
+        parser.print_help()
+        assert "cle-smote" in capsys.readouterr().out
+
+
 def test_fields_without_help_are_no_options():
     @dataclass
     class Mixed:

@@ -112,6 +112,19 @@ def test_scores_that_are_not_finite_are_refused(scored):
         auroc(labels, scores)
 
 
+def test_balanced_accuracy_at_the_corrected_threshold_weighs_evidence_alone(scored):
+    """By Bayes' rule: scores are the evidence times the prior, and the evidence alone is what equal classes would give."""
+    labels, evidence = scored
+    prior = np.array([0.97, 0.02, 0.01])
+    learnt = evidence * prior / (evidence * prior).sum(1, keepdims=True)
+    members = np.ones((len(labels), 1), bool)
+    found = all_metrics(labels, learnt, members, ["x"], prior)
+    fair = all_metrics(labels, evidence / evidence.sum(1, keepdims=True), members, ["x"])
+    assert found["balanced_accuracy_corrected"] == fair["balanced_accuracy"]
+    assert found["balanced_accuracy"] < fair["balanced_accuracy"]
+    assert np.isnan(fair["balanced_accuracy_corrected"])  # nothing is known of the prior
+
+
 def test_a_metric_that_is_added_to_the_table_is_computed_with_the_others(scored, monkeypatch):
     def worst_stratum(labels, scores, members, strata):
         return min(condition_aurocs(labels, scores, members, strata).values())
@@ -123,6 +136,6 @@ def test_a_metric_that_is_added_to_the_table_is_computed_with_the_others(scored,
     strata, scores = scored
     two = np.stack([scores[:, 0], 1 - scores[:, 0]], 1)
     found = all_metrics(np.minimum(strata, 1), two, strata[:, None] == np.arange(3), ["normal", "b", "c"])
-    assert list(found) == ["auroc", "auprc", "balanced_accuracy", "ece", "brier", "worst", "conditions"]
+    assert list(found) == [*METRICS, "conditions"]
     assert found["brier"] == pytest.approx((scores[:, 0] ** 2).mean())
     assert found["worst"] == min(found["conditions"].values())

@@ -1,27 +1,29 @@
-"""The capped loss against its equation, and against torch's cross-entropy where nothing is capped."""
+"""The Module of the capped loss: caps of a tracker, flags of the target, counts, and its options."""
 
 import itertools
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from clesmote_losses import capped_cross_entropy, cosine_cap, euclidean_cap
+from clesmote_losses import CappedSMOTELoss, capped_cross_entropy, cosine_cap, encode_target, euclidean_cap, log_prior
+from clesmote_losses.caps import CAPS
 from tests.support.loss_batch import WEIGHT, C, N, make_batch, naive
 
-OPTIONS = [
-    {"weight": weight, "label_smoothing": smoothing, "reduction": reduction, "ignore_index": ignore}
-    for weight, smoothing, reduction, ignore in itertools.product(
-        (None, WEIGHT), (0.0, 0.1), ("none", "mean", "sum"), (-100, 3)
-    )
-]
 
+class StubTracker:
+    """Embeddings and centroids as given: what the loss asks of a tracker."""
 
-def name(options: dict[str, Any]) -> str:
-    return "-".join("weight" if isinstance(value, Tensor) else str(value) for value in options.values())
+    def take_embeddings(self) -> Tensor:
+        return self.embeddings
+
+    def __init__(self, embeddings: Tensor, centroids: Tensor, counts: Tensor) -> None:
+        self.embeddings, self.centroids, self.counts = embeddings, centroids, counts
+
+    def centroids_for(self, embeddings: Tensor, labels: Tensor, is_synthetic: Tensor) -> tuple[Tensor, Tensor]:
+        return self.centroids, self.counts
 
 
 @pytest.fixture
@@ -30,273 +32,320 @@ def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return make_batch()
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=name)
-def test_loss_equals_the_equation_row_by_row(options: dict[str, Any], batch: tuple[Tensor, ...]) -> None:
-    logits, target, flags, cap = batch
-    if options["ignore_index"] == 3:
-        target = target.clamp(min=0)
-    loss = capped_cross_entropy(logits, target, flags, cap, **options)
-    np.testing.assert_allclose(loss, naive(logits, target, flags, cap, **options), rtol=2e-5, atol=1e-6)
-    assert (capped_cross_entropy(logits, target, flags, cap * torch.inf, **options) > loss).any()  # caps did bind
+@pytest.fixture
+def tracker() -> StubTracker:
+    generator = torch.Generator().manual_seed(2)
+    centroids = torch.randn(C, 8, generator=generator)
+    centroids[4] = torch.nan
+    return StubTracker(
+        torch.randn(N, 8, generator=generator, requires_grad=True), centroids, torch.tensor([5, 5, 5, 5, 0])
+    )
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=name)
-@pytest.mark.parametrize("case", ["no cap", "nothing synthetic"])
-def test_without_caps_value_and_gradient_are_those_of_torch_and_bit_for_bit_without_weight_and_smoothing(
-    case: str, options: dict[str, Any], batch: tuple[Tensor, ...]
-) -> None:
-    logits, target, flags, cap = batch
-    if options["ignore_index"] == 3:
-        target = target.clamp(min=0)
-    if case == "no cap":
-        cap = torch.full_like(cap, torch.inf)
-    else:
-        flags = torch.zeros_like(flags)
-    ours, torchs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    loss = capped_cross_entropy(ours, target, flags, cap, **options)
-    expected = F.cross_entropy(torchs, target, **options)
-    scale = torch.rand_like(loss)
-    (loss * scale).sum().backward()
-    (expected * scale).sum().backward()
-    is_exact = options["weight"] is None and options["label_smoothing"] == 0
-    tolerance = {"rtol": 0.0, "atol": 0.0} if is_exact else {"rtol": 5e-7, "atol": 1e-7}
-    torch.testing.assert_close(loss, expected, **tolerance)
-    torch.testing.assert_close(ours.grad, torchs.grad, **tolerance)
-
-
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_a_large_batch_without_caps_has_the_very_bits_of_torch(reduction: Any, dtype: torch.dtype) -> None:
-    ours = (3 * torch.randn(5000, C)).to(dtype).requires_grad_()  # so many rows that the order of the sum shows
-    torchs = ours.detach().clone().requires_grad_()
-    target, flags = torch.randint(0, C, (5000,)), torch.zeros(5000, dtype=torch.bool)
-    loss = capped_cross_entropy(ours, target, flags, torch.ones(5000), reduction=reduction)
-    expected = F.cross_entropy(torchs, target, reduction=reduction)
-    loss.backward()
-    expected.backward()
-    assert torch.equal(loss, expected)
-    assert torch.equal(ours.grad, torchs.grad)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_exactly_the_capped_rows_have_no_gradient(reduction: Any, smoothing: float, batch: tuple[Tensor, ...]) -> None:
-    logits, target, flags, cap = batch
-    capped = flags & (F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing) > cap)
-    assert 0 < capped.sum() < flags.sum()
-    logits.requires_grad_()
-    loss = capped_cross_entropy(logits, target, flags, cap, reduction=reduction, label_smoothing=smoothing)
-    loss.sum().backward()
-    assert logits.grad is not None
-    assert torch.equal(logits.grad.abs().sum(1) == 0, capped | (target == -100))
-    uncapped = logits.detach().clone().requires_grad_()
-    F.cross_entropy(uncapped, target, reduction="sum", label_smoothing=smoothing).backward()
-    divisor = (target != -100).sum() if reduction == "mean" else 1
-    torch.testing.assert_close(logits.grad[~capped], uncapped.grad[~capped] / divisor)  # type: ignore[index]
-
-
-@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weight"])
-def test_scaled_gradient_is_that_of_cross_entropy_times_cap_over_loss(
-    weight: Tensor | None, batch: tuple[Tensor, ...]
-) -> None:
-    logits, target, flags, cap = batch
-    losses = F.cross_entropy(logits, target, weight, reduction="none")
-    ceiling = cap if weight is None else cap * weight[target.clamp(min=0)]
-    capped = flags & (losses > ceiling)
-    assert capped.any()
-    scaled, plain = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    loss = capped_cross_entropy(scaled, target, flags, cap, gradient="scale", weight=weight, reduction="none")
-    torch.testing.assert_close(loss, torch.where(capped, ceiling, losses))
-    loss.sum().backward()
-    F.cross_entropy(plain, target, weight, reduction="sum").backward()
-    ratio = torch.where(capped, ceiling / losses, 1.0)
-    torch.testing.assert_close(scaled.grad, plain.grad * ratio[:, None])  # type: ignore[operator]
-
-
-def test_a_scaled_gradient_beside_rows_without_cap_is_finite(batch: tuple[Tensor, ...]) -> None:
-    logits, target, flags, cap = batch
-    cap[::2] = torch.inf  # of classes without centroid
-    scaled, stopped = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    capped_cross_entropy(scaled, target, flags, cap, gradient="scale").backward()
-    capped_cross_entropy(stopped, target, flags, cap, gradient="stop").backward()
-    assert torch.equal(scaled.grad[::2], stopped.grad[::2])  # type: ignore[index]
-    assert scaled.grad.isfinite().all()  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize("cap_of", [cosine_cap, euclidean_cap])
-def test_flowing_gradient_is_that_of_the_cap_and_pushes_away_from_the_centroid(
-    cap_of: Any, batch: tuple[Tensor, ...]
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", None])
+@pytest.mark.parametrize("gradient", ["stop", "scale"])
+def test_module_puts_caps_flags_and_function_together(
+    distance: Any, gradient: Any, tracker: StubTracker, batch: tuple[Tensor, ...]
 ) -> None:
     logits, target, flags, _ = batch
-    target = target.clamp(min=0)
-    embeddings, centroids = torch.randn(N, 8, requires_grad=True), torch.randn(C, 8)
-    cap = cap_of(embeddings, target, centroids)
-    capped = flags & (F.cross_entropy(logits, target, reduction="none") > cap)
-    assert 0 < capped.sum() < flags.sum()
-    (gradient,) = torch.autograd.grad(
-        capped_cross_entropy(logits, target, flags, cap, gradient="flow", reduction="sum"),
-        embeddings,
-        retain_graph=True,
-    )
-    (expected,) = torch.autograd.grad(cap[capped].sum(), embeddings)
-    torch.testing.assert_close(gradient, expected)
-    farther = cap_of(embeddings - 1e-3 * gradient, target, centroids)  # a step of gradient descent
-    assert (farther[capped] < cap[capped]).all()
-    stopped = capped_cross_entropy(logits, target, flags, cap, gradient="stop", reduction="sum")
-    assert not stopped.requires_grad
+    criterion = CappedSMOTELoss(0.7, tracker=tracker, distance=distance, gradient=gradient, label_smoothing=0.1)
+    cap = {
+        "cosine": cosine_cap(tracker.embeddings, target, tracker.centroids, 0.7),
+        "euclidean": euclidean_cap(tracker.embeddings, target, tracker.centroids, 0.7),
+        None: torch.full((N,), 0.7),
+    }[distance]
+    expected = capped_cross_entropy(logits, target, flags, cap, gradient=gradient, label_smoothing=0.1)
+    assert torch.equal(criterion(logits, encode_target(target, flags)), expected)
+    assert torch.equal(criterion(logits, target, is_synthetic=flags), expected)
+    if distance is not None:
+        other = torch.randn(N, 8)
+        assert not torch.equal(criterion(logits, encode_target(target, flags), other), expected)
 
 
-def test_raising_a_cap_never_lowers_the_loss(batch: tuple[Tensor, ...]) -> None:
-    logits, target, flags, cap = batch
-    low = capped_cross_entropy(logits, target, flags, cap, reduction="none")
-    high = capped_cross_entropy(logits, target, flags, cap * 1.5, reduction="none")
-    assert (high >= low).all()
-    assert (high > low).any()
-
-
-def test_permuting_rows_permutes_losses(batch: tuple[Tensor, ...]) -> None:
-    order = torch.randperm(N)
-    losses = capped_cross_entropy(*batch, reduction="none")
-    assert torch.equal(capped_cross_entropy(*(part[order] for part in batch), reduction="none"), losses[order])
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_with_every_row_capped_the_mean_is_that_of_the_caps(smoothing: float, batch: tuple[Tensor, ...]) -> None:
-    logits, target, _, _ = batch
-    target = target.clamp(min=0)
-    logits.requires_grad_()
-    cap = torch.full((N,), 1e-6)
-    loss = capped_cross_entropy(logits, target, torch.ones(N, dtype=torch.bool), cap, label_smoothing=smoothing)
-    assert loss.item() == pytest.approx(1e-6)
-    loss.backward()
-    assert logits.grad is not None
-    assert torch.equal(logits.grad, torch.zeros_like(logits))
-
-
-@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-@pytest.mark.parametrize("ignored", [False, True])
-def test_nothing_to_average_gives_what_torch_gives(reduction: Any, ignored: bool) -> None:
-    rows = 3 if ignored else 0
-    logits, target = torch.randn(rows, C), torch.full((rows,), -100)
-    flags, cap = torch.zeros(rows, dtype=torch.bool), torch.ones(rows)
-    loss = capped_cross_entropy(logits, target, flags, cap, reduction=reduction)
-    expected = F.cross_entropy(logits, target, reduction=reduction)
-    torch.testing.assert_close(loss, expected, equal_nan=True)
-
-
-@pytest.mark.parametrize(("smoothing", "expected"), [(0.0, 0.1), (0.2, 0.1157)])
-def test_a_class_of_weight_0_costs_nothing_but_smoothing_and_its_gradient_is_finite(
-    smoothing: float, expected: float
+def test_a_cap_registered_at_run_time_is_used_by_the_loss(
+    monkeypatch: pytest.MonkeyPatch, tracker: StubTracker, batch: tuple[Tensor, ...]
 ) -> None:
-    target, flags, cap = torch.tensor([0, 0, 1]), torch.tensor([True, True, False]), torch.full((3,), 0.1)
-    logits, weight = torch.tensor([[0.0, 3.0], [0.0, 3.0], [1.0, 0.0]]), torch.tensor([1.0, 0.0])
-    options: dict[str, Any] = {"weight": weight, "label_smoothing": smoothing}
-    for gradient in ("stop", "scale"):
-        scored = logits.clone().requires_grad_()
-        loss = capped_cross_entropy(scored, target, flags, cap, gradient=gradient, **options)  # type: ignore[arg-type]
-        loss.backward()
-        by_hand = naive(logits, target, flags, cap, ignore_index=-100, reduction="mean", **options)
-        assert loss.item() == pytest.approx(by_hand, rel=1e-6)
-        assert loss.item() == pytest.approx(expected, abs=5e-5)
-        assert scored.grad.isfinite().all()  # type: ignore[union-attr]
-        assert (scored.grad[2] == 0).all() == (smoothing == 0)  # type: ignore[index]
+    def manhattan_cap(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float) -> Tensor:
+        distance = (embeddings - centroids[labels.clamp(min=0)]).abs().sum(1)
+        return (beta / distance).nan_to_num(torch.inf)
+
+    logits, target, flags, _ = batch
+    with pytest.raises(ValueError, match=r"distance must be one of \('cosine', 'euclidean', None\); got 'manhattan'"):
+        CappedSMOTELoss(tracker=tracker, distance="manhattan")
+    monkeypatch.setitem(CAPS, "manhattan", manhattan_cap)
+    criterion = CappedSMOTELoss(3.0, tracker=tracker, distance="manhattan")
+    cap = manhattan_cap(tracker.embeddings, target, tracker.centroids, 3.0)
+    expected = capped_cross_entropy(logits, target, flags, cap)
+    assert torch.equal(criterion(logits, encode_target(target, flags)), expected)
+    assert criterion.stats["capped"] > 0
 
 
-CASES = ["some capped", "all capped", "no cap", "unknown classes", "at the centroid", "all ignored", "empty"]
+def test_a_registered_cap_of_a_wrong_shape_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    monkeypatch.setitem(CAPS, "column", lambda embeddings, *_: torch.ones(len(embeddings), 1))
+    logits, target, flags, _ = batch
+    criterion = CappedSMOTELoss(tracker=tracker, distance="column")
+    with pytest.raises(ValueError, match=r"cap must be float of shape \(64,\).*got torch.float32 of shape \(64, 1\)"):
+        criterion(logits, target, is_synthetic=flags)
 
 
+def test_stats_count_what_was_capped_since_the_last_reset(tracker: StubTracker, batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, _ = batch
+    criterion = CappedSMOTELoss(0.7, tracker=tracker, gradient="scale")
+    cap = cosine_cap(tracker.embeddings, target, tracker.centroids, 0.7).detach()
+    capped = flags & (F.cross_entropy(logits, target, reduction="none") > cap)
+    unknown = flags & (target == 4)
+    assert capped.any()
+    assert unknown.any()
+    for _ in range(2):
+        criterion(logits, encode_target(target, flags))
+    stats = criterion.stats
+    assert stats["synthetic"] == 2 * flags.sum()
+    assert stats["capped"] == 2 * capped.sum()
+    assert stats["share_capped"] == pytest.approx((capped.sum() / flags.sum()).item())
+    assert stats["mean_cap"] == pytest.approx(cap[flags & cap.isfinite()].mean().item())
+    assert stats["without_centroid"] == 2 * unknown.sum()
+    criterion.reset_stats()
+    assert criterion.stats["synthetic"] == 0
+    assert stats["synthetic"] > 0  # what was read stays as it was read
+
+
+@pytest.mark.parametrize("ignore_index", [-100, 1])
+@pytest.mark.parametrize("distance", ["cosine", None])
 @pytest.mark.parametrize("gradient", ["stop", "scale", "flow"])
-@pytest.mark.parametrize("case", CASES)
-def test_no_backward_makes_a_nan_for_anomaly_mode_to_find(case: str, gradient: Any) -> None:
-    torch.manual_seed(0)
-    rows = 0 if case == "empty" else 12
-    layer, embeddings, centroids = torch.nn.Linear(6, C), torch.randn(rows, 6), torch.randn(C, 6)
-    target = torch.arange(rows) % C
-    flags = torch.arange(rows) % 2 == 0
-    if case == "all capped":
-        flags |= True
-    elif case == "unknown classes":
-        centroids[1:] = torch.nan
-    elif case == "no cap":
-        flags &= target != 1  # its weight is 0, and so is its cap
-    elif case == "at the centroid":
-        embeddings[:6] = centroids[target[:6]]
-    elif case == "all ignored":
-        target, flags = torch.full((rows,), -100), torch.zeros(rows, dtype=torch.bool)
-    embeddings.requires_grad_()
-    beta = {"all capped": 1e-3, "no cap": 1e9}.get(case, 0.5)
-    for cap_of, weight, smoothing, reduction in itertools.product(
-        (cosine_cap, euclidean_cap), (None, torch.tensor([1.0, 0.0, 2.0, 0.5, 1.0])), (0.0, 0.2), ("mean", "none")
-    ):
-        options: dict[str, Any] = {"weight": weight, "label_smoothing": smoothing, "reduction": reduction}
-        with torch.autograd.set_detect_anomaly(True):
-            logits, cap = 4 * layer(embeddings), cap_of(embeddings, target, centroids, beta)
-            loss = capped_cross_entropy(logits, target, flags, cap, gradient=gradient, **options)
-            loss.sum().backward()
-        assert all(parameter.grad.isfinite().all() for parameter in layer.parameters())  # type: ignore[union-attr]
-        if case in ("no cap", "all ignored", "empty"):  # NaN where torch's is NaN
-            expected = F.cross_entropy(logits, target, **options)
-            torch.testing.assert_close(loss, expected, equal_nan=True)
-        else:
-            assert loss.isfinite().all()
+def test_capped_oversampled_caps_every_row_of_the_raised_classes(
+    distance: Any, gradient: Any, ignore_index: int, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    logits, target, flags, _ = batch
+    if distance is None and gradient == "flow":
+        pytest.skip("a constant cap has no gradient")
+    target = torch.where(target == -100, ignore_index, target)
+    subject = torch.tensor([label in (1, 3) and label != ignore_index for label in target.tolist()])
+    options: dict[str, Any] = {
+        "gradient": gradient,
+        "weight": WEIGHT,
+        "label_smoothing": 0.1,
+        "ignore_index": ignore_index,
+    }
+    criterion = CappedSMOTELoss(
+        0.4, tracker=tracker, distance=distance, capped="oversampled", warmup_epochs=1, **options
+    )
+    criterion.set_raised_classes([3, 1])
+    criterion.set_epoch(1)
+    known = target.clamp(min=0)
+    cap = torch.full((N,), 0.4) if distance is None else cosine_cap(tracker.embeddings, known, tracker.centroids, 0.4)
+    ours, plain = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    expected = capped_cross_entropy(plain, target, subject, cap, **options)
+    loss = criterion(ours, target, is_synthetic=flags)
+    assert torch.equal(loss, expected)
+    assert torch.equal(torch.autograd.grad(loss, ours)[0], torch.autograd.grad(expected, plain)[0])
+    full = F.cross_entropy(logits, target, WEIGHT, reduction="none", label_smoothing=0.1, ignore_index=ignore_index)
+    capped = subject & (full > cap.detach() * WEIGHT[known])
+    assert (capped & ~flags).any()  # real rows too
+    assert (flags & ~subject).any()  # and not those of other classes
+    stats = criterion.stats
+    assert stats["capped"] == capped.sum()
+    assert stats["share_capped"] == pytest.approx((capped.sum() / subject.sum()).item())
+    assert stats["mean_cap"] == pytest.approx(cap[subject].mean().item())
+    assert stats["synthetic"] == flags.sum()
+    criterion.set_epoch(0)
+    assert torch.equal(
+        criterion(logits, target, is_synthetic=flags),
+        CappedSMOTELoss(distance=None, **{**options, "gradient": "stop"}).eval()(logits, target),
+    )
 
 
-@pytest.mark.parametrize("shape", [(N,), (N, 1)])
-@pytest.mark.parametrize(
-    "options", [{}, {"reduction": "none"}, {"label_smoothing": 0.2}, {"weight": torch.tensor([1.0, 4.0])}]
-)
-def test_a_single_logit_is_binary_cross_entropy(shape: tuple[int, ...], options: dict[str, Any]) -> None:
-    logits, target = 3 * torch.randn(shape), torch.randint(0, 2, (N,))
-    flags, cap = torch.rand(N) < 0.5, torch.rand(N)
-    z, y = logits.flatten().double(), target.double()
-    smoothing, weight = options.get("label_smoothing", 0.0), options.get("weight", torch.ones(2))
-    if "weight" not in options:
-        soft = y * (1 - smoothing) + smoothing / 2
-        losses = F.binary_cross_entropy_with_logits(z, soft, reduction="none")
-        expected = torch.where(flags, losses.minimum(cap.double()), losses)
-    else:
-        losses = F.binary_cross_entropy_with_logits(z, y, reduction="none")
-        expected = weight[target] * torch.where(flags, losses.minimum(cap.double()), losses)
-    if options.get("reduction") != "none":
-        expected = expected.sum() / weight[target].sum()
-    loss = capped_cross_entropy(logits, target, flags, cap, **options)
-    torch.testing.assert_close(loss, expected.float(), rtol=1e-5, atol=1e-6)
+def test_a_single_logit_has_its_rows_of_the_raised_class_capped() -> None:
+    criterion = CappedSMOTELoss(0.5, distance=None, capped="oversampled", reduction="none")
+    criterion.set_raised_classes([1])
+    losses = criterion(torch.tensor([3.0, -3.0, 3.0]), torch.tensor([0, 1, 1]))
+    bce = F.binary_cross_entropy_with_logits(torch.tensor([3.0, 3.0]), torch.tensor([0.0, 1.0]), reduction="none")
+    torch.testing.assert_close(losses, torch.stack([bce[0], torch.tensor(0.5), bce[1]]))
+
+
+def test_logits_are_adjusted_in_training_only_and_caps_compare_the_adjusted_loss(batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, _ = batch
+    adjustment = log_prior([500, 40, 30, 20, 10], tau=1.5)
+    criterion = CappedSMOTELoss(1.0, distance=None, logit_adjustment=adjustment, weight=WEIGHT)
+    adjusted = logits + adjustment
+    expected = capped_cross_entropy(adjusted, target, flags, torch.ones(N), weight=WEIGHT)
+    assert torch.equal(criterion(logits, target, is_synthetic=flags), expected)
+    over = [F.cross_entropy(of, target, reduction="none") > 1 for of in (adjusted, logits)]
+    assert criterion.stats["capped"] == (over[0] & flags).sum() != (over[1] & flags).sum()
+    assert torch.equal(criterion.eval()(logits, target), F.cross_entropy(logits, target, WEIGHT))
+    assert criterion.to(torch.float64).logit_adjustment.dtype == torch.float64  # type: ignore[union-attr]
+
+
+def test_a_single_logit_is_adjusted_by_the_difference_of_the_two() -> None:
+    logits, target = torch.tensor([3.0, -1.0, 0.5]), torch.tensor([0, 1, 1])
+    criterion = CappedSMOTELoss(distance=None, logit_adjustment=log_prior([90, 10]))
+    expected = F.binary_cross_entropy_with_logits(logits + torch.tensor(10 / 90).log(), target.float())
+    for shape in ((3,), (3, 1)):
+        torch.testing.assert_close(criterion(logits.reshape(shape), target), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_under_autocast_the_loss_is_that_of_float32(dtype: torch.dtype, batch: tuple[Tensor, ...]) -> None:
-    logits, target, flags, cap = batch
-    half = logits.to(dtype)
+def test_half_logits_are_adjusted_in_float32(dtype: torch.dtype, batch: tuple[Tensor, ...]) -> None:
+    logits, target, _, _ = batch
+    half, adjustment = logits.to(dtype), log_prior([500, 40, 30, 20, 10])
     with torch.autocast("cpu", dtype):
-        loss = capped_cross_entropy(half, target, flags, cap)
+        loss = CappedSMOTELoss(distance=None, logit_adjustment=adjustment)(half, target)
+    assert torch.equal(loss, F.cross_entropy(half.float() + adjustment, target))
+
+
+def test_nothing_is_capped_during_warm_up(batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, _ = batch
+    criterion = CappedSMOTELoss(0.01, distance=None, warmup_epochs=2)
+    encoded = encode_target(target, flags)
+    losses = []
+    for epoch in range(4):
+        criterion.set_epoch(epoch)
+        losses.append(criterion(logits, encoded))
+    assert torch.equal(losses[0], F.cross_entropy(logits, target))
+    assert torch.equal(losses[1], losses[0])
+    assert losses[2] < losses[1]
+    assert torch.equal(losses[2], losses[3])
+
+
+def test_the_gradient_of_the_cap_needs_embeddings_with_a_graph(batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, _ = batch
+    frozen = StubTracker(torch.randn(N, 8), torch.randn(C, 8), torch.ones(C, dtype=torch.int64))
+    criterion = CappedSMOTELoss(0.7, tracker=frozen, gradient="flow", warmup_epochs=1)
+    encoded = encode_target(target, flags)
+    criterion.set_epoch(0)
+    criterion(logits.requires_grad_(), encoded)  # nothing is capped yet, so the backbone may still be frozen
+    criterion.set_epoch(1)
+    with pytest.raises(ValueError, match=r'gradient="flow" but cap has no graph.*frozen.*"stop"'):
+        criterion(logits, encoded)
+    with torch.no_grad():
+        criterion(logits, encoded)  # no gradient is wanted
+    frozen.embeddings.requires_grad_()
+    criterion(logits, encoded).backward()
+    assert frozen.embeddings.grad is not None
+    assert frozen.embeddings.grad.any()
+
+
+@pytest.mark.parametrize("distance", ["cosine", None])
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_flags_in_the_place_of_embeddings_are_refused(
+    distance: Any, mode: bool, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    logits, target, flags, _ = batch
+    criterion = CappedSMOTELoss(tracker=tracker, distance=distance).train(mode)
+    given: list[Any] = [flags, flags.long(), flags.float(), flags[:, None], flags.tolist(), flags.numpy()]
+    for mistaken in given:
+        with pytest.raises(TypeError, match=r"embeddings must be float of shape \(N, D\).*is_synthetic=flags"):
+            criterion(logits, target, mistaken)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_under_autocast_caps_and_loss_are_those_of_float32(
+    dtype: torch.dtype, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    logits, target, flags, _ = batch
+    half, centroids = logits.to(dtype), tracker.centroids
+    with torch.autocast("cpu", dtype):
+        loss = CappedSMOTELoss(0.7, tracker=tracker, weight=WEIGHT)(half, encode_target(target, flags))
+    cap = cosine_cap(tracker.embeddings, target, centroids, 0.7)
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, capped_cross_entropy(half.float(), target, flags, cap))
+    torch.testing.assert_close(loss, capped_cross_entropy(half.float(), target, flags, cap, weight=WEIGHT))
 
 
-def test_logits_in_half_precision_give_the_dtype_that_torch_gives(batch: tuple[Tensor, ...]) -> None:
+@pytest.mark.parametrize("ignore_index", [255, 1])
+def test_an_ignored_class_is_ignored_by_the_caps_too(
+    ignore_index: int, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    logits, target, flags, _ = batch
+    target = torch.where(target == -100, ignore_index, target)
+    flags = flags & (target != ignore_index)
+    criterion = CappedSMOTELoss(0.7, tracker=tracker, ignore_index=ignore_index)
+    cap = cosine_cap(tracker.embeddings, target.clamp(max=C - 1), tracker.centroids, 0.7)
+    expected = capped_cross_entropy(logits, target, flags, cap, ignore_index=ignore_index)
+    assert torch.equal(criterion(logits, encode_target(target, flags)), expected)
+
+
+def test_float64_logits_lose_no_digits(batch: tuple[Tensor, ...]) -> None:
     logits, target, flags, cap = batch
-    half = logits.bfloat16()
-    for reduction in ("none", "mean", "sum"):
-        loss = capped_cross_entropy(half, target, flags, cap, reduction=reduction)  # type: ignore[arg-type]
-        assert loss.dtype == F.cross_entropy(half, target, reduction=reduction).dtype
+    logits, weight = logits.double(), WEIGHT.double()
+    for options in ({}, {"weight": weight}, {"weight": weight, "label_smoothing": 0.1}):
+        loss = capped_cross_entropy(logits, target, flags, cap, **options)
+        full: dict[str, Any] = {"weight": None, "label_smoothing": 0.0, "ignore_index": -100, "reduction": "mean"}
+        assert loss.dtype == torch.float64
+        assert loss.item() == pytest.approx(naive(logits, target, flags, cap, **{**full, **options}), rel=1e-12)
 
 
-@pytest.mark.parametrize("gradient", ["stop", "scale"])
-def test_a_capped_row_with_an_infinite_loss_costs_its_cap_and_has_no_gradient(gradient: Any) -> None:
-    logits = torch.tensor([[-1e38, 3e38], [0.0, 1.0]], requires_grad=True)
-    flags = torch.tensor([True, False])
-    loss = capped_cross_entropy(logits, torch.tensor([0, 0]), flags, torch.ones(2), gradient=gradient)
+def test_in_eval_mode_no_epoch_needs_to_be_known(batch: tuple[Tensor, ...]) -> None:
+    logits, target, _, _ = batch
+    criterion = CappedSMOTELoss(distance=None, warmup_epochs=1).eval()
+    assert torch.equal(criterion(logits, target), F.cross_entropy(logits, target))
+
+
+def test_in_eval_mode_it_is_cross_entropy_that_knows_encoded_targets(batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, _ = batch
+    elsewhere = StubTracker(torch.randn(3, 8), torch.randn(C, 8), torch.ones(C))  # embeddings of another model's batch
+    criterion = CappedSMOTELoss(0.01, tracker=elsewhere).eval()
+    assert torch.equal(criterion(logits, encode_target(target, flags)), F.cross_entropy(logits, target))
+    with pytest.warns(UserWarning, match="synthetic samples came to the loss in evaluation mode"):
+        assert criterion.stats["synthetic"] == 0
+
+
+def test_state_dict_and_device_moves_are_those_of_cross_entropy(tracker: StubTracker) -> None:
+    ours = CappedSMOTELoss(tracker=tracker, weight=WEIGHT)
+    assert list(ours.state_dict()) == list(nn.CrossEntropyLoss(weight=WEIGHT).state_dict())
+    assert ours.to(torch.float64).weight.dtype == torch.float64  # type: ignore[union-attr]
+    assert list(ours.parameters()) == []
+
+
+@pytest.mark.parametrize(
+    ("distance", "gradient"),
+    [
+        ("cosine", "stop"),
+        *(
+            pytest.param(distance, gradient, marks=pytest.mark.slow)
+            for distance, gradient in itertools.product(("cosine", "euclidean", None), ("stop", "scale", "flow"))
+            if (distance, gradient) not in (("cosine", "stop"), (None, "flow"))
+        ),
+    ],
+)
+def test_module_compiles_into_one_graph(
+    distance: Any, gradient: Any, tracker: StubTracker, batch: tuple[Tensor, ...]
+) -> None:
+    logits, target, flags, _ = batch
+    encoded = encode_target(target, flags)
+    criterion = CappedSMOTELoss(0.7, tracker=tracker, distance=distance, gradient=gradient)
+    torch._dynamo.reset()
+    compiled = torch.compile(criterion, fullgraph=True, backend="aot_eager")
+    ours, plain = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    loss, expected = compiled(ours, encoded), criterion(plain, encoded)
+    torch.testing.assert_close(loss, expected)
     loss.backward()
-    expected = (1 + F.cross_entropy(logits.detach()[1:], torch.tensor([0]))) / 2
-    torch.testing.assert_close(loss.detach(), expected)
-    assert logits.grad is not None
-    assert logits.grad[0].eq(0).all()
-    assert logits.grad[1].isfinite().all()
+    expected.backward()
+    torch.testing.assert_close(ours.grad, plain.grad)
+    assert criterion.stats["synthetic"] == 2 * flags.sum()
 
 
-def test_gradient_equals_finite_differences() -> None:  # of "stop"; the others have by design another one
-    torch.manual_seed(1)
-    logits = torch.randn(12, C, dtype=torch.float64, requires_grad=True)
-    target, flags = torch.randint(0, C, (12,)), torch.rand(12) < 0.6
-    cap = torch.rand(12) * 2
-    assert torch.autograd.gradcheck(lambda z: capped_cross_entropy(z, target, flags, cap), logits)
+@pytest.mark.slow
+def test_the_over_sampled_classes_and_the_adjustment_compile_into_one_graph(batch: tuple[Tensor, ...]) -> None:
+    logits, target, flags, _ = batch
+    criterion = CappedSMOTELoss(0.7, distance=None, capped="oversampled", logit_adjustment=log_prior([5, 4, 3, 2, 1]))
+    torch._dynamo.reset()
+    compiled = torch.compile(criterion, fullgraph=True, backend="aot_eager")
+    for classes in ([1], [1], [1, 3]):
+        criterion.set_raised_classes(classes)
+        found = compiled(logits, target, is_synthetic=flags)
+        torch.testing.assert_close(found, criterion(logits, target, is_synthetic=flags))
+    assert criterion.stats["synthetic"] == 6 * flags.sum()
+
+
+@pytest.mark.slow
+def test_function_compiles_with_inductor(batch: tuple[Tensor, ...]) -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(capped_cross_entropy, fullgraph=True)
+    torch.testing.assert_close(compiled(*batch), capped_cross_entropy(*batch))
+    empty_mean = compiled(batch[0], batch[1], torch.ones(N, dtype=torch.bool), torch.zeros(N))
+    assert empty_mean == 0
+
+
+def test_repr_names_the_options() -> None:
+    assert "beta=2.0, distance=None, gradient='stop'" in repr(CappedSMOTELoss(2.0, distance=None))

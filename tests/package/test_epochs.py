@@ -25,7 +25,7 @@ def train_set():
 
 
 def test_an_epoch_begins_with_its_own_draw_warm_up_and_counts(train_set):
-    criterion = CappedSMOTELoss(beta=0.1, distance=None, warmup_epochs=1).eval()
+    criterion = CappedSMOTELoss(beta=0.5, distance=None, gradient="scale", warmup_epochs=1).eval()
     draws, capped = [], []
     for epoch in (0, 1, 0):
         begin_epoch(criterion, train_set, epoch)

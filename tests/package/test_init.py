@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
 
 import clesmote_losses
-from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, encode_target
+from clesmote_losses import CappedSMOTELoss, ClassCentroidTracker, SMOTEDataset, encode_target, log_prior
 from tests.support.three_classes import data, network
 
 HEAVY = ["timm", "imblearn", "sklearn", "scipy", "matplotlib", "torchvision", "PIL", "pandas"]
@@ -121,7 +121,15 @@ class NoWaiting(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("mode", ["epoch", "online", "batch"])
-@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"gradient": "scale"}, {"distance": "euclidean"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"label_smoothing": 0.1, "logit_adjustment": log_prior([5, 2, 1])},
+        {"gradient": "scale", "capped": "oversampled"},
+        {"distance": "euclidean"},
+    ],
+)
 def test_hook_tracker_loss_and_stats_never_wait_for_the_gpu(mode: Any, options: dict[str, Any]) -> None:
     base, model = data(), network()
     tracker = ClassCentroidTracker(model, 3, mode=mode)
@@ -129,6 +137,7 @@ def test_hook_tracker_loss_and_stats_never_wait_for_the_gpu(mode: Any, options: 
     criterion = CappedSMOTELoss(tracker=tracker, **options)
     images, labels = base.tensors
     target = encode_target(labels, labels > 0)
+    criterion.set_raised_classes([1, 2])
     with NoWaiting():
         criterion(model(images), target).backward()
     with pytest.raises(AssertionError, match="_local_scalar_dense waits"), NoWaiting():

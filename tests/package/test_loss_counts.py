@@ -1,6 +1,7 @@
 """Counts of the loss: exact in any precision, of each rank its own, and warnings about counts that cannot be right."""
 
 import copy
+import itertools
 import math
 import pickle
 import warnings
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
@@ -17,6 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 from clesmote_losses import CappedSMOTELoss, SMOTEDataset, begin_epoch, decode_target, encode_target, end_epoch
 from clesmote_losses.loss_counts import LossCounts
 from tests.support.gloo import in_two_processes
+from tests.support.loss_batch import WEIGHT, make_batch
 
 
 class Whole(nn.Module):
@@ -30,6 +33,12 @@ class Whole(nn.Module):
     def forward(self, images: Tensor, target: Tensor) -> Tensor:
         loss: Tensor = self.criterion(self.network(images), target)
         return loss
+
+
+def add(counts: LossCounts, flags: Tensor, **floats: Tensor) -> None:
+    """Count rows of class 0, of which the synthetic ones are subject to the cap, over it and without a centroid."""
+    floats = {name: floats.get(name, torch.zeros(len(flags))) for name in ("cap", "loss", "kept")}
+    counts.add(torch.zeros_like(flags).long(), flags, 1, subject=flags, capped=flags, without_centroid=flags, **floats)
 
 
 def target(synthetic: int, rows: int = 9) -> Tensor:
@@ -52,13 +61,16 @@ def test_a_module_in_half_precision_counts_exactly(dtype: torch.dtype) -> None:
 
 def test_counts_and_mean_cap_are_exact_beyond_the_digits_of_float32() -> None:
     counts, rows = LossCounts(), 2**20 + 1  # 17 times an odd number, beyond 2**24
-    flags, cap = torch.ones(rows, dtype=torch.bool), torch.full((rows,), 0.1)
+    flags, tenth = torch.ones(rows, dtype=torch.bool), torch.full((rows,), 0.1)
     for _ in range(17):
-        counts.add(flags, flags, cap, flags)
+        add(counts, flags, cap=tenth, loss=tenth, kept=tenth)
     stats = counts.stats()
     assert 17 * rows > 2**24
     assert [int(stats[name]) for name in ("synthetic", "capped", "without_centroid")] == [17 * rows] * 3
     assert stats["mean_cap"] == torch.tensor(0.1)
+    assert stats["mass_kept"] == 1
+    total = torch.full((3,), 17 * rows * float(torch.tensor(0.1)), dtype=torch.float64)
+    torch.testing.assert_close(counts.sums[1, 1], total, rtol=1e-12, atol=0)
     assert stats["share_capped"] == 1
 
 
@@ -77,11 +89,113 @@ def test_the_default_dtype_does_not_round_the_share() -> None:
 
 def test_the_mean_cap_is_that_of_the_finite_caps_of_synthetic_samples() -> None:
     counts, cap = LossCounts(), torch.tensor([0.1, 1e6, torch.inf, torch.nan, 5.0])
-    synthetic, none = torch.tensor([True, True, True, True, False]), torch.zeros(5, dtype=torch.bool)
+    synthetic = torch.tensor([True, True, True, True, False])
     for _ in range(1000):
-        counts.add(synthetic, none, cap, none)
+        add(counts, synthetic, cap=cap)
     expected = math.fsum(float(value) for value in cap[:2]) / 2
     assert counts.stats()["mean_cap"] == torch.tensor(expected, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("raised", [None, [1, 2], [3]])
+@pytest.mark.parametrize("gradient", ["stop", "scale"])
+def test_the_mass_kept_is_the_share_of_the_loss_of_the_raised_classes_that_trains(gradient: Any, raised: Any) -> None:
+    logits, labels, flags, _ = make_batch()
+    criterion = CappedSMOTELoss(1.5, distance=None, gradient=gradient, weight=WEIGHT)
+    if raised is not None:
+        criterion.set_raised_classes(raised)
+    flags = flags & ((labels == 1) | (labels == 2))
+    for _ in range(2):
+        criterion(logits, labels, is_synthetic=flags)
+    before = kept = 0.0
+    ignored = labels == -100
+    losses = F.cross_entropy(logits, labels, WEIGHT, reduction="none")
+    for loss, label, flag, skip in zip(losses.tolist(), labels.tolist(), flags.tolist(), ignored.tolist(), strict=True):
+        if not skip and label in (raised or (1, 2)):
+            cap = 1.5 * WEIGHT[label].item()
+            before += loss
+            kept += loss if not flag or loss <= cap else {"stop": 0, "scale": cap}[gradient]
+    assert criterion.stats["mass_kept"] == pytest.approx(kept / before, rel=1e-6)
+    assert (kept == before) == (raised == [3])  # no sample of class 3 is subject to the cap
+
+
+def test_tables_hold_each_class_and_real_and_synthetic_samples_apart() -> None:
+    logits, labels, flags, _ = make_batch()
+    criterion = CappedSMOTELoss(1.5, distance=None)
+    for rows in (slice(0, 30), slice(30, None)):
+        criterion(
+            logits[rows, :3] if rows.start == 0 else logits[rows], labels[rows].clamp(max=2), is_synthetic=flags[rows]
+        )
+    labels = labels.clamp(max=2)
+    counts, sums = criterion._counts.counts, criterion._counts.sums
+    assert counts.shape == (6, 2, 5)  # of ignored rows first; the table grows with the number of classes
+    for label, synthetic in itertools.product((-100, 0, 1, 2, 3, 4), (False, True)):
+        index, chosen = max(label, -1) + 1, (labels == label) & (flags == synthetic)
+        assert counts[index, int(synthetic), 0] == chosen.sum()
+        assert sums[index, int(synthetic), 0] == pytest.approx(1.5 * chosen.sum() * synthetic)
+    losses = torch.cat(
+        [
+            F.cross_entropy(logits[:30, :3], labels[:30], reduction="none"),
+            F.cross_entropy(logits[30:], labels[30:], reduction="none"),
+        ]
+    )
+    assert sums[:, :, 1].sum().item() == pytest.approx(losses.sum().item(), rel=1e-6)
+    capped = flags & (losses > 1.5)
+    assert capped.any()
+    assert sums[:, :, 2].sum().item() == pytest.approx(losses[~capped].sum().item(), rel=1e-6)
+
+
+def test_a_loss_that_overflows_does_not_spoil_the_share() -> None:
+    criterion = CappedSMOTELoss(5.0, distance=None)
+    for logits in ([[0.0, torch.inf]], [[torch.nan, 0.0]], [[0.0, 0.0]]):
+        criterion(torch.tensor(logits), target(1, 1))
+    assert criterion.stats["mass_kept"] == 1
+
+
+def test_without_a_sample_of_a_raised_class_there_is_no_share() -> None:
+    criterion = CappedSMOTELoss(5.0, distance=None)
+    criterion.set_raised_classes([1])
+    assert criterion.stats["mass_kept"].isnan()
+    criterion(torch.zeros(2, 2), torch.tensor([0, 0]))
+    assert criterion.stats["mass_kept"].isnan()
+
+
+def test_a_class_of_which_less_than_half_of_the_loss_trains_is_named_once() -> None:
+    criterion = CappedSMOTELoss(0.5, distance=None)
+    found = []
+    for labels in ([1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 2]):  # of each class the first sample is real
+        flags = torch.tensor([False, True, True, True])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            criterion(torch.zeros(4, 3), torch.tensor(labels), is_synthetic=flags)
+            end_epoch(criterion)
+            criterion.reset_stats()
+        found.append([str(warning.message) for warning in caught])
+    assert [len(messages) for messages in found] == [1, 0, 1]
+    assert found[0][0].startswith(
+        "only 0 % of the loss of class 0, 33 % of the loss of class 1 still trains: raise beta (now 0.5), or "
+    )
+    assert "ln(3) = 1.10 nats" in found[0][0]
+    assert "class 2 still trains" in found[2][0]
+    assert "class 1" not in found[2][0]
+
+
+@pytest.mark.parametrize("options", [{"gradient": "scale"}, {"warmup_epochs": 1}, {"beta": 1.0}])
+def test_a_class_that_trains_is_not_warned_of(options: dict[str, Any]) -> None:
+    criterion = CappedSMOTELoss(**{"beta": 0.5, "distance": None, **options})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        begin_epoch(criterion, data_set(6), 0)
+        criterion(torch.zeros(9, 2), target(9))
+        end_epoch(criterion)
+
+
+def test_real_samples_that_are_capped_are_warned_of_without_a_synthetic_one() -> None:
+    criterion = CappedSMOTELoss(0.5, distance=None, capped="oversampled")
+    criterion.set_raised_classes([1])
+    criterion.reset_stats(expected_synthetic=0)
+    criterion(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1]))
+    with pytest.warns(UserWarning, match="only 0 % of the loss of class 1 still trains"):
+        criterion.reset_stats()
 
 
 def test_counts_are_neither_state_nor_buffers_and_are_copied_and_pickled_with_the_loss() -> None:
@@ -132,7 +246,7 @@ def count_in_ddp(rank: int) -> list[float]:
 
 def epochs_of_ranks(rank: int) -> list[tuple[float, int]]:
     """Synthetic samples and warnings of epochs in which one rank, no rank, and one rank of unequal lengths has some."""
-    criterion, found = CappedSMOTELoss(beta=0.01, distance=None), []
+    criterion, found = CappedSMOTELoss(beta=5.0, distance=None), []
     criterion.reset_stats(expected_synthetic=4)
     for batches in ([[target(4)], [target(0)]], [[target(0)], [target(0)]], [[], [target(4), target(1)]]):
         with warnings.catch_warnings(record=True) as caught:
@@ -153,13 +267,34 @@ def test_the_sum_over_the_ranks_decides_whether_a_synthetic_sample_was_seen(tmp_
     assert in_two_processes(epochs_of_ranks, tmp_path) == [[(4, 0), (0, 1), (5, 0)]] * 2
 
 
+def mass_on_rank(rank: int) -> list[Any]:
+    """Rank 0 trains all of class 1, rank 1 caps three quarters of it, in an epoch of unequal shares; then rank 0 alone."""
+    criterion = CappedSMOTELoss(0.5, distance=None)
+    criterion.set_raised_classes([1])
+    found: list[Any] = []
+    for synthetic in ([0, 6], [4, None]):
+        flags = synthetic[rank]
+        if flags is not None:
+            is_synthetic = torch.arange(8) < flags
+            criterion(torch.zeros(8, 2), torch.ones(8, dtype=torch.long), is_synthetic=is_synthetic)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found.append((end_epoch(criterion)["mass_kept"], len(caught)))
+            criterion.reset_stats()
+    return found
+
+
+def test_the_mass_kept_is_of_the_sums_over_the_ranks(tmp_path: Path) -> None:
+    assert in_two_processes(mass_on_rank, tmp_path) == [[(0.625, 0), (0.5, 0)]] * 2
+
+
 def data_set(rare: int) -> SMOTEDataset:
     return SMOTEDataset(TensorDataset(torch.rand(10 + rare, 3, 8, 8), torch.tensor([0] * 10 + [1] * rare)))
 
 
 def loop(train_set: SMOTEDataset, *, epochs: int = 2, change: Any = None, **loader: Any) -> list[str]:
     """Train a loop and return its warnings; ``change`` is made to each target."""
-    criterion = CappedSMOTELoss(beta=0.01, distance=None)
+    criterion = CappedSMOTELoss(beta=5.0, distance=None)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for epoch in range(epochs):
@@ -182,7 +317,7 @@ def test_an_epoch_without_the_synthetic_samples_of_its_set_is_warned_about_once(
 
 
 def test_an_epoch_that_never_calls_the_loss_is_warned_about_at_its_end_only() -> None:
-    criterion = CappedSMOTELoss(beta=0.01, distance=None)
+    criterion = CappedSMOTELoss(beta=5.0, distance=None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for epoch in range(2):
@@ -198,7 +333,7 @@ def test_a_right_loop_and_a_balanced_set_are_not_warned_about() -> None:
 
 
 def test_a_loop_without_begin_epoch_is_warned_at_its_reset_and_not_at_the_first() -> None:
-    criterion = CappedSMOTELoss(beta=0.01, distance=None)
+    criterion = CappedSMOTELoss(beta=5.0, distance=None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         criterion.reset_stats()
@@ -218,7 +353,7 @@ def test_a_loop_without_begin_epoch_is_warned_at_its_reset_and_not_at_the_first(
 
 @pytest.mark.parametrize("read", ["stats", "reset", "train", "end_epoch"])
 def test_synthetic_samples_in_evaluation_are_warned_about_once(read: str) -> None:
-    criterion = CappedSMOTELoss(beta=0.01, distance=None)
+    criterion = CappedSMOTELoss(beta=5.0, distance=None)
     criterion(torch.zeros(9, 2), target(2))
     criterion.eval()
     for _ in range(3):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from clesmote_losses.restore import preserved_modes, preserved_rng
+from clesmote_losses.restore import evaluating, preserved_modes, preserved_rng
 
 
 def draw() -> tuple[float, float, float]:
@@ -55,3 +55,17 @@ def test_each_part_gets_its_own_mode_back(fails: bool) -> None:
     else:
         body()
     assert [part.training for part in model.modules()] == [True, True, False]
+
+
+def test_a_body_in_evaluation_mode_has_no_gradients_and_leaves_no_trace() -> None:
+    model = nn.Sequential(nn.Dropout(), nn.Linear(2, 2)).train()
+    with preserved_rng(seed=1):
+        expected = draw()
+    with preserved_rng(seed=1):
+        with evaluating(model, seed=5):
+            draw()
+            assert not any(part.training for part in model.modules())
+            assert not model(torch.ones(1, 2)).requires_grad
+        assert draw() == expected
+    assert all(part.training for part in model.modules())
+    assert torch.is_grad_enabled()

@@ -108,3 +108,17 @@ def test_one_class_has_no_negatives() -> None:
 def test_an_unknown_option_is_refused(option: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"{option} must be one of .*; got '{value}'"):
         draw(**{option: value})
+
+
+@pytest.mark.parametrize("sampling", ["dataset", "batch"])
+def test_a_copy_that_stays_real_is_an_anchor_and_makes_no_pair_with_its_image(sampling: Any) -> None:
+    source = np.arange(len(LABELS))
+    source[74:114], source[114:] = np.arange(40) % 9 + 60, np.arange(30) % 5 + 69  # of class 1 and 2
+    synthetic = np.zeros(len(LABELS), dtype=bool)
+    for seed in range(20):
+        a, p, n = parts(draw(synthetic=synthetic, sampling=sampling, source=source, seed=[seed]))
+        assert sorted(a) == list(range(len(LABELS)))
+        assert (source[a] != source[p]).all()
+        assert (LABELS[a] == LABELS[p]).all()
+        assert (LABELS[a] != LABELS[n]).all()
+        assert sampling == "batch" or max(p.max(), n.max()) < 74  # each image as often as any other

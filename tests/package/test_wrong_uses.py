@@ -37,6 +37,12 @@ def loss(**options: Any) -> c.CappedSMOTELoss:
     return c.CappedSMOTELoss(**{"distance": None, **options})
 
 
+def of_another_model() -> None:
+    criterion = loss(capped="oversampled")
+    criterion.set_raised_classes([1, 4])
+    criterion(LOGITS, LABELS)
+
+
 class Items(Dataset[Any]):
     """A data set of the given items."""
 
@@ -272,9 +278,48 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     # --- samplers and plans
     "the sampler's class": (lambda: smote(sampler=SMOTE), TypeError, r"SMOTE \(the class\)"),
     "no SMOTE": (
-        lambda: smote(sampler=RandomOverSampler()),
+        lambda: smote(sampler=SMOTENC([0])),
         TypeError,
-        "must be an instance of.*got RandomOverSampler",
+        "must be an instance of.*got SMOTENC",
+    ),
+    "copies with noise": (
+        lambda: smote(sampler=RandomOverSampler(shrinkage=0.5)),
+        ValueError,
+        r"RandomOverSampler\(shrinkage=0.5\) adds noise.*shrinkage=None, or SMOTE",
+    ),
+    "a share above 1": (lambda: smote(real_share=50), ValueError, r"real_share must be in \[0, 1\]; got 50"),
+    "only blends": (
+        lambda: smote(blend="all", blend_share=1),
+        ValueError,
+        "blend_share must be between 0 and 1.*got 1",
+    ),
+    "two shares": (
+        lambda: smote(blend="all", real_share=0.5),
+        ValueError,
+        'real_share is for blend="oversampled". With blend="all", pass blend_share',
+    ),
+    "a share of no blends": (lambda: smote(blend_share=0.5), ValueError, 'blend_share needs blend="all".*real_share'),
+    "unknown blend": (lambda: smote(blend="rare"), ValueError, r"blend must be one of \('oversampled', 'all'\)"),
+    "unknown partners": (lambda: smote(partners="all"), ValueError, r"partners must be one of \('nearest', 'any'\)"),
+    "blends of over-sampling": (
+        lambda: smote(sampler=RandomOverSampler(), real_share=0.5),
+        ValueError,
+        r"real_share is about blends, and RandomOverSampler makes none: pass sampler=SMOTE\(\)",
+    ),
+    "any partner at the border": (
+        lambda: smote(sampler=ADASYN(), partners="any"),
+        ValueError,
+        r"partners 'any' does not work with ADASYN: .* Pass sampler=SMOTE\(\)",
+    ),
+    "features of no search": (
+        lambda: smote(partners="any", features=np.zeros((30, 2))),
+        ValueError,
+        'features are for the neighbour search, and none is made with .*partners="any"',
+    ),
+    "a share that the plan lacks": (
+        lambda: smote(plan=smote().plan, real_share=0.8),
+        ValueError,
+        r"other options .*real_share=None \(wanted 0.8\)",
     ),
     "SVMSMOTE": (lambda: smote(sampler=SVMSMOTE()), TypeError, "got SVMSMOTE.*look at the features themselves"),
     "KMeansSMOTE": (lambda: smote(sampler=KMeansSMOTE()), TypeError, "got KMeansSMOTE"),
@@ -493,7 +538,46 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     # --- weights
     "a class without samples": (lambda: c.class_balanced_weights([5, 0]), ValueError, r"classes \[1\] have none"),
-    "beta of one": (lambda: c.class_balanced_weights([5, 2], beta=1.0), ValueError, r"beta must be in \[0, 1\)"),
+    "beta above one": (lambda: c.class_balanced_weights([5, 2], beta=1.1), ValueError, r"beta must be in \[0, 1\]"),
+    "a prior of a class without samples": (lambda: c.log_prior([5, 0]), ValueError, r"classes \[1\] have none"),
+    "a negative tau": (lambda: c.log_prior([5, 2], tau=-1.0), ValueError, "tau must be 0 or more; got -1.0"),
+    # --- which samples are capped, and logit adjustment
+    "an unknown kind of capped samples": (
+        lambda: loss(capped="rare"),
+        ValueError,
+        r"capped must be one of \('synthetic', 'oversampled'\); got 'rare'",
+    ),
+    "over-sampled classes that nobody told": (
+        lambda: loss(capped="oversampled")(LOGITS, LABELS),
+        RuntimeError,
+        r"begin_epoch\(criterion, train_set, epoch\), or criterion.set_raised_classes\(train_set.oversampled_classes\)",
+    ),
+    "a mask of over-sampled classes": (
+        lambda: loss().set_raised_classes(torch.tensor([False, True])),
+        TypeError,
+        "classes must be class indices, such as train_set.oversampled_classes; got torch.bool",
+    ),
+    "a negative over-sampled class": (lambda: loss().set_raised_classes([-1]), ValueError, "0 or more; got -1"),
+    "an over-sampled class without logits": (
+        of_another_model,
+        ValueError,
+        "class 4 is over-sampled, but the logits have 2 classes",
+    ),
+    "a list as logit adjustment": (
+        lambda: loss(logit_adjustment=[0.0, 1.0]),
+        TypeError,
+        r"logit_adjustment must be a float tensor of shape \(C,\); got list: log_prior\(counts",
+    ),
+    "counts as logit adjustment": (
+        lambda: loss(logit_adjustment=torch.tensor([20, 10])),
+        TypeError,
+        "must be a float tensor.*got torch.int64",
+    ),
+    "a logit adjustment of other classes": (
+        lambda: loss(logit_adjustment=c.log_prior([5, 2, 1]))(LOGITS, LABELS),
+        ValueError,
+        r"must have shape \(2,\), one number for each class of the logits .*; got \(3,\)",
+    ),
     "a matrix of counts": (lambda: c.class_balanced_weights(np.ones((2, 2))), ValueError, r"shape \(C,\)"),
 }
 

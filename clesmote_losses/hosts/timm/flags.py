@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from clesmote_losses.errors import Argument, ArgumentError
 from clesmote_losses.hosts.declaration import GROUPS
@@ -26,13 +26,14 @@ def flag_parser(options: type[Options] = Options) -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,  # only what was given, so that a recorded run fills in the rest
         allow_abbrev=False,
     )
+    hints = get_type_hints(options)
     groups = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
     for field in dataclasses.fields(options):
         default, choices = field.default, field.metadata["choices"]
         groups[field.metadata["group"]].add_argument(
             _flag(field.name),
             help=field.metadata["help"] + ("" if default is None else f" (default: {default})"),
-            type=str if default is None else type(default),
+            type=(get_args(hints[field.name]) or (hints[field.name],))[0],  # of "float | None", float
             choices=None if choices is None else tuple(choices()),
             metavar=field.metadata["metavar"],
         )

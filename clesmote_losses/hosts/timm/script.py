@@ -17,6 +17,7 @@ from torch import nn
 from clesmote_losses.classifier import unwrap
 from clesmote_losses.epochs import begin_epoch, end_epoch, tracker_of
 from clesmote_losses.hosts import recipe
+from clesmote_losses.hosts.class_balance import balance_options, keeps_own_loss
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
 from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, uneven_weights
@@ -123,7 +124,7 @@ class Stages:
             recipe.check_same_classes(dataset, self.evaluation_set)
         for name in _OF_THE_DATA_SET:
             if hasattr(dataset, name) and not hasattr(self.train_set, name):
-                setattr(self.train_set, name, getattr(dataset, name))
+                vars(self.train_set)[name] = getattr(dataset, name)  # to read: assigning it is refused
         self._log(recipe.description(self.train_set))
         real, all_samples = len(dataset), len(self.train_set)
         if all_samples > real:
@@ -174,8 +175,6 @@ class Stages:
         metrics = original(*call.args, **call.kwargs)
         stats = recipe.statistics(end_epoch(self.criterion), self.options)
         self._log(f"epoch {epoch}: " + recipe.describe_statistics(stats))
-        if self.train_set.is_synthetic.any() and not stats["synthetic"]:
-            _logger.warning("the loss saw no synthetic sample: does the script's loop call another loss?")
         tracker, folder = tracker_of(self.criterion), given.get("output_dir")
         if folder and tracker is not None and tracker.mode == "online":
             interval = getattr(self.args, "val_interval", 1)
@@ -194,11 +193,12 @@ class Stages:
         self.eval_transform = evaluation_transform(args, model)
         with errors_as_flags():
             replaced = getattr(given["task"], "criterion", None) if "task" in given else given["loss_fn"]
-            if options.cap == "none" and callable(replaced):
+            if keeps_own_loss(options) and callable(replaced):
                 criterion: Any = OwnLoss(replaced)
             else:
-                criterion = recipe.build_loss(model, args.num_classes, options, **loss_options(replaced))
-        if (weights := uneven_weights(replaced)) and train_set.is_synthetic.any():
+                of_loss = balance_options(train_set, args.num_classes, options, **loss_options(replaced))
+                criterion = recipe.build_loss(model, args.num_classes, options, **of_loss)
+        if (weights := uneven_weights(replaced)) and train_set.oversampled_classes:
             _logger.warning(
                 "the loss weights the classes (%s), and synthetic samples balance them too: together they favour the rare classes "
                 "twice. Drop one of the two.",

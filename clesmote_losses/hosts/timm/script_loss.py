@@ -1,6 +1,6 @@
 """The loss of timm's ``train.py``: its options, which the capped loss keeps, or the whole of it where nothing is capped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -27,8 +27,8 @@ def loss_options(loss: Any) -> dict[str, Any]:
         return {"weight": loss.weight, "label_smoothing": loss.label_smoothing, "ignore_index": loss.ignore_index}
     raise ValueError(
         f"the script trains with {loss if loss is None else type(loss).__name__}; the capped loss can replace only CrossEntropyLoss "
-        "(it keeps weight, label_smoothing and ignore_index) and LabelSmoothingCrossEntropy, averaged over the batch. With --cap none "
-        "the script's own loss stays."
+        "(it keeps weight, label_smoothing and ignore_index) and LabelSmoothingCrossEntropy, averaged over the batch. With --cap none, "
+        "and without --class-weights and --logit-adjustment, the script's own loss stays."
     )
 
 
@@ -59,8 +59,18 @@ class OwnLoss(nn.Module):
         """Compute the loss of a batch; targets are those of a :class:`SMOTEDataset`."""
         labels, is_synthetic = decode_target(target)
         if self.training:
-            never = torch.zeros_like(is_synthetic)
-            self._counts.add(is_synthetic, never, torch.full_like(target, torch.inf, dtype=torch.float32), never)
+            never, nothing = torch.zeros_like(is_synthetic), torch.zeros_like(labels, dtype=torch.float32)
+            self._counts.add(
+                torch.zeros_like(labels),  # one class for all: an own loss may have outputs of any shape
+                is_synthetic,
+                1,
+                subject=never,
+                capped=never,
+                without_centroid=never,
+                cap=nothing,
+                loss=nothing,
+                kept=nothing,
+            )
         else:
             self._counts.add_evaluated(is_synthetic)
         return self.loss(output, labels)
@@ -73,6 +83,9 @@ class OwnLoss(nn.Module):
 
     def set_epoch(self, epoch: int) -> None:
         """Do nothing: no option depends on the epoch."""
+
+    def set_raised_classes(self, classes: Iterable[int]) -> None:
+        """Do nothing: no class has a cap."""
 
     @property
     def stats(self) -> dict[str, Tensor]:

@@ -96,6 +96,20 @@ def test_wide_intervals_are_not_taken_for_equality():
     assert "Ahead: The head, AUROC +0." in first
 
 
+def test_a_method_that_is_behind_is_not_called_ahead():
+    shifts = {name: {"auroc": -0.1, "balanced_accuracy": -0.1} for name in METHODS[1:]}
+    first = verdict(table(shifts, splits=3, noise=0.06), SHARE, TITLES)[0]
+    assert first.endswith("so far: keep it plain, until more splits show otherwise.")
+
+
+def test_differences_beyond_all_measure_are_not_written():
+    found = differences(table(splits=3, noise=0.5), SHARE)
+    assert found["low"].min() == -1
+    assert found["high"].max() == 1
+    last = verdict(table(splits=3, noise=0.5), SHARE, TITLES)[-1]
+    assert last.startswith("3 splits are too few to tell any but the largest differences from chance. More splits")
+
+
 def test_a_method_that_is_worse_hurts_and_plain_training_is_kept():
     first, second, *_ = verdict(table({"smote": {"auroc": -0.15}}, noise=0.01), SHARE, TITLES)
     assert first == "Nothing is better than plain training beyond chance: keep it plain."

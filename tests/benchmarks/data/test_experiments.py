@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.data.experiments import Experiment, imbalances, of_classes
+from benchmarks.data.experiments import KIND_TITLES, Experiment, imbalances, of_classes
 from tests.support.benchmark_images import small_source
 
 CONDITIONS = ["lesion", "pneumothorax", "fracture", "opacity", "cardiac"]
@@ -71,6 +71,19 @@ def test_another_number_of_sub_conditions_keeps_twenty_to_one():
     assert found["intraclass-single-virus"] == {"normal": 1175, "bacteria": 56, "virus": 1119}
     assert found["both-single-bacteria"] == {"normal": 1200, "bacteria": 57, "virus": 3}
     assert [e.name for e in imbalances("normal", ["sick"], {"normal": 100, "sick": 100})] == ["interclass"]
+
+
+def test_another_ratio_between_the_classes_keeps_twenty_to_one_between_sub_conditions():
+    available = {"normal": 4200, "bacteria": 1960, "virus": 1119}
+    usual = imbalances("normal", ["bacteria", "virus"], available)
+    found = imbalances("normal", ["bacteria", "virus"], available, ratio=100)
+    assert {e.name: e.counts for e in found} == {
+        "interclass-100": {"normal": 4200, "bacteria": 21, "virus": 21},
+        "both-single-bacteria-100": {"normal": 4200, "bacteria": 40, "virus": 2},
+        "both-single-virus-100": {"normal": 4200, "bacteria": 2, "virus": 40},
+    }
+    assert {e.kind for e in found} == {"interclass-100", "both-single-100"} <= KIND_TITLES.keys()
+    assert len({e.draw for e in [*usual, *found]}) == 8  # other images by the same seed
 
 
 def test_an_experiment_whose_ratios_a_few_images_cannot_show_says_so():

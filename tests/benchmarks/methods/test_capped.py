@@ -128,3 +128,25 @@ def test_a_share_that_is_chosen_by_cosine_distance_is_refused_for_other_caps(dat
     method = replace(METHODS["cle-smote-share"], target_share=0.3, distance="euclidean")
     with pytest.raises(ValueError, match="cosine distance"):
         loss_of_all(method, data)
+
+
+def test_a_cap_on_the_rare_class_caps_real_images_too(data):
+    """By hand: each image of a class with copies costs 0.5 nats at most, and one over that has no gradient."""
+    rare = replace(data, target=encode_target(LABELS, (torch.arange(18) >= 9) & (LABELS > 0)))  # class 0 has no copy
+    method = replace(METHODS["cap-oversampled"], beta=1.0)
+    objective, model, loss = loss_of_all(method, rare)
+    logits = model(rare.inputs(torch.arange(18)))
+    losses = torch.nn.functional.cross_entropy(logits, LABELS, reduction="none")
+    is_over = (LABELS > 0) & (losses > 1.0)
+    assert 0 < is_over[:9].sum() < 6  # real images, and not all of them
+    assert loss.item() == pytest.approx(torch.where(is_over, 1.0, losses).mean().item(), rel=1e-5)
+    assert objective.end_epoch()["share_capped"] == pytest.approx(is_over.sum().item() / 12)
+    assert objective.share_capped == pytest.approx(is_over.sum().item() / 12)
+    assert objective.take_counts() == (0, 0)
+
+
+def test_a_cap_on_the_rare_class_is_constant(data):
+    with pytest.raises(
+        ValueError, match="a cap on all images of a class is constant; cap-oversampled has distance='cosine'"
+    ):
+        loss_of_all(replace(METHODS["cap-oversampled"], distance="cosine"), data)

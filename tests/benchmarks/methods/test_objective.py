@@ -1,10 +1,13 @@
 """The hooks of a method by default, and the step of a run."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from benchmarks.methods.objective import Batch, Objective
+from benchmarks.training.training_images import TrainingData
+from clesmote_losses import encode_target
 from tests.support.benchmark_images import training_of
 
 
@@ -15,6 +18,13 @@ def test_hooks_do_nothing_by_default():
     assert objective.begin_step(training, batch) is batch
     assert objective.end_epoch() == {}
     assert objective.share_capped is None
+    assert objective.network(training) is training.model
+
+
+def test_the_prior_is_how_often_each_class_is_trained_on():
+    target = encode_target(torch.tensor([0, 0, 0, 1, 1, 2]), torch.arange(6) > 3)  # synthetic images count too
+    training = training_of(nn.Linear(2, 3), np.array([3, 1, 1]), TrainingData(torch.empty(6), target, target))
+    assert Objective().prior(training) == pytest.approx([3 / 6, 2 / 6, 1 / 6])
 
 
 def test_an_update_is_one_step_of_the_optimizer_and_is_counted():

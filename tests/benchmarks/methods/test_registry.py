@@ -11,7 +11,10 @@ from benchmarks.methods.registry import (
     CLE_SMOTE,
     MAIN_METHODS,
     METHODS,
+    MIXED,
     MODERN,
+    REPAIRS,
+    ROBUST,
     UPPER_BOUND,
     VARIANTS,
     Method,
@@ -22,9 +25,9 @@ from benchmarks.training.pretraining import PRETRAININGS
 
 
 def test_every_method_is_there_under_its_name():
-    groups = (BASELINES, ABLATION, (CLE_SMOTE, UPPER_BOUND), MODERN, VARIANTS)
+    groups = (BASELINES, ABLATION, (CLE_SMOTE, UPPER_BOUND), MODERN, REPAIRS, MIXED, ROBUST, VARIANTS)
     names = [method.name for group in groups for method in group]
-    assert len(set(names)) == len(names) == 30
+    assert len(set(names)) == len(names) == 44
     assert sorted(METHODS) == sorted(names)
     assert all(METHODS[name].name == name for name in names)
     assert [method.name for method in MAIN_METHODS] == ["none", "oversampling", "weighted", "smote", "cle-smote"]
@@ -64,6 +67,11 @@ def test_a_result_is_told_what_differs_from_the_plain_method():
         "name": "logit-adjustment",
         "loss": "logit_adjusted",
     }
+    assert METHODS["smote-real-share"].chosen() == {
+        "name": "smote-real-share",
+        "data": "smote",
+        "dataset_options": {"real_share": 0.5},
+    }
     assert METHODS["constant-cap"].chosen()["distance"] is None  # not left out
 
 
@@ -80,3 +88,10 @@ def test_only_methods_with_a_stage_2_are_pretrained():
     pretrained = {name for name, method in METHODS.items() if method.is_pretrained}
     assert {"cle-smote", "cle-smote-v1", "smote-triplets", "cle-smote-supcon"} < pretrained
     assert not pretrained & {method.name for method in (*BASELINES, *MODERN, UPPER_BOUND)}
+
+
+def test_methods_that_change_pixels_cannot_train_on_fixed_features():
+    refused = {name: method.needs_images for name, method in METHODS.items() if method.needs_images}
+    assert {name for name in refused if refused[name] == "mixes images"} == {method.name for method in MIXED}
+    assert {"cle-smote", "strong-augmentation"} < refused.keys()
+    assert not refused.keys() & {"none", "smote-all", "crt", "cap-oversampled", "gce"}

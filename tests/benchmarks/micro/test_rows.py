@@ -35,6 +35,13 @@ def test_a_row_with_values_of_another_kind_is_named(change, value, tmp_path):
         read_rows(tmp_path)
 
 
+def test_hidden_files_are_no_rows(tmp_path):
+    row = a_row("first", measured([1.0], [1.0], 1), processors=0.5)
+    row.save(tmp_path)
+    (tmp_path / "._first.json").write_text("no row")
+    assert [read.name for read in read_rows(tmp_path)] == ["first"]
+
+
 def test_a_folder_by_the_name_of_a_row_is_named(tmp_path):
     (tmp_path / "first.json").mkdir()
     with pytest.raises(ValueError, match=r"first\.json is no row of micro-benchmarks \(IsADirectoryError"):

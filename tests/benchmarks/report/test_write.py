@@ -31,3 +31,23 @@ def test_committed_reports_are_those_of_the_committed_lines(folder, monkeypatch,
         shutil.copy(path, tmp_path)
     assert_committed(write_report(list(read_records(tmp_path).values()), tmp_path), folder)
     assert all(path.stat().st_size < 1_000_000 for path in lines)
+
+
+def test_a_report_tells_situations_apart(tmp_path):
+    records = []
+    for noise, settings in (
+        ({}, {}),
+        ({"label_noise": 0.3, "noisy_validation": False, "wrong_labels": {"b": 2}}, {}),
+        ({"label_noise": 0.3, "noisy_validation": True, "wrong_labels": {"b": 2}}, {"weights": "abc"}),
+        ({}, {"weights": "abc", "frozen": True}),
+    ):
+        record = line("none")
+        config = record["config"]
+        config["experiment"] |= noise
+        config["settings"] |= settings
+        records.append({**record, "id": repr(config)})
+    text = write_report(records, tmp_path)[0].read_text()
+    headings = [row.removeprefix("## correct-convnet") for row in text.splitlines() if row.startswith("## ")]
+    assert headings == ["", "-noise-30", "-pretrained-noise-30-noisy-validation", "-frozen"]
+    assert "b 5; 30% wrong labels in the rare strata (2 of b), validation images clean" in text
+    assert "from the weights of a file (digest abc), frozen: a new linear head is trained on its features" in text

@@ -24,6 +24,18 @@ def test_without_validation_all_images_are_trained_on(data, tmp_path):
     assert set(record["chosen"]) == {"test"}
 
 
+def test_wrong_labels_are_those_of_every_method_and_stand_in_the_line(data, tmp_path):
+    options = ["--methods", "none", "smote", "--no-tuning", "--trials", "1"]
+    main(command(data, tmp_path, *options))
+    main(command(data, tmp_path, *options, "--label-noise", "0.5"))
+    clean, _, *noisy = lines(tmp_path)
+    assert len(noisy) == 2
+    for record in noisy:
+        drawn = record["config"]["experiment"]
+        assert (drawn["label_noise"], drawn["wrong_labels"]) == (0.5, {"cough": 1, "fever": 1})
+        assert drawn["validation_counts"] == clean["config"]["experiment"]["validation_counts"]
+
+
 def test_weights_are_kept_so_that_timm_loads_them(data, tmp_path):
     main(
         command(
@@ -66,6 +78,9 @@ def test_weights_are_kept_so_that_timm_loads_them(data, tmp_path):
         (["--preset", "as_published"], "is fixed by preset as_published: leave it out"),
         (["--external", "{data}"], "--external belongs to chexpert, and folder does not have it"),
         (["--no-tuning", "--lr", "1e-3", "1e-2"], "--no-tuning takes one --lr"),
+        (["--label-noise", "1"], "wanted a share, from 0 on and below 1"),
+        (["--label-noise", "0.1"], "of its rare strata (cough, fever) it is less than one image"),
+        (["--noisy-validation"], "--noisy-validation needs --label-noise above 0"),
         (["--image-size", "8"], "convnet takes images of 16x16 and more"),
     ],
 )

@@ -39,6 +39,27 @@ def test_each_method_trains_on_what_it_says(trial):
     assert sum(found["adasyn"][0]) - found["adasyn"][1] == 56  # the real ones
 
 
+def test_oversampling_is_that_of_the_data_set_too_but_for_the_flags(trial):
+    """The sampling ``over`` is imbalanced-learn's sampler in a ``SMOTEDataset``; ``oversampled`` repeats indices."""
+    repeated = training_data(trial, METHODS["oversampling"], SICK, 5, CPU)
+    flagged = training_data(trial, METHODS["cap-oversampled"], SICK, 5, CPU)
+    assert torch.equal(flagged.images, repeated.images)
+    assert torch.equal(flagged.strata, repeated.strata)
+    labels, is_synthetic = decode_target(flagged.target)
+    assert torch.equal(labels, decode_target(repeated.target)[0])
+    assert is_synthetic.nonzero()[:, 0].tolist() == list(range(56, 80))
+
+
+def test_repairs_of_smote_blend_half_of_the_rare_class_or_half_of_every_class(trial):
+    half = training_data(trial, METHODS["smote-real-share"], SICK, 0, CPU)
+    assert strata_of(half) == ([40, 20, 20], 8 + 10)  # b has 12 real images of 20 as it is, c gets 6 copies
+    for name in ("smote-all", "smote-all-any"):
+        data = training_data(trial, METHODS[name], SICK, 0, CPU)
+        _, is_synthetic = decode_target(data.target)
+        assert np.bincount(data.strata[~is_synthetic]).tolist() == [40, 20, 20], name
+        assert np.bincount(data.strata[is_synthetic]).tolist() == [40, 20, 20], name
+
+
 def test_synthetic_images_are_those_of_imbalanced_learn_rounded_and_lie_behind_the_real_ones():
     trial = draw(small_source(), Experiment("x", "x", {"a": 40, "b": 12, "c": 8}, SICK.classes), 0)
     data = training_data(trial, METHODS["smote"], SICK, 3, CPU)

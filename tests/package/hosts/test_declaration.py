@@ -27,6 +27,7 @@ def test_values_are_checked_against_choices_and_bounds():
         letter: str = option("a", "cap", "", choices=lambda: "ab")
         size: float = option(1.0, "cap", "", above=0)
         count: int = option(0, "cap", "", at_least=0)
+        share: float | None = option(None, "cap", "", at_least=0, at_most=1)
 
     fields = {field.name: field for field in dataclasses.fields(Some)}
     for name, good, bad, message in (
@@ -34,6 +35,8 @@ def test_values_are_checked_against_choices_and_bounds():
         ("size", 0.1, 0.0, "must be positive"),
         ("size", 0.1, float("nan"), "must be positive"),
         ("count", 0, -1, "must be 0 or more"),
+        ("share", 1, 1.01, "must be 1 or less; got 1.01"),
+        ("share", None, float("nan"), "must be 0 or more; got nan"),
     ):
         check_range(fields[name], good)
         with pytest.raises(ArgumentError, match=f"{name} {message}"):

@@ -14,7 +14,6 @@ HOSTS = "clesmote_losses.hosts"
         ("epochs", "end_epoch", "clesmote_losses.epochs"),
         ("ranks", "from_rank_0", "clesmote_losses.distributed"),
         ("timm_data", "description", f"{HOSTS}.recipe"),
-        ("timm_data", "read_strata", f"{HOSTS}.strata_file"),
         ("timm_data", "training_set", f"{HOSTS}.recipe"),
         ("timm_task", "CLESMOTETask", f"{HOSTS}.timm.task"),
         ("timm_transforms", "Normalized", f"{HOSTS}.timm.transforms"),
@@ -30,3 +29,8 @@ def test_an_earlier_path_gives_the_same_object(earlier, name, place):
     module = import_module(f"{HOSTS}.{earlier}")
     assert name in module.__all__
     assert getattr(module, name) is getattr(import_module(place), name)
+
+
+def test_an_earlier_name_gives_the_same_object():
+    module = import_module(f"{HOSTS}.timm_data")
+    assert module.read_strata is import_module(f"{HOSTS}.strata_file").read_groups

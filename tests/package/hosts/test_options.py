@@ -19,7 +19,7 @@ from clesmote_losses.smote.samplers import SAMPLERS
         (
             {"cap_beta": 2.0},
             "smote",
-            "cap_beta needs synthetic samples: add smote={smote,borderline,adasyn}, or smote_plan",
+            "cap_beta needs synthetic samples: add smote={smote,borderline,adasyn,over}, or smote_plan",
         ),
         ({"triplet_epochs": 2}, "smote", "triplet_epochs needs synthetic samples"),
         ({"smote": None, "cap": None}, "smote", "cap needs synthetic samples"),
@@ -38,11 +38,57 @@ from clesmote_losses.smote.samplers import SAMPLERS
         ({"smote": "smote", "smote_kk": 1}, "smote_kk", "unknown options of the method: smote_kk"),
         ({"smote": "smote", "cap_beta": -1.0}, "cap_beta", "cap_beta must be positive; got -1.0"),
         ({"smote": "smote", "cap_beta": float("nan")}, "cap_beta", "cap_beta must be positive; got nan"),
+        (
+            {"smote": "over", "smote_k": 2},
+            "smote_k",
+            "no effect with smote=over or smote_partners=any, which search no",
+        ),
+        (
+            {"smote": "smote", "smote_partners": "any", "smote_features": "f"},
+            "smote_features",
+            "smote_features has no effect with smote=over or smote_partners=any",
+        ),
+        ({"smote": "over", "smote_real_share": 0.5}, "smote_real_share", "with smote=over, which makes copies"),
+        (
+            {"smote": "smote", "smote_blend": "all", "smote_real_share": 0.5},
+            "smote_real_share",
+            "has no effect with smote_blend=all: pass smote_blend_share",
+        ),
+        (
+            {"smote": "smote", "smote_real_share": 1.5},
+            "smote_real_share",
+            "smote_real_share must be 1 or less; got 1.5",
+        ),
+        ({"smote": "smote", "smote_blend_share": 0.2}, "smote_blend_share", "has no effect without smote_blend=all"),
+        ({"smote": "adasyn", "smote_blend": "all"}, "smote_blend", "has no effect without smote=smote"),
+        ({"smote": "borderline", "smote_partners": "any"}, "smote_partners", "has no effect without smote=smote"),
+        ({"smote_plan": "p", "smote_blend": "all"}, "smote_blend", "has no effect without smote, because"),
         ({"smote": "smote", "smote_k": 0}, "smote_k", "smote_k must be positive; got 0"),
         ({"smote": "smote", "triplet_epochs": -1}, "triplet_epochs", "triplet_epochs must be 0 or more; got -1"),
         ({"smote": "smote", "cap": "constant", "cap_gradient": "flow"}, "cap_gradient", "cap=constant has none"),
         ({"smote": "none", "cap": "constant"}, "smote", "smote=none turns the method off: drop its other options"),
-        ({"smote": "svm"}, "smote", "smote must be one of ('smote', 'borderline', 'adasyn', 'none'); got 'svm'"),
+        ({"smote": "smote", "cap": "none", "cap_on": "oversampled"}, "cap_on", "cap_on has no effect with cap=none"),
+        (
+            {"smote": "smote", "cap_on": "rare"},
+            "cap_on",
+            "cap_on must be one of ('synthetic', 'oversampled'); got 'rare'",
+        ),
+        (
+            {"smote": "smote", "class_weights": "x"},
+            "class_weights",
+            "must be one of ('none', 'inverse', 'effective'); got",
+        ),
+        (
+            {"smote": "smote", "logit_adjustment": -1.0},
+            "logit_adjustment",
+            "logit_adjustment must be 0 or more; got -1.0",
+        ),
+        ({"logit_adjustment": 1.0}, "smote", "logit_adjustment needs synthetic samples"),
+        (
+            {"smote": "svm"},
+            "smote",
+            "smote must be one of ('smote', 'borderline', 'adasyn', 'over', 'none'); got 'svm'",
+        ),
         (
             {"smote": "smote", "cap": "x"},
             "cap",
@@ -84,6 +130,12 @@ def test_an_unknown_cap_has_no_distance():
     with pytest.raises(ArgumentError, match=r"cap must be one of \('cosine', .*; got 'x'") as error:
         _ = Options(cap="x").distance
     assert error.value.argument == "cap"
+
+
+def test_numbers_without_a_default_are_parsed_as_numbers():
+    flags = ["--smote-real-share", "0.5", "--smote-blend-share", "0.25", "--smote-plan", "7", "train.py"]
+    given = flag_parser().parse_args(flags)
+    assert (given.smote_real_share, given.smote_blend_share, given.smote_plan) == (0.5, 0.25, "7")
 
 
 def test_every_option_is_in_a_group_and_explained():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from imblearn.over_sampling import SMOTE
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
+from torchvision import transforms
 
 from clesmote_losses import SMOTEDataset
 from tests.support.base_datasets import Pictures
@@ -53,14 +54,32 @@ OWN = {
 
 
 @pytest.mark.parametrize("base", OWN.values(), ids=OWN.keys())
-def test_passed_labels_may_regroup_the_classes_of_the_data_set_and_may_not_mix_them(base: Any) -> None:
+def test_passed_labels_may_merge_the_classes_of_the_data_set_and_may_not_split_or_mix_them(base: Any) -> None:
     merged = np.array([0, 1, 1])[LABELS]
     train_set = SMOTEDataset(base(), labels=merged, sampler=SAMPLER)
     assert np.bincount(train_set.labels).tolist() == [60, 60]
     split = np.where((LABELS == 0) & (IMAGES[:, 0, 0, 0] > np.median(IMAGES[LABELS == 0, 0, 0, 0])), 3, LABELS)
-    assert np.bincount(SMOTEDataset(base(), labels=split, sampler=SAMPLER).labels).tolist() == [30] * 4
-    with pytest.raises(ValueError, match=r"labels= contradict .*samples \d+ and \d+ have label .* gives \d and \d"):
-        SMOTEDataset(base(), labels=other_order(), sampler=SAMPLER)
+    for labels in (split, other_order()):
+        with pytest.raises(ValueError, match=r"labels= contradict .*samples \d+ and \d+ have label .* gives \d and \d"):
+            SMOTEDataset(base(), labels=labels, sampler=SAMPLER)
+
+
+def test_a_class_is_split_by_the_wrapper_that_the_message_shows() -> None:
+    base = Pictures(LABELS, transform=transforms.Compose([transforms.RandomHorizontalFlip(), transforms.ToTensor()]))
+    split = np.where((LABELS == 0) & (np.arange(100) % 2 == 0), 3, LABELS)
+    with pytest.raises(ValueError, match="labels= contradict") as caught:
+        SMOTEDataset(base, labels=split, sampler=SAMPLER)
+    scope: dict[str, Any] = {"torch": torch}
+    exec("if True:\n" + str(caught.value).split(" with\n")[1], scope)
+    train_set = SMOTEDataset(scope["Relabelled"](base, split), sampler=SAMPLER)
+    assert len(set(np.bincount(train_set.labels))) == 1
+    assert len(np.unique(train_set.labels)) == 4
+    for index in range(100):
+        torch.manual_seed(index)
+        image, target = train_set[index]
+        torch.manual_seed(index)
+        assert torch.equal(image, base[index][0])
+        assert target == split[index]
 
 
 def test_one_wrong_label_in_a_list_that_is_found_is_noticed_when_the_set_is_made() -> None:
@@ -88,10 +107,12 @@ def test_a_list_that_is_not_what_the_items_give_is_not_compared() -> None:
     assert np.bincount(SMOTEDataset(base, labels=LABELS, sampler=SAMPLER).labels).tolist() == [60, 60, 60]
 
 
-@pytest.mark.parametrize("own", [[0] * 100, [-1] * 100, [None] * 100, list(range(100))], ids=["0", "-1", "None", "ids"])
+@pytest.mark.parametrize("own", [[-1] * 100, [None] * 100, list(range(100))], ids=["-1", "None", "ids"])
 def test_a_data_set_without_labels_takes_any(own: list[Any]) -> None:
     train_set = SMOTEDataset(Silent(own), labels=LABELS, sampler=SAMPLER)
     assert [train_set[i][1] for i in range(100)] == LABELS.tolist()
+    with pytest.raises(ValueError, match="have label 0 there"):  # one folder of images: it is a class
+        SMOTEDataset(Silent([0] * 100), labels=LABELS, sampler=SAMPLER)
 
 
 def test_uncertain_samples_are_left_out_by_a_subset_and_the_rest_is_balanced() -> None:

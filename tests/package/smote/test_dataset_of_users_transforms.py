@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import ConcatDataset, Dataset, Subset, random_split
 from torchvision.datasets import VisionDataset
 from torchvision.transforms import v2
@@ -194,7 +195,7 @@ WHERE = {
     "Subset subclass without its transform": Way(lambda: OuterSubset(Scans(), range(30))),
     "ConcatDataset": Way(lambda: halves(AUGMENT, AUGMENT)),
     "ConcatDataset of different transforms": Way(
-        lambda: halves(AUGMENT, v2.Compose(TO_FLOAT)), "have different transforms"
+        lambda: halves(AUGMENT, v2.Compose(TO_FLOAT)), "have different transforms.* pass transform= to SMOTEDataset"
     ),
     "ConcatDataset subclass that works on": Way(lambda: halves(AUGMENT, AUGMENT, Shifted), "goes on working"),
     "torchvision's joint": Way(
@@ -420,6 +421,25 @@ def test_real_items_are_those_of_the_data_set_or_it_is_refused(way: Way) -> None
     if options.get("labels"):
         options["labels"] = LABELS[base.indices]
     check_outcome(way._replace(options=options), base)
+
+
+class Named(Scans):
+    def image(self, index: int) -> Any:
+        return self.transform(image=self.load(index))["image"]
+
+
+def test_a_transform_that_is_passed_replaces_all_those_of_the_parts() -> None:
+    parts = [Scans(AUGMENT), TorchvisionJoint(transform=v2.CenterCrop(4)), Named(v2.Identity())]
+    before = [part.transform for part in parts]
+    train_set = SMOTEDataset(ConcatDataset(parts), transform=v2.Compose(TO_FLOAT))
+    for index in range(90):
+        assert torch.equal(train_set[index][0], v2.Compose(TO_FLOAT)(Image.fromarray(ARRAYS[index % 30])))
+    assert [part.transform for part in parts] == before
+    assert train_set[len(train_set) - 1][0].shape == (3, 12, 10)
+    with pytest.raises(ValueError, match="goes on working on the image after it"):
+        SMOTEDataset(ConcatDataset([Scans(AUGMENT), Then(lambda image: 2 * image)]), transform=v2.Compose(TO_FLOAT))
+    with pytest.raises(ValueError, match=r"and others have none\. Give these one too"):
+        SMOTEDataset(ConcatDataset([Scans(AUGMENT), Scans(None)]), transform=v2.Compose(TO_FLOAT))
 
 
 class ThenRarely(Then):

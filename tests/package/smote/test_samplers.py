@@ -44,7 +44,9 @@ def test_every_name_makes_its_sampler_with_k_under_its_own_name(name: str, kind:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ArgumentError, match="sampler must be one of smote, borderline, adasyn; got 'svm'") as caught:
+    with pytest.raises(
+        ArgumentError, match="sampler must be one of smote, borderline, adasyn, over; got 'svm'"
+    ) as caught:
         make_sampler("svm", 3)
     assert caught.value.argument == "sampler"
 
@@ -53,7 +55,7 @@ def test_a_sampler_that_is_registered_makes_plans_and_one_that_is_not_is_refused
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sampler = Variant(k_neighbors=3, random_state=0)
-    with pytest.raises(TypeError, match="SMOTE, BorderlineSMOTE or ADASYN; got Variant"):
+    with pytest.raises(TypeError, match="SMOTE, BorderlineSMOTE, ADASYN or RandomOverSampler; got Variant"):
         SMOTEPlan.from_sampler(sampler, LABELS, FEATURES)
     monkeypatch.setitem(SAMPLERS, "variant", Sampler(lambda: Variant))
     plan = SMOTEPlan.from_sampler(make_sampler("variant", 3, random_state=0), LABELS, FEATURES)
@@ -62,9 +64,9 @@ def test_a_sampler_that_is_registered_makes_plans_and_one_that_is_not_is_refused
     plan.check_options(sampler, LABELS)
     with pytest.raises(ArgumentError, match="sampler='Variant'"):
         plan.check_options(SMOTE(k_neighbors=3, random_state=0), LABELS)
-    with pytest.raises(ArgumentError, match="must be one of smote, borderline, adasyn, variant;"):
+    with pytest.raises(ArgumentError, match="must be one of smote, borderline, adasyn, over, variant;"):
         make_sampler("none", 3)
-    with pytest.raises(TypeError, match="SMOTE, BorderlineSMOTE, ADASYN or Variant; got SVMSMOTE"):
+    with pytest.raises(TypeError, match="SMOTE, BorderlineSMOTE, ADASYN, RandomOverSampler or Variant; got SVMSMOTE"):
         kind_of(SVMSMOTE())
 
 
@@ -83,7 +85,9 @@ def test_a_registered_sampler_that_draws_among_k_gets_k_columns_of_a_small_class
 
 @pytest.mark.parametrize("wrong", [SVMSMOTE(), SMOTE, "smote", None])
 def test_what_is_no_sampler_of_the_table_is_refused(wrong: Any) -> None:
-    with pytest.raises(TypeError, match="sampler must be an instance of imbalanced-learn's SMOTE, BorderlineSMOTE or"):
+    with pytest.raises(
+        TypeError, match="sampler must be an instance of imbalanced-learn's SMOTE, BorderlineSMOTE, ADASYN or"
+    ):
         kind_of(wrong)
 
 

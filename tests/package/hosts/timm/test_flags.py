@@ -31,14 +31,14 @@ ON = Options(smote="smote")
     [
         (
             {"cap_beta": 2.0},
-            "--cap-beta needs synthetic samples: add --smote {smote,borderline,adasyn}, or --smote-plan",
+            "--cap-beta needs synthetic samples: add --smote {smote,borderline,adasyn,over}, or --smote-plan",
         ),
         ({"smote": "smote", "cap": "none", "cap_beta": 2.0}, "--cap-beta has no effect with --cap none"),
         ({"smote": "smote", "triplet_margin": 1.0}, "--triplet-margin has no effect without --triplet-epochs"),
         ({"smote": "smote", "triplet_epochs": -1}, "--triplet-epochs must be 0 or more; got -1"),
         ({"smote": "smote", "cap": "constant", "cap_gradient": "flow"}, "--cap constant has none"),
         ({"smote": "none", "cap": "constant"}, "--smote none turns the method off: drop its other options"),
-        ({"smote": "svm"}, "--smote must be one of ('smote', 'borderline', 'adasyn', 'none'); got 'svm'"),
+        ({"smote": "svm"}, "--smote must be one of ('smote', 'borderline', 'adasyn', 'over', 'none'); got 'svm'"),
     ],
 )
 def test_errors_of_the_options_name_the_flags(given, message):

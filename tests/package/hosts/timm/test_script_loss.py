@@ -77,8 +77,10 @@ def test_a_loop_that_calls_another_loss_is_warned_of(data, tmp_path, caplog):
             "    return torch.nn.functional.cross_entropy(output, decode_target(target)[0])\n\n\ndef train_one_epoch",
         )
     )
-    run("old", data, tmp_path, SMOTE, script=script)
-    assert any("the loss saw no synthetic sample" in message for message in caplog.messages)
+    with pytest.warns(UserWarning, match="the loss saw no synthetic sample") as warned:
+        run("old", data, tmp_path, SMOTE, script=script)
+    said = [str(warning.message) for warning in warned] + caplog.messages
+    assert sum("saw no synthetic sample" in message for message in said) == 1
 
 
 def focal(output, labels):
