@@ -21,7 +21,7 @@ from benchmarks.methods.networks import CONVNET
 from benchmarks.methods.pretrained import Weights
 from benchmarks.methods.registry import METHODS, UPPER_BOUND
 from benchmarks.sweep.command import LEARNING_RATES, PRETRAINED_RATES, pick_device
-from benchmarks.sweep.estimate import estimate_run
+from benchmarks.sweep.estimate import count_passes, measure_step
 from benchmarks.sweep.store import Results, open_results
 from benchmarks.training.augmentation import AUGMENTATIONS
 from benchmarks.training.controlled import Settings, check_frozen
@@ -144,9 +144,10 @@ class CompareCommand(Command):
         threads = torch.get_num_threads()
         torch.set_num_threads(self.threads)  # measured as it will run
         try:
-            comparison.run_seconds, step = estimate_run(comparison.first_run(), device)
+            step = measure_step(comparison.first_run(), device)
         finally:
             torch.set_num_threads(threads)
+        comparison.run_seconds = step * count_passes(comparison.first_run())
         self._announce(console, folder, comparison, results, device, step)
         return partial(make_runs, comparison, results, device, console)
 
@@ -204,7 +205,7 @@ class CompareCommand(Command):
         console.print(
             f"{len(comparison.methods)} methods: {', '.join(METHODS[name].title for name in comparison.methods)}.\n"
             f"{settings.model} at {source.image_size}x{source.image_size}, {settings.steps} steps of {settings.batch_size} images, on "
-            f"{device}: about {describe_seconds(comparison.run_seconds)} a run ({1000 * step:.0f} ms a step)."
+            f"{device}: about {describe_seconds(comparison.run_seconds)} a run ({1000 * step:.0f} ms a {'batch of features' if settings.frozen else 'step'})."
         )
         least = comparison.least_seconds()
         if least > self.budget and not results.records:

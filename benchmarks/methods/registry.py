@@ -148,12 +148,13 @@ ABLATION = (
     _capped("euclidean-cap", "Euclidean cap", distance="euclidean", beta=10.0, search={"beta": (10.0, 1.0, 100.0)}),
     _cle_smote("cle-smote-v1", "CLE-SMOTE v1", anchors="real"),
 )
+REBALANCED_HEAD = Method("crt", "cRT: re-balanced head", loss="rebalanced_head")
 # what users take instead today
 MODERN = (
     Method("logit-adjustment", "Logit adjustment", loss="logit_adjusted", search={"tau": (1.0, 0.5, 2.0)}),
     Method("balanced-softmax", "Balanced softmax", loss="balanced_softmax"),
     Method("ldam-drw", "LDAM-DRW", loss="ldam_drw"),
-    Method("crt", "cRT: re-balanced head", loss="rebalanced_head"),
+    REBALANCED_HEAD,
     Method("focal", "Focal loss", loss="focal", search={"gamma": (2.0, 0.5)}),
     Method("borderline-smote", "Borderline-SMOTE", data="borderline-smote"),
     Method("adasyn", "ADASYN", data="adasyn"),

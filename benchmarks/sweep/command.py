@@ -30,6 +30,7 @@ from clesmote_losses.restore import preserved_rng
 # learning rates to choose from; the first is the one that other choices start from
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 PRETRAINED_RATES = (3e-4, 1e-4, 1e-3)
+FROZEN_RATES = (1e-2, 3e-2, 1e-1)
 _OF_SETTINGS = ("model", "steps", "epochs", "batch_size", "augmentation")
 
 
@@ -83,7 +84,8 @@ class RunCommand(Command):
     lr: tuple[AboveZero, ...] | None = field(
         default=None,
         metadata=option(
-            f"learning rates to choose from ({_told(LEARNING_RATES)}; fine-tuning of --weights {_told(PRETRAINED_RATES)})"
+            f"learning rates to choose from ({_told(LEARNING_RATES)}; with --weights "
+            f"{_told(PRETRAINED_RATES)}; with --frozen {_told(FROZEN_RATES)})"
         ),
     )
     tune: bool = field(
@@ -151,11 +153,16 @@ class RunCommand(Command):
             methods,
             settings,
             range(self.trials),
-            self.lr or (LEARNING_RATES if self.weights is None or self.frozen else PRETRAINED_RATES),
+            self.lr or self._default_rates(),
             self.tune,
             self.experiments,
         )
         return schedule, results, pick_device(self.device)
+
+    def _default_rates(self) -> tuple[float, ...]:
+        if self.frozen:
+            return FROZEN_RATES
+        return LEARNING_RATES if self.weights is None else PRETRAINED_RATES
 
     def _methods(self, suite: Suite) -> list[Method]:
         if self.methods is None:

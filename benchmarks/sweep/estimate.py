@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from benchmarks.methods.networks import make_network
+from benchmarks.data.trials import count_strata
 from benchmarks.training.controlled import Settings
 from benchmarks.training.run import Run
 from clesmote_losses.restore import preserved_rng
@@ -24,37 +24,53 @@ def estimate_time(runs: Sequence[Run], more: int, device: torch.device, jobs: in
         device: Where they run.
         jobs: Number of runs at the same time.
     """
-    if not runs or not isinstance(runs[0].settings, Settings):
+    if not runs or not isinstance(settings := runs[0].settings, Settings):
         return ""
-    seconds, step = estimate_run(runs[0], device)
-    return f"about {duration((len(runs) + more) * seconds / jobs)} ({1000 * step:.0f} ms a step)"
+    seconds = measure_step(runs[0], device)
+    told = duration(count_passes(runs[0], len(runs) + more, jobs) * seconds / jobs)
+    unit = "batch of features" if settings.frozen else "step"
+    return f"about {told} ({1000 * seconds:.0f} ms a {unit})"
 
 
-def estimate_run(run: Run, device: torch.device) -> tuple[float, float]:
-    """Return the seconds that a run of the preset ``correct`` and one of its steps will take.
+def measure_step(run: Run, device: torch.device) -> float:
+    """Return the seconds of an optimizer step of a run of the preset ``correct``.
 
-    Two steps of plain cross-entropy on noise are measured. Pretraining and the search of neighbours take longer.
+    Two steps of plain cross-entropy on noise are measured; of a frozen network two batches of features. Pretraining and the
+    search of neighbours take longer.
     """
-    settings, trial, source = run.settings, run.draw(), run.source
+    settings, source, classes = run.settings, run.source, len(run.experiment.classes)
     assert isinstance(settings, Settings)
-    classes, shape = len(run.experiment.classes), (source.images.shape[3], source.image_size, source.image_size)
+    shape = (source.images.shape[3], source.image_size, source.image_size)
     with preserved_rng():
-        model = make_network(settings.model, num_classes=classes, image_size=source.image_size, in_chans=shape[0])
-        model.train().to(device)
+        model = settings.make_network(source.images.shape, classes)
+        model.train(not settings.frozen).to(device)
         images = torch.rand(settings.batch_size, *shape, device=device)
         labels = torch.randint(classes, (settings.batch_size,), device=device)
-        F.cross_entropy(model(images), labels).backward()  # the first step is slow
+
+        def step() -> None:
+            with torch.set_grad_enabled(not settings.frozen):
+                loss = F.cross_entropy(model(images), labels)
+            if not settings.frozen:
+                loss.backward()
+
+        step()  # the first one is slow
         started = time.perf_counter()
         for _ in range(_STEPS):
-            F.cross_entropy(model(images), labels).backward()
+            step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        step = (time.perf_counter() - started) / _STEPS
+        return (time.perf_counter() - started) / _STEPS
+
+
+def count_passes(run: Run, count: int = 1, jobs: int = 1) -> float:
+    """Return how many times the time of :func:`measure_step` so many runs like this one take."""
+    settings, trial = run.settings, run.draw()
+    assert isinstance(settings, Settings)
     tested = sum(len(part) for part in (*trial.tests.values(), trial.validation) if part is not None)
-    passes = settings.steps + _FORWARD * settings.epochs * tested / settings.batch_size
-    if settings.frozen:  # each image once
-        passes = _FORWARD * (len(trial.train) + tested) / settings.batch_size
-    return passes * step, step
+    if settings.frozen:  # the features of each image once; those that runs share are counted for each
+        raised = run.experiment.raised(count_strata(trial.train, run.experiment))
+        return (count * sum(raised.values()) + jobs * tested) / settings.batch_size
+    return count * (settings.steps + _FORWARD * settings.epochs * tested / settings.batch_size)
 
 
 def duration(seconds: float) -> str:

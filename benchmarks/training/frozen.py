@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.training.evaluation import to_input
+from clesmote_losses.classifier import find_classifier
 from clesmote_losses.embeddings import EmbeddingHook
 
 _BATCH = 64  # images in a forward pass
@@ -37,7 +38,7 @@ class FrozenFeatures:
     """Compute the features of uint8 images: the input of the network's classifier, in evaluation mode.
 
     Args:
-        network: On its device. It is left in evaluation mode.
+        network: On its device; it stays as it is.
         name: Of everything that features depend on. Networks of one name share features within a process.
 
     Raises:
@@ -45,15 +46,15 @@ class FrozenFeatures:
     """
 
     def __init__(self, network: nn.Module, name: str) -> None:
-        self._network, self._known = network.eval(), _features(name)
-        self._device = next(network.parameters()).device
-        with EmbeddingHook(network) as hook:
-            layers = hook.layers
+        layers = find_classifier(network)
         if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
             raise ValueError(
                 f"--frozen needs a network with one linear classifier; this one has {', '.join(map(str, layers))}."
             )
         self.head = Head(layers[0])
+        # a copy: a loss may change the classifier, and hear other embeddings there
+        self._network, self._known = deepcopy(network).eval(), _features(name)
+        self._device = next(network.parameters()).device
 
     @torch.no_grad()
     def __call__(self, images: NDArray[np.uint8]) -> Tensor:
@@ -62,6 +63,7 @@ class FrozenFeatures:
         left = {key: i for i, key in enumerate(keys) if key not in self._known}
         found: dict[bytes, Tensor] = {}
         with EmbeddingHook(self._network) as hook:
+            (classifier,) = hook.layers
             for start in range(0, len(left), _BATCH):
                 chosen = dict(list(left.items())[start : start + _BATCH])
                 # always of one size: rounding depends on it, and a run must not depend on what was computed before
@@ -69,7 +71,7 @@ class FrozenFeatures:
                 batch[: len(chosen)] = images[list(chosen.values())]
                 logits = self._network(to_input(torch.from_numpy(batch).permute(0, 3, 1, 2).to(self._device)))
                 features = hook.embeddings.float()
-                if not torch.allclose(self.head(features), logits.float(), rtol=1e-3, atol=1e-3):
+                if not torch.allclose(classifier(features), logits.float(), rtol=1e-3, atol=1e-3):
                     raise ValueError(
                         "--frozen: the logits of this network are more than its classifier makes of its input."
                     )

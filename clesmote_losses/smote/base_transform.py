@@ -84,6 +84,15 @@ def split_transform(
     return unread, probe.by_name(transform), probe
 
 
+def check_untransformed(dataset: Any) -> None:
+    """Raise ``ValueError`` if a data set that gave raw images has a transform now."""
+    if any(_transform_of(leaf) is not None for leaf in _leaves(dataset)):
+        raise ValueError(
+            f"{type(dataset).__name__} had no transform when the SMOTEDataset was made of it, and has one now, which would change "
+            "images before they are blended. Assign it to the SMOTEDataset: train_set.transform = ..."
+        )
+
+
 def reading_copy(dataset: Any) -> Any:
     """Copy a data set to read it here: a file that its first reading opens (HDF5) must not be handed to worker processes."""
     try:

@@ -15,7 +15,7 @@ from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.smote.assignment import check_assignable
 from clesmote_losses.smote.base_dataset import check_base, image_names, unwrapped
-from clesmote_losses.smote.base_transform import ImagesByIndex, reading_copy, split_transform
+from clesmote_losses.smote.base_transform import ImagesByIndex, check_untransformed, reading_copy, split_transform
 from clesmote_losses.smote.columns import check_column
 from clesmote_losses.smote.draw_options import Blend, DrawOptions, Partners
 from clesmote_losses.smote.labels import check_labels, find_labels, own_labels
@@ -161,6 +161,7 @@ class SMOTEDataset(SampleRecords):
                 self.transform = base_transform
         else:
             self.base, probe = ImagesByIndex(base, image, self._labels), None
+        self._is_raw = image is None and probe is None
         self._images = read_images(self.base, probe=probe)
         images = read_images(reading_copy(self.base), probe=probe)
         if labels is not None:
@@ -270,6 +271,8 @@ class SMOTEDataset(SampleRecords):
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, ...]]:
         """Return the samples of a batch, which torch's loaders ask for at once: small images are blended together."""
+        if self._is_raw:
+            check_untransformed(self.base)
         indices = [self._normalize_index(index) for index in indices]
         count, plan = len(self._labels), self._plan
         shown = [index if index < count else copied_image(plan, index - count) for index in indices]

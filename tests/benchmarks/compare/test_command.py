@@ -26,7 +26,7 @@ def command(folder, out, *options):
 @pytest.fixture(autouse=True)
 def _quick_estimate(monkeypatch):
     """Take a run for short, however busy the machine is."""
-    monkeypatch.setattr("benchmarks.compare.command.estimate_run", lambda run, device: (1e-5, 1e-6))
+    monkeypatch.setattr("benchmarks.compare.command.measure_step", lambda run, device: 1e-6)
 
 
 def refused(capsys, *arguments):
@@ -90,10 +90,10 @@ def test_lines_of_another_command_are_refused(folder, tmp_path, capsys):
 
 
 def test_a_budget_that_is_too_short_is_refused_and_leaves_the_folder_free(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("benchmarks.compare.command.estimate_run", lambda run, device: (0.3, 1.0))
+    monkeypatch.setattr("benchmarks.compare.command.measure_step", lambda run, device: 0.03)
     message = refused(capsys, *command(folder, tmp_path))
-    assert "3 splits, the fewest, take about 2 s, and --budget is 0 s" in message
-    monkeypatch.setattr("benchmarks.compare.command.estimate_run", lambda run, device: (0.002, 0.1))
+    assert "3 splits, the fewest, take about 3 s, and --budget is 0 s" in message
+    monkeypatch.setattr("benchmarks.compare.command.measure_step", lambda run, device: 0.00015)
     main(command(folder, tmp_path, "--steps", "7"))
     assert "take about 0 s, and --budget is 0 s: they are made all the same" in capsys.readouterr().out
     assert "7 steps of 8 images" in (tmp_path / "report.md").read_text()

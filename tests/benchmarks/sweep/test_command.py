@@ -1,14 +1,19 @@
 """``python -m benchmarks run``: its options, and the runs that come of them."""
 
+import json
+
 import numpy as np
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.__main__ import main
 from benchmarks.data.image_files import image_files, read_images
+from benchmarks.sweep.command import FROZEN_RATES, PRETRAINED_RATES
 from benchmarks.training.evaluation import on_device, predict, to_input
+from clesmote_losses.restore import preserved_rng
 from tests.support.tiny_runs import command, lines, write_waves
 
 
@@ -63,6 +68,26 @@ def test_weights_are_kept_so_that_timm_loads_them(data, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("more", "rates"),
+    [([], PRETRAINED_RATES), (["--frozen"], FROZEN_RATES), (["--frozen", "--label-noise", "0.5"], FROZEN_RATES)],
+)
+def test_a_file_of_weights_is_tuned_at_its_own_rates_and_gives_a_report(data, tmp_path, more, rates):
+    with preserved_rng(seed=5):
+        save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "w.safetensors")
+    given = ["--model", "test_resnet", "--weights", str(tmp_path / "w.safetensors"), "--image-size", "32"]
+    main(command(data, tmp_path, "--methods", "oversampling", "--trials", "1", *given, *more))
+    *tuning, trial = lines(tmp_path)
+    assert [record["config"]["settings"]["lr"] for record in tuning] == list(rates)
+    assert trial["config"]["learning_rates"] == list(rates)
+    assert str(tmp_path) not in json.dumps(trial)
+    main(["report", str(tmp_path)])
+    text = (tmp_path / "report.md").read_text()
+    assert f"digest {trial['config']['settings']['weights']}" in text
+    assert ("frozen: a new linear head" in text) == bool(more)
+    assert ("50% wrong labels in the rare strata (1 of cough, 1 of fever)" in text) == (len(more) > 1)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--methods", "smot"], "no method 'smot'; there are none, oversampling"),
@@ -80,6 +105,15 @@ def test_weights_are_kept_so_that_timm_loads_them(data, tmp_path):
         (["--no-tuning", "--lr", "1e-3", "1e-2"], "--no-tuning takes one --lr"),
         (["--label-noise", "1"], "wanted a share, from 0 on and below 1"),
         (["--label-noise", "0.1"], "of its rare strata (cough, fever) it is less than one image"),
+        (["--frozen", "--methods", "none"], "--frozen needs --weights"),
+        (["--weights", "{data}/none.safetensors"], "--weights {data}/none.safetensors cannot be read: No such file"),
+        (["--weights", "{data}/train/well/0000.png"], "--weights needs a network of timm; got --model convnet"),
+        (["--model", "test_resnet", "--weights", "{data}/train/well/0000.png"], "holds no weights that timm reads"),
+        (["--frozen", "--weights", "{data}/train/well/0000.png"], "and cle-smote pretrains the network: leave it out"),
+        (
+            ["--frozen", "--weights", "{data}/train/well/0000.png", "--augmentation", "shift", "--methods", "none"],
+            "leave --augmentation out",
+        ),
         (["--noisy-validation"], "--noisy-validation needs --label-noise above 0"),
         (["--image-size", "8"], "convnet takes images of 16x16 and more"),
     ],
@@ -90,7 +124,7 @@ def test_a_mistake_ends_in_one_line_that_says_what_to_do(options, message, data,
         main(command(data, tmp_path, *options))
     printed = capsys.readouterr()
     assert end.value.code == 2
-    assert message in printed.err
+    assert message.format(data=data) in printed.err
     assert printed.err.count("\n") == 1
 
 

@@ -42,3 +42,14 @@ def test_the_steps_are_measured_and_leave_random_numbers_as_they_were(runs):
     assert re.fullmatch(r"about (a minute at most|\d+ min) \(\d+ ms a step\)", told)
     assert torch.equal(torch.get_rng_state(), state)
     assert estimate_time([], 3, CPU) == ""
+
+
+def test_of_a_frozen_network_the_features_are_what_takes_time(runs, monkeypatch):
+    ticks = iter([0.0, 2.0])
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: next(ticks))
+    settings = replace(runs[0].settings, model="test_resnet", frozen=True)
+    frozen = [replace(run, source=small_source(size=32), settings=settings) for run in runs]
+    trial = runs[0].draw()
+    tested = len(trial.tests["test"]) + len(trial.validation)
+    minutes = (10 * 2 * 30 + tested) / 8 / 60  # both classes raised to 30
+    assert estimate_time(frozen, 8, CPU) == f"about {minutes:.0f} min (1000 ms a batch of features)"

@@ -62,6 +62,16 @@ def test_the_epoch_is_chosen_on_validation_images_and_never_on_test_images(trial
     assert other["chosen"]["test"]["auroc"] == pytest.approx(1 - result["chosen"]["test"]["auroc"])
 
 
+def test_what_is_scored_is_what_the_objective_gives_with_its_prior(trial):
+    """Plain training on 40 : 16 scores the frequent class too high; a re-balanced head does not, and needs no correction."""
+    settings = replace(SETTINGS, steps=60, epochs=2, lr=0.003)
+    results = {name: run(trial, name, settings)[2]["last"]["test"] for name in ("none", "crt")}
+    plain, head = results["none"], results["crt"]
+    assert plain["balanced_accuracy"] < plain["balanced_accuracy_corrected"]
+    assert head["balanced_accuracy"] == head["balanced_accuracy_corrected"]
+    assert head["balanced_accuracy"] > plain["balanced_accuracy"]
+
+
 def test_a_run_learns(trial):
     _, _, result = run(trial, "oversampling", replace(SETTINGS, steps=100, epochs=5, lr=0.006))
     assert result["curve"][-1]["loss"] < 0.8 * result["curve"][0]["loss"]

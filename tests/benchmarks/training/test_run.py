@@ -112,7 +112,7 @@ def test_what_to_keep_of_the_network_is_asked_at_the_end(source):
 def test_weights_are_those_of_the_chosen_epoch_and_timm_loads_them(source, tmp_path):
     path = tmp_path / "weights.safetensors"
     settings = Settings("test_resnet", steps=9, epochs=3, batch_size=8)
-    for name in ("none", "ldam-drw"):
+    for name in ("none", "ldam-drw", "crt"):  # crt: with the classifier that was fitted at the end of the epoch
         line, _ = run_of(source, name, settings).make(CPU, weights=path)
         model = timm.create_model("test_resnet", num_classes=2, checkpoint_path=path)
         test = run_of(source, name).draw().tests["test"]

@@ -214,5 +214,5 @@ def test_a_new_sampler_is_a_choice(monkeypatch):
     monkeypatch.setitem(SAMPLERS, "mine", SAMPLERS["smote"])
     assert flag_parser().parse_args(["--smote", "mine", "train.py"]).smote == "mine"
     assert Options.from_given({"smote": "mine"}).smote == "mine"
-    with pytest.raises(ArgumentError, match=r"add smote=\{smote,borderline,adasyn,mine\}"):
+    with pytest.raises(ArgumentError, match=r"add smote=\{smote,borderline,adasyn,over,mine\}"):
         Options.from_given({"cap": "none"})

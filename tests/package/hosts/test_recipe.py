@@ -55,6 +55,24 @@ def test_strategies(strategy, expected, data):
     assert counts(training_set(base(data), Options(**ON, smote_strategy=strategy))) == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"smote": "over"}, "44 real + 28 synthetic samples: one 24, three 8 + 16, two 12 + 12"),
+        (
+            {**ON, "smote_real_share": 0.75},
+            "44 real + 16 copies that stay real + 12 synthetic samples: one 24, three 8 + 10 copies + 6, two 12 + 6 copies + 6",
+        ),
+        (
+            {**ON, "smote_blend": "all", "smote_blend_share": 0.25, "smote_partners": "any"},
+            "44 real + 28 copies that stay real + 24 synthetic samples: one 24 + 8, three 8 + 16 copies + 8, two 12 + 12 copies + 8",
+        ),
+    ],
+)
+def test_the_options_on_draws_reach_the_set_and_its_description_counts_copies(options, text, data):
+    assert description(training_set(base(data), Options.from_given(options))) == text
+
+
 def test_a_ratio_is_for_two_classes(data, tmp_path):
     for name in ("one", "three"):
         shutil.copytree(data / "train" / name, tmp_path / "train" / name)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from imblearn.over_sampling import SMOTE, BorderlineSMOTE
 from sklearn.neighbors import NearestNeighbors
+from torch.utils.data import Subset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
@@ -201,6 +202,17 @@ def test_a_transform_that_writes_into_its_image_does_not_reach_the_cache() -> No
     assert not synthetic_images(train_set).any()
     train_set.transform = None
     assert np.array_equal(synthetic_images(train_set), expected)
+
+
+def test_a_transform_given_later_to_a_base_that_had_none_is_refused() -> None:
+    images, labels = float_images({0: 30, 1: 8})
+    base = Items(list(images), labels)
+    train_set = SMOTEDataset(Subset(base, range(38)))
+    train_set.transform = base.transform = np.negative
+    with pytest.raises(ValueError, match=r"had no transform .* Assign it to the SMOTEDataset"):
+        train_set[0]
+    base.transform = None
+    assert np.array_equal(train_set[0][0], -images[0])
 
 
 def test_a_new_epoch_of_the_base_empties_the_cache() -> None:

@@ -110,18 +110,18 @@ def test_without_a_search_no_more_than_a_few_images_are_read(way: str) -> None:
     assert (len(base.reads) == len(few.reads)) == (way != "real alone")  # SMOTE searches there
 
 
-def test_copies_keep_size_and_mode_that_no_blend_could_have(tmp_path: Path) -> None:
+def test_copies_keep_sizes_that_could_not_be_blended(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for label, count in (("a", 6), ("b", 2)):
         (tmp_path / label).mkdir()
         for i in range(count):
             pixels = rng.integers(0, 256, (8 + i, 9, 3), dtype=np.uint8)
-            Image.fromarray(pixels).convert("P").save(tmp_path / label / f"{i}.png")
-    base = ImageFolder(str(tmp_path), loader=Image.open)  # type: ignore[arg-type]
+            Image.fromarray(pixels).save(tmp_path / label / f"{i}.png")
+    base = ImageFolder(str(tmp_path))
     train_set = SMOTEDataset(base, sampler=RandomOverSampler(random_state=0))
     for i in range(8, 12):
         image, of = train_set[i][0], train_set.provenance(i).base
-        assert (image.mode, image.size) == ("P", base[of][0].size)
+        assert image.size == base[of][0].size
         assert image.tobytes() == base[of][0].tobytes()
 
 
@@ -177,7 +177,7 @@ def test_the_loss_caps_no_real_copy() -> None:
 
 def test_pretraining_takes_a_set_whose_classes_are_all_blended() -> None:
     train_set = SMOTEDataset(tensor_dataset(COUNTS), blend="all", blend_share=0.2)
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(60, 8), torch.nn.Linear(8, 3))
+    model = timm.create_model("test_resnet", num_classes=3)
     history = TripletPretrainer(model).fit(train_set, epochs=1, batch_size=16, progress=False)
     assert np.isfinite(history[0]["loss"])
 

@@ -135,6 +135,8 @@ def test_modes_that_train_differently_see_every_sample_once(argument, data, refe
         ["--smote", "adasyn", "--cap", "none", "--smote-features", "FEATURES"],
         ["--smote", "smote", "--cap", "constant", "--cap-gradient", "scale", "--smote-redraw", "epoch"],
         ["--smote", "smote", "--cap", "euclidean", "--cap-gradient", "flow", "--centroids", "batch"],
+        ["--smote", "over", "--cap", "constant"],
+        ["--smote", "smote", "--smote-blend", "all", "--smote-blend-share", "0.4", "--smote-partners", "any"],
     ],
     ids=" ".join,
 )
@@ -253,6 +255,19 @@ def test_a_resumed_run_equals_the_uninterrupted_one(kind, centroids, data, tmp_p
     assert run(kind, data, tmp_path / "rest", flags, "--epochs", "3", "--resume", checkpoint) == whole[1:]
     assert whole[1]["train_capped"] > 0
     assert whole[1]["train_without_centroid"] == 0
+
+
+@pytest.mark.slow
+def test_a_resumed_run_keeps_the_recorded_draws(data, tmp_path):
+    flags = [*SMOTE, "--smote-real-share", "0.75", "--smote-partners", "any", "--smote-redraw", "epoch"]
+    whole = run(KIND, data, tmp_path / "whole", flags, "--epochs", "2")
+    run(KIND, data, tmp_path / "part", flags, "--epochs", "1")
+    folder = tmp_path / "part/run"
+    recorded = ["-c", str(folder / "args.yaml"), "--resume", str(folder / "last.pth.tar"), "--epochs", "2"]
+    assert run(KIND, data, tmp_path / "rest", [], *recorded) == whole[1:]
+    assert whole[1]["train_synthetic"] > 5
+    with pytest.raises(SystemExit, match=r"real_share=0.75 \(wanted 0.9\)"):
+        run(KIND, data, tmp_path, ["--smote-real-share", "0.9"], *recorded)
 
 
 def test_a_run_resumed_without_the_flags_is_warned_of(data, finished, tmp_path, caplog):
