@@ -66,6 +66,7 @@ def test_the_best_checkpoint_gets_a_new_classifier(
     assert shown.groups() == (f"{before:.3f}", f"{recall(rebalanced, images_of(data, 'validation')):.3f}")
 
 
+@pytest.mark.slow
 def test_training_is_the_scripts_own(data: Path, tmp_path: Path) -> None:
     workers = ("--workers", "1")  # several versions of timm cannot do without
     head, alone = (run(KIND, data, tmp_path / str(i), flags, *workers) for i, flags in enumerate([HEAD, []]))
