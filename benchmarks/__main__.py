@@ -1,4 +1,4 @@
-"""Command line of the benchmark: ``python -m benchmarks demo|list|run|report|evidence|micro``."""
+"""Command line of the benchmark: ``python -m benchmarks compare|demo|list|run|report|evidence|micro``."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.command_line import AboveZero, Command, Parser, add_options, option, read_options
+from benchmarks.compare.command import CompareCommand
 from benchmarks.micro.command import checked_rows, described_rows, run_micro
 from benchmarks.report.evidence import write_evidence
 from benchmarks.report.write import write_report
@@ -83,6 +84,7 @@ class MicroCommand(Command):
 
 
 COMMANDS: dict[str, type[Command]] = {
+    "compare": CompareCommand,
     "demo": DemoCommand,
     "list": ListCommand,
     "run": RunCommand,

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -13,13 +13,20 @@ from tqdm import tqdm
 
 from benchmarks.sweep.schedule import Schedule
 from benchmarks.sweep.store import Results
-from benchmarks.training.run import Run
+from benchmarks.training.run import Record, Run
 
 _PAUSE = 0.5  # seconds
 
 
 class RunsFailedError(RuntimeError):
     """Some runs have failed, and the others were made."""
+
+
+class Runs(Protocol):
+    """What says which runs to make; a :class:`Schedule` is one."""
+
+    def ready(self, records: dict[str, Record]) -> tuple[Sequence[Run], int]:
+        """Return the runs that can be made now, in order, and how many wait for them."""
 
 
 class Job(Protocol):
@@ -38,7 +45,7 @@ class Job(Protocol):
 
 
 def work(
-    schedule: Schedule,
+    schedule: Runs,
     results: Results,
     device: torch.device,
     *,
