@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from clesmote_losses.caps import CAPS
 from clesmote_losses.cross_entropy import cap_losses, capped_cross_entropy, reduce_losses
-from clesmote_losses.errors import check_choice
+from clesmote_losses.errors import check_choice, check_numbers
 from clesmote_losses.loss_counts import LossCounts
 from clesmote_losses.loss_inputs import (
     Gradient,
@@ -99,6 +99,7 @@ class CappedSMOTELoss(nn.Module):
         warmup_epochs: int = 0,
     ) -> None:
         super().__init__()
+        check_numbers(beta=beta, ignore_index=ignore_index, warmup_epochs=warmup_epochs)
         if not beta > 0:
             raise ValueError(f"beta must be positive; got {beta}.")
         check_choice("distance", distance, (*CAPS, None))
@@ -124,13 +125,15 @@ class CappedSMOTELoss(nn.Module):
         self.reduction: Reduction = reduction
         self.warmup_epochs = warmup_epochs
         self._is_capping = None if warmup_epochs else True  # None: unknown until set_epoch
+        self._epoch = 0
         self.register_buffer("weight", weight)
         self.register_buffer("logit_adjustment", logit_adjustment)
         self._raised = RaisedClasses()
         self._counts = LossCounts(self._raised)
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch that begins, counted from 0; only ``warmup_epochs`` depends on it."""
+        """Set the epoch that begins, counted from 0: for ``warmup_epochs``, and a warning in epochs without centroids."""
+        self._epoch = epoch
         self._is_capping = epoch >= self.warmup_epochs
 
     def set_raised_classes(self, classes: Iterable[int]) -> None:
@@ -220,7 +223,7 @@ class CappedSMOTELoss(nn.Module):
         if self.ignore_index >= 0:  # a negative one is never a class
             labels = labels.masked_fill(labels == self.ignore_index, -1)
         centroids, counts = tracker.centroids_for(embeddings, labels, is_synthetic)
-        if len(centroids) < logits.shape[1]:
+        if len(centroids) != logits.shape[1]:
             raise ValueError(
                 f"logits have {logits.shape[1]} classes, but the tracker has num_classes={len(centroids)}. Create it with the number "
                 "of classes of the logits (2 for one binary logit)."
@@ -254,21 +257,29 @@ class CappedSMOTELoss(nn.Module):
         """Set the counts behind :attr:`stats` to zero, and warn of what cannot be right since the last call.
 
         It warns if no sample in training was synthetic and, once for each class, if less than half of the loss of an
-        over-sampled class still trains.
+        over-sampled class still trains, or if no sample of a class had a centroid (in mode ``"online"``
+        not in the first epoch).
 
         Args:
             expected_synthetic: Number of synthetic samples in the training set, if it is known. With 0 there is no
                 warning that none was seen. Under ``torch.distributed`` only counts that were summed by
                 :meth:`all_reduce_stats` are checked.
         """
-        self._counts.reset(expected_synthetic, self.beta)
+        # set_epoch may have been called for the next epoch already
+        self._counts.reset(expected_synthetic, self.beta, expects_centroids=self._expects_centroids(since=2))
 
     def all_reduce_stats(self) -> None:
         """Sum the counts over all ranks until the next batch, and warn as :meth:`reset_stats`; every rank calls it."""
-        self._counts.sum_over_ranks(self.beta)
+        self._counts.sum_over_ranks(self.beta, expects_centroids=self._expects_centroids(since=1))
+
+    def _expects_centroids(self, since: int) -> bool:
+        """Return whether centroids should have been known; those of mode ``"online"`` from the epoch ``since`` on."""
+        if self.tracker is None or self.distance is None:
+            return False
+        return getattr(self.tracker, "mode", None) != "online" or self._epoch >= since
 
     def train(self, mode: bool = True) -> "CappedSMOTELoss":
-        """Set training or evaluation mode; warn if the evaluation that ends held synthetic samples."""
+        """Set training or evaluation mode; warn if an evaluation on the GPU that ends held synthetic samples."""
         if mode:
             self._counts.check_evaluated()
         return super().train(mode)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from clesmote_losses.errors import check_numbers
+
 CapFunction = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 _SAME_POINT = 1e-6  # a smaller distance is rounding error: no cap
@@ -68,6 +70,7 @@ CAPS: dict[str, CapFunction] = {"cosine": cosine_cap, "euclidean": euclidean_cap
 
 
 def _check(embeddings: Tensor, labels: Tensor, centroids: Tensor, beta: float) -> None:
+    check_numbers(beta=beta)
     if not beta > 0:
         raise ValueError(f"beta must be positive; got {beta}.")
     if embeddings.ndim != 2 or centroids.ndim != 2 or embeddings.shape[1] != centroids.shape[1]:

@@ -1,6 +1,5 @@
 """Mean embedding of the real images of each class, updated once per epoch, during training, or per batch."""
 
-import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, get_args
@@ -16,7 +15,7 @@ from clesmote_losses.class_sums import ClassSums
 from clesmote_losses.classifier import Classifier, unwrap
 from clesmote_losses.distributed import gather_from_ranks, in_step, is_sharded, sum_over_ranks
 from clesmote_losses.embeddings import EmbeddingHook, model_input
-from clesmote_losses.errors import check_choice
+from clesmote_losses.errors import check_choice, check_numbers, warn_user
 from clesmote_losses.restore import preserved_modes, preserved_rng
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform
@@ -70,6 +69,7 @@ class ClassCentroidTracker:
         check_choice("statistic", statistic, get_args(Statistic))
         if statistic == "mean_image" and mode != "epoch":
             raise ValueError(f'statistic="mean_image" needs mode="epoch", which reads the images; got mode={mode!r}.')
+        check_numbers(num_classes=num_classes)
         if num_classes < 1:
             raise ValueError(f"num_classes must be at least 1 (2 for one binary logit); got {num_classes}.")
         self.model = unwrap(model)
@@ -134,7 +134,9 @@ class ClassCentroidTracker:
             batch.add(embeddings, labels, labels >= 0)
             return batch.mean(), batch.counts
         if not self._is_refreshed:
-            raise RuntimeError("no centroids yet: call tracker.refresh(train_set) at the start of every epoch.")
+            raise RuntimeError(
+                "no centroids yet: call begin_epoch(criterion, train_set, epoch) at the start of every epoch, or tracker.refresh(train_set)."
+            )
         self._has_trained |= self.model.training
         # a model that is trained in evaluation mode is never in training mode; else that is a validation
         is_training = self.model.training or (torch.is_grad_enabled() and not self._has_trained)
@@ -171,14 +173,16 @@ class ClassCentroidTracker:
             batch_size, num_workers: Options for a data set; a loader has its own.
 
         Raises:
-            TypeError, ValueError: If items are of another kind, the model does not accept them, or a label is out of range.
+            TypeError, ValueError: If items are of another kind, the model does not accept them, a label is out of range, or
+                another data set than a :class:`SMOTEDataset` holds no real image.
 
         Warns:
             UserWarning: If dropout is right before the classifier and the embedding cannot be read before it.
         """
-        if isinstance(data, SMOTEDataset) and (largest := int(data.labels.max())) >= self.num_classes:
-            # the loss raises, on a GPU without words
-            warnings.warn(_out_of_range(largest, self.num_classes), stacklevel=2)
+        largest = int(data.labels.max()) if isinstance(data, SMOTEDataset) else -1
+        # not if its images are read below, which raises
+        if largest >= self.num_classes and (self.mode != "epoch" or largest not in data.blended_classes):  # type: ignore[union-attr]
+            warn_user(_out_of_range(largest, self.num_classes))  # the loss raises, on a GPU without words
         self._has_trained = False
         if self.mode != "epoch" and has_dropout(self.model):
             self._find_dropout(data, transform)
@@ -198,6 +202,11 @@ class ClassCentroidTracker:
                 self._embed(batches_of(data, transform, batch_size=batch_size, num_workers=num_workers))
             finally:
                 self._hook.clear()  # these embeddings belong to no training batch
+        if not isinstance(data, SMOTEDataset) and not self._counts.any():
+            raise ValueError(
+                f"refresh() read no real image of {type(data).__name__}, so that no class has a centroid and nothing would be capped. "
+                "Is it empty, or an iterator that is used up? Pass the training set."
+            )
         self._is_refreshed = True
 
     def _find_dropout(self, data: Any, transform: Transform | None) -> None:

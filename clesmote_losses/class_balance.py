@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clesmote_losses.errors import check_numbers
+
 
 def class_balanced_weights(counts: Sequence[int] | np.ndarray | Tensor, beta: float = 0.9999) -> Tensor:
     r"""Compute class weights from the effective number of samples (Cui et al. 2019, Eq. 2), normalised to sum to ``C``.
@@ -29,6 +31,7 @@ def class_balanced_weights(counts: Sequence[int] | np.ndarray | Tensor, beta: fl
         >>> class_balanced_weights([5000, 50])
         tensor([0.0250, 1.9750])
     """
+    check_numbers(beta=beta)
     if not 0 <= beta <= 1:
         raise ValueError(f"beta must be in [0, 1]; got {beta}.")
     n = _as_counts(counts)
@@ -64,6 +67,7 @@ def log_prior(counts: Sequence[int] | np.ndarray | Tensor, tau: float = 1.0) -> 
         >>> log_prior([75, 25])
         tensor([-0.2877, -1.3863])
     """
+    check_numbers(tau=tau)
     if not 0 <= tau < math.inf:
         raise ValueError(f"tau must be 0 or more; got {tau}.")
     n = _as_counts(counts)

@@ -145,9 +145,25 @@ def _last_layer(classifier: nn.Module) -> nn.Module:
     return classifier
 
 
+def _only_candidate(model: nn.Module) -> tuple[str, int] | None:
+    """Return name and number of outputs of the only layer that can be the classifier, whatever its outputs."""
+    declared, _ = _declared(model)
+    linear = _linear_layers(model, None)
+    layers = list(linear.values()) if declared is None else list(_as_layers(declared))
+    if len(layers) != 1 or (outputs := _outputs(layers[0])) is None or _linear_layers(model, None, after=layers):
+        return None
+    return next(name for name, part in model.named_modules() if part is layers[0]), outputs
+
+
 def _describe_candidates(model: nn.Module, num_classes: int | None, candidates: Sequence[str]) -> str:
     layers = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     outputs = "" if num_classes is None else f" with {num_classes} outputs"
+    alone = None if num_classes is None or candidates else _only_candidate(model)
+    if alone is not None:
+        return (
+            f"{type(model).__name__}: num_classes={num_classes}, but {alone[0]} has {alone[1]} outputs. Pass the number of its outputs (2 for "
+            "a single logit), or classifier=..., a layer or its name, if another layer makes the logits."
+        )
     if len(candidates) > 1 and num_classes is not None:
         what = f"has more than one linear layer{outputs}: {list(candidates)}"
     elif num_classes is not None:

@@ -172,7 +172,8 @@ def model_input(images: Any, model: nn.Module) -> Tensor:
             "the model needs batches of float images; got "
             f"{images.dtype if isinstance(images, Tensor) else type(images).__name__}. The data set's transform must return what the "
             "model is trained on (timm's prefetching loader normalises after it). Pass transform=, or a loader, to refresh; set "
-            "dataset.transform for pretraining."
+            "dataset.transform for pretraining. Do not call .float() on the int16 that torchvision's ToTensor makes of 16 bits: it wraps values "
+            "above 32767. Scale the image to [0, 1] as an array first."
         )
     parameter = next(model.parameters())
     return as_plain(images).to(parameter.device, parameter.dtype, non_blocking=True)

@@ -4,7 +4,20 @@ from typing import Any
 
 from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.centroids import ClassCentroidTracker
+from clesmote_losses.errors import check_numbers
 from clesmote_losses.smote.dataset import SMOTEDataset
+
+_OF_LOSS = ("train", "set_epoch", "reset_stats", "set_raised_classes", "all_reduce_stats", "stats", "tracker")
+_OF_SET = ("set_epoch", "is_synthetic", "oversampled_classes")
+
+
+def _check_loss(criterion: Any) -> None:
+    """Raise ``TypeError`` unless it is a loss, or has all that is used of one."""
+    if not all(hasattr(criterion, name) for name in _OF_LOSS):
+        raise TypeError(
+            f"criterion must be a CappedSMOTELoss; got {type(criterion).__name__}. Call begin_epoch(criterion, train_set, epoch) and "
+            "end_epoch(criterion). With another loss, call neither, but train_set.set_epoch(epoch)."
+        )
 
 
 def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int, **refresh: Any) -> None:
@@ -22,6 +35,7 @@ def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int,
         refresh: Options of :meth:`ClassCentroidTracker.refresh`, such as ``transform`` and ``batch_size``.
 
     Raises:
+        TypeError: If ``criterion`` or ``train_set`` is something else.
         TypeError, ValueError: As :meth:`ClassCentroidTracker.refresh`.
 
     Example:
@@ -37,6 +51,13 @@ def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int,
         >>> stats["synthetic"]
         4.0
     """
+    _check_loss(criterion)
+    if not all(hasattr(train_set, name) for name in _OF_SET):
+        raise TypeError(
+            f"train_set must be the SMOTEDataset; got {type(train_set).__name__}. Pass the data set itself, not its loader "
+            "(loader.dataset), its base, or a data set around it: split and concatenate before SMOTEDataset(base)."
+        )
+    check_numbers(epoch=epoch)
     train_set.set_epoch(epoch)
     criterion.train()
     criterion.set_epoch(epoch)
@@ -53,7 +74,8 @@ def end_epoch(criterion: CappedSMOTELoss) -> dict[str, float]:
     therefore holds the same centroids on every rank. Ranks may have seen different numbers of batches.
 
     It warns if the loss saw no synthetic sample although the training set has some and, once for each class, if less than
-    half of the loss of an over-sampled class still trains.
+    half of the loss of an over-sampled class still trains, or if none of its samples had a centroid (which is right in the
+    first epoch of mode ``"online"``).
 
     Args:
         criterion: The loss, after the last batch of the epoch.
@@ -68,6 +90,7 @@ def end_epoch(criterion: CappedSMOTELoss) -> dict[str, float]:
         >>> end_epoch(criterion)["share_capped"]
         1.0
     """
+    _check_loss(criterion)
     criterion.all_reduce_stats()
     tracker = tracker_of(criterion)
     if tracker is not None and tracker.mode == "online":

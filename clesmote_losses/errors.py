@@ -1,5 +1,7 @@
-"""Errors that name the argument to change, so that a host can write them in the words of its own command line."""
+"""Errors that name the argument to change, so that a host can write them in its own words; warnings at the user's line."""
 
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -75,3 +77,38 @@ def check_choice(argument: str, value: object, known: Iterable[object]) -> None:
     known = tuple(known)
     if value not in known:
         raise ArgumentError(argument, Argument(argument), f" must be one of {known}; got {value!r}.")
+
+
+def check_numbers(**values: object) -> None:
+    """Raise ``TypeError`` unless each value is a number; a configuration file often gives text.
+
+    Example:
+        >>> check_numbers(margin=1.0, beta="1e-3")
+        Traceback (most recent call last):
+            ...
+        TypeError: beta must be a number; got str '1e-3'. Pass float('1e-3'): YAML reads 1e-3, without a dot, as text.
+    """
+    for name, value in values.items():
+        if not hasattr(value, "__float__"):
+            is_text = isinstance(value, str)
+            remedy = f" Pass float({value!r}): YAML reads 1e-3, without a dot, as text." if is_text else ""
+            raise TypeError(f"{name} must be a number; got {type(value).__name__} {shortened(repr(value))}.{remedy}")
+
+
+def shortened(value: object) -> str:
+    """Return a value as one line of text of at most 200 characters: a message need not hold a whole image.
+
+    Example:
+        >>> shortened("a\\n" * 5), len(shortened("a" * 999))
+        ('a a a a a', 200)
+    """
+    text = " ".join(str(value).split())
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def warn_user(message: str) -> None:
+    """Warn at the user's line that led here: outside this package and torch, whatever host called."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(("clesmote_losses", "torch.")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)

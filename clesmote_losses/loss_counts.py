@@ -1,8 +1,6 @@
 """What the loss has seen and capped, class by class, and warnings about what cannot be right."""
 
 import math
-import sys
-import warnings
 from typing import Any
 
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from clesmote_losses.class_sums import sum_dtype
 from clesmote_losses.distributed import gather_from_ranks, is_distributed
+from clesmote_losses.errors import warn_user
 from clesmote_losses.raised_classes import RaisedClasses
 
 _COUNTED = ("rows", "subject", "capped", "with_cap", "without_centroid")
@@ -45,7 +44,9 @@ class LossCounts:
         self._total: tuple[Tensor, Tensor] | None = None  # over all ranks
         self._evaluated: Tensor | None = None  # synthetic samples in evaluation
         self._is_checked = False
+        self._is_told = False  # of synthetic samples in the running evaluation
         self._warned_classes: set[int] = set()
+        self._warned_unknown: set[int] = set()  # classes without a centroid
 
     @torch.no_grad()
     def add(
@@ -91,12 +92,14 @@ class LossCounts:
 
     @torch.no_grad()
     def add_evaluated(self, is_synthetic: Tensor) -> None:
-        """Count the synthetic samples of a batch of evaluation, unless the loss is compiled."""
-        if torch.compiler.is_compiling():  # a CUDA graph would overwrite the sum
+        """Count the synthetic samples of a batch of evaluation, unless the loss is compiled; on the CPU, warn at once."""
+        if torch.compiler.is_compiling() or self._is_told:  # a CUDA graph would overwrite the sum
             return
         count = is_synthetic.sum()
         # no sum in place: a tensor made in inference mode cannot be changed outside
         self._evaluated = count if self._evaluated is None else self._evaluated + count
+        if count.device.type == "cpu":  # where no value has to be waited for
+            self._tell_evaluated()
 
     def stats(self) -> dict[str, Tensor]:
         """Return what :attr:`CappedSMOTELoss.stats` documents."""
@@ -125,7 +128,7 @@ class LossCounts:
         mask = self._raised.mask(len(counts) - 1, counts.device) if has_classes else None
         return counts[1:, 1, _COUNTED.index("rows")] > 0 if mask is None else mask
 
-    def sum_over_ranks(self, beta: float = math.inf) -> None:
+    def sum_over_ranks(self, beta: float = math.inf, *, expects_centroids: bool = False) -> None:
         """Let :meth:`stats` return the sums over all ranks until the next batch, and warn; every rank calls it."""
         # as objects: ranks without a batch have their counts on another device, and of no class
         tables = gather_from_ranks((self.counts.cpu(), self.sums.cpu().double()))
@@ -135,12 +138,12 @@ class LossCounts:
             for whole, part in zip(total, table, strict=True):
                 whole[: len(part)] += part
         self._total = total
-        self._check(beta, is_end=True)
+        self._check(beta, expects_centroids, is_end=True)
 
-    def reset(self, expected: int | None = None, beta: float = math.inf) -> None:
+    def reset(self, expected: int | None = None, beta: float = math.inf, *, expects_centroids: bool = False) -> None:
         """Set all counts to zero, and warn; ``expected`` sets the attribute, if it is known."""
         self.check_evaluated()
-        self._check(beta)
+        self._check(beta, expects_centroids)
         self.counts.zero_()
         self.sums.zero_()
         self._total, self._is_checked = None, False
@@ -148,18 +151,23 @@ class LossCounts:
             self.expected = expected
 
     def check_evaluated(self) -> None:
-        """Warn if synthetic samples came in evaluation since the last check; without evaluation no value is read."""
+        """Warn if synthetic samples came in evaluation and it was not said yet; without evaluation no value is read."""
+        self._tell_evaluated()
+        self._is_told = False
+
+    def _tell_evaluated(self) -> None:
         if self._evaluated is None:
             return
         evaluated, self._evaluated = int(self._evaluated), None
         if evaluated:
-            _warn(
+            self._is_told = True
+            warn_user(
                 f"{evaluated} synthetic samples came to the loss in evaluation mode (criterion.eval()). Was the validation set split off "
                 "from a SMOTEDataset? Its synthetic images are made of training images: split first, and wrap only the training part "
                 "in SMOTEDataset. In training, call criterion.train()."
             )
 
-    def _check(self, beta: float, *, is_end: bool = False) -> None:
+    def _check(self, beta: float, expects_centroids: bool, *, is_end: bool = False) -> None:
         """Warn, once in an epoch, of counts that cannot be right, and of classes that hardly train."""
         if self._is_checked or (self._total is None and is_distributed()):
             return
@@ -167,6 +175,8 @@ class LossCounts:
         if self.expected != 0:
             self._check_seen(is_end)
         self._check_kept(beta)
+        if expects_centroids:
+            self._check_centroids()
 
     def _check_seen(self, is_end: bool) -> None:
         """Warn if the loss saw no synthetic sample in training, or at the end of an epoch none at all."""
@@ -174,15 +184,30 @@ class LossCounts:
         real, synthetic = counts[:, :, _COUNTED.index("rows")].sum(dim=0).tolist()
         known = "" if self.expected is None else f", though the training set has {self.expected}"
         if real and not synthetic:
-            _warn(
+            warn_user(
                 f"none of the {real} samples that the loss saw in training was synthetic{known}: nothing is capped. Does the loader have a "
                 "sampler for the data set before SMOTE (a WeightedRandomSampler of its labels)? Make it for the SMOTEDataset, or leave "
                 "it out. Was the target decoded before? Pass it as it comes from the loader, or pass is_synthetic=. If the training set "
                 "has no synthetic samples, call criterion.reset_stats(expected_synthetic=0)."
             )
         elif not real and not synthetic and is_end and known:
-            _warn(
+            warn_user(
                 f"the loss saw no synthetic sample{known}: it was not called in training. Does the loop call another?"
+            )
+
+    def _check_centroids(self) -> None:
+        """Warn, once for each class, if samples of a class are subject to the cap, and none had a centroid."""
+        counts, _ = self._total or (self.counts, self.sums)
+        subject, unknown = (counts[1:, :, _COUNTED.index(name)].sum(dim=1) for name in ("subject", "without_centroid"))
+        found = ((subject > 0) & (unknown == subject)).nonzero()[:, 0].tolist()
+        lost = [label for label in found if label not in self._warned_unknown]
+        self._warned_unknown.update(lost)
+        if lost:
+            warn_user(
+                f"no sample of class {', '.join(map(str, lost[:_NAMED]))}{', ...' if lost[_NAMED:] else ''} had a centroid, so that none "
+                "was capped. begin_epoch(criterion, train_set, epoch) makes centroids of the real images; tracker.refresh(data) only of "
+                'classes with images in data. In mode "online" they are of the epoch before: save tracker.state_dict() in the checkpoint, '
+                "and load it when the run is resumed."
             )
 
     def _check_kept(self, beta: float) -> None:
@@ -194,7 +219,7 @@ class LossCounts:
         if low:
             named = ", ".join(f"{100 * shares[label]:.0f} % of the loss of class {label}" for label in low[:_NAMED])
             num_classes = len(self._loss_by_class())
-            _warn(
+            warn_user(
                 f"only {named}{', ...' if low[_NAMED:] else ''} still trains: raise beta (now {beta:g}), or leave the first epochs without "
                 f"caps (warmup_epochs=). A network that knows nothing costs ln({num_classes}) = {math.log(num_classes):.2f} nats a sample, "
                 "so that a lower cap stops what is not learnt yet."
@@ -204,10 +229,3 @@ class LossCounts:
         # a file of the loss can be read where there is no GPU
         evaluated = None if self._evaluated is None else self._evaluated.cpu()
         return {**self.__dict__, "counts": self.counts.cpu(), "sums": self.sums.cpu(), "_evaluated": evaluated}
-
-
-def _warn(message: str) -> None:
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("clesmote_losses"):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level)  # the user's line, whatever host called

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from clesmote_losses.errors import check_choice
+from clesmote_losses.errors import check_choice, check_numbers
 from clesmote_losses.targets import check_class_index
 
 Gradient = Literal["stop", "scale", "flow"]
@@ -19,6 +19,7 @@ def check_options(
     """Raise ``ValueError`` if an option is unknown or out of range, ``TypeError`` if one is not the tensor it must be."""
     check_choice("gradient", gradient, _GRADIENTS)
     check_choice("reduction", reduction, _REDUCTIONS)
+    check_numbers(label_smoothing=label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be in [0, 1]; got {label_smoothing}.")
     if weight is not None and not isinstance(weight, Tensor):

@@ -14,7 +14,7 @@ from clesmote_losses.classifier import Classifier, classifier_layers, unwrap
 from clesmote_losses.distributed import from_rank_0, is_sharded
 from clesmote_losses.embedded_images import EmbeddedImages, embed_images, gather_images
 from clesmote_losses.embeddings import EmbeddingHook
-from clesmote_losses.errors import Argument, ArgumentError, check_choice
+from clesmote_losses.errors import Argument, ArgumentError, check_choice, check_numbers
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform
 
@@ -82,6 +82,7 @@ def rebalanced_head(
         True
     """
     check_choice("kind", kind, get_args(Kind))
+    check_numbers(C=C)
     if not C > 0:
         raise ValueError(f"C must be positive; got {C}.")
     model = unwrap(model)

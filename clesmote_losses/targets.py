@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clesmote_losses.errors import shortened
+
 _SYNTHETIC = 1 << 30  # no other file knows this number
 
 
@@ -60,8 +62,8 @@ def encode_target(label: Any, is_synthetic: Any) -> Any:
     wrong = (label >= _SYNTHETIC) | ((label < 0) & is_synthetic)
     if wrong if isinstance(wrong, bool) else wrong.any():
         raise ValueError(
-            f"label must be in [0, 2**30), and negative (ignored) only for a real sample; got {label!r} with "
-            f"is_synthetic {is_synthetic!r}. Is it encoded already?"
+            f"label must be in [0, 2**30), and negative (ignored) only for a real sample; got {shortened(label)} with "
+            f"is_synthetic {shortened(is_synthetic)}. Is it encoded already?"
         )
     return label + is_synthetic * _SYNTHETIC
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from clesmote_losses.errors import check_numbers
+
 
 def triplet_margin_loss(anchors: Tensor, positives: Tensor, negatives: Tensor, margin: float = 0.0) -> Tensor:
     r"""Compute the triplet loss on Euclidean distances (the paper's Eq. 1, which has no margin).
@@ -26,6 +28,7 @@ def triplet_margin_loss(anchors: Tensor, positives: Tensor, negatives: Tensor, m
         >>> triplet_margin_loss(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 1.0]]))
         tensor(4.)
     """
+    check_numbers(margin=margin)
     if not margin >= 0:
         raise ValueError(f"margin must be 0 or more; got {margin}.")
     if anchors.ndim != 2 or not anchors.shape == positives.shape == negatives.shape:

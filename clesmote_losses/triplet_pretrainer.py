@@ -19,7 +19,7 @@ from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.classifier import Classifier, classifier_layers, unwrap
 from clesmote_losses.distributed import average_gradients, copy_from_rank_0, get_rank, get_world_size, is_sharded
 from clesmote_losses.embeddings import EmbeddingHook, model_input
-from clesmote_losses.errors import check_choice
+from clesmote_losses.errors import check_choice, check_numbers
 from clesmote_losses.frozen import check_trainable, train_unfrozen
 from clesmote_losses.restore import preserved_modes, preserved_rng
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -86,6 +86,7 @@ class TripletPretrainer:
         loss: Callable[[Tensor, Tensor], Tensor] | None = None,
         classifier: Classifier | None = None,
     ) -> None:
+        check_numbers(margin=margin)
         if not margin >= 0:
             raise ValueError(f"margin must be 0 or more; got {margin}.")
         check_choice("anchors", anchors, get_args(Anchors))
@@ -153,6 +154,7 @@ class TripletPretrainer:
             raise TypeError(
                 f"fit needs a SMOTEDataset, which knows the real samples; got {type(dataset).__name__}. Pass SMOTEDataset(base)."
             )
+        check_numbers(epochs=epochs, batch_size=batch_size, lr=lr)
         if epochs < 0 or batch_size < 1:
             raise ValueError(f"epochs must be 0 or more and batch_size 1 or more; got {epochs} and {batch_size}.")
         if amp not in (None, torch.bfloat16, torch.float16):

@@ -2,6 +2,11 @@
 
 The eleven lines that end in ``# +`` are the method; without them this is a plain training loop. To compute a metric or another
 loss on training batches, decode the target first: ``label, is_synthetic = decode_target(target)``.
+
+Pretraining with ``sampling="batch"`` costs about one epoch, the default ``sampling="dataset"`` about three; the pass for the
+centroids reads the real images of the over-sampled classes once more in each epoch. 170 images and 110 synthetic ones, at 64
+pixels and three epochs, took 90 seconds of one CPU core with resnet18, and 30 with ``--model test_resnet``. Try
+``--epochs 1`` and a small network first where there is no GPU.
 """
 
 import argparse
@@ -47,5 +52,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("--model", default="resnet18")
+    parser.add_argument("--epochs", type=int, default=3)
     args = parser.parse_args()
-    train(args.folder, args.model)
+    train(args.folder, args.model, epochs=args.epochs)

@@ -13,9 +13,8 @@ from torch.utils.data import IterableDataset
 from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.centroid_state import read_centroids, write_centroids
 from clesmote_losses.centroids import ClassCentroidTracker
-from clesmote_losses.distributed import from_rank_0, get_rank
+from clesmote_losses.distributed import from_rank_0
 from clesmote_losses.errors import Argument, ArgumentError
-from clesmote_losses.hosts.clipped_images import clipped_image
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.strata_file import read_groups
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -68,6 +67,8 @@ def training_set(
         **options.arguments("dataset"),
     }
 
+    made: list[SMOTEDataset] = []  # here, if the plan is: its images are not read and checked twice
+
     def make() -> SMOTEPlan:
         file = next((Path(f) for f in (options.smote_plan, resumed_plan) if f is not None and Path(f).exists()), None)
         if file is not None:
@@ -79,19 +80,14 @@ def training_set(
             raise ArgumentError("smote_plan", given, " does not exist yet: add ", Argument("smote"), " to make it.")
         if options.smote_plan is not None and not Path(options.smote_plan).parent.is_dir():
             raise ArgumentError("smote_plan", given, ": make its folder first.")  # before the search
-        plan = SMOTEDataset(base, **common, features=_read_features(options.smote_features)).plan
+        made.append(SMOTEDataset(base, **common, features=_read_features(options.smote_features)))
+        plan = made[0].plan
         if options.smote_plan is not None:
             plan.save(options.smote_plan)
         return plan
 
-    train_set = SMOTEDataset(base, **common, plan=from_rank_0(make))
-    if get_rank() == 0 and (name := clipped_image(train_set.base)) is not None:
-        _logger.warning(
-            "CLE-SMOTE: %s has values above 255 in its file and 8 bits in the training set, so that most of it is white, with and without "
-            "the method. Scale the files to 8 bits, or let the data set keep their mode (timm: --input-img-mode).",
-            name,
-        )
-    return train_set
+    plan = from_rank_0(make)
+    return made[0] if made else SMOTEDataset(base, **common, plan=plan)
 
 
 def check_same_classes(train_set: Any, evaluation_set: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
+from clesmote_losses.errors import shortened
 from clesmote_losses.restore import preserved_rng
 from clesmote_losses.smote.labels import Labels
 from clesmote_losses.smote.transform_probe import Transform, TransformProbe, apply_transform, same
@@ -70,7 +71,7 @@ def split_transform(
     watched, compared = None if differ else _twin(transform), _twin(transform)
     for index in _indices(dataset, labels):
         with preserved_rng():
-            image = read(own, index) if compare else None
+            image = _read_transformed(own, raw, index, read) if compare else None
         with preserved_rng():
             raw_image = probe.read_raw(raw, index, watched)
         with preserved_rng():
@@ -82,6 +83,22 @@ def split_transform(
                 raise probe.refusal(f"gives another image {index} than its transform of the raw image")
     unread = _copy_with(probe, transforms, dataset, leaves)
     return unread, probe.by_name(transform), probe
+
+
+def _read_transformed(own: Any, raw: Any, index: int, read: Callable[[Any, int], Any]) -> Any:
+    """Read an image through its transform, and tell a transform that fails from an image that cannot be read."""
+    try:
+        return read(own, index)
+    except RuntimeError as error:
+        try:
+            read(raw, index)
+        except Exception:
+            raise error from error.__cause__
+        cause = error.__cause__ or error
+        raise RuntimeError(
+            f"the transform of the data set fails for image {index}: {type(cause).__name__}: {shortened(cause).rstrip('.')}. It is called with one "
+            "image; what needs a batch or labels (mixup, cutmix) has its place after the loader."
+        ) from cause
 
 
 def check_untransformed(dataset: Any) -> None:

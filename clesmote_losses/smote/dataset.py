@@ -16,6 +16,7 @@ from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.smote.assignment import check_assignable
 from clesmote_losses.smote.base_dataset import check_base, image_names, unwrapped
 from clesmote_losses.smote.base_transform import ImagesByIndex, check_untransformed, reading_copy, split_transform
+from clesmote_losses.smote.clipped_images import warn_of_clipped_images
 from clesmote_losses.smote.columns import check_column
 from clesmote_losses.smote.draw_options import Blend, DrawOptions, Partners
 from clesmote_losses.smote.labels import check_labels, find_labels, own_labels
@@ -26,7 +27,7 @@ from clesmote_losses.smote.resampling import SmallClass
 from clesmote_losses.smote.sample_records import SampleRecords
 from clesmote_losses.smote.samplers import kind_of, plain_sampler
 from clesmote_losses.smote.strata import strata_of
-from clesmote_losses.smote.synthetic_images import blends, copied_image
+from clesmote_losses.smote.synthetic_images import blends, copied_image, some_parents
 from clesmote_losses.smote.transform_probe import Transform, apply_transform
 from clesmote_losses.targets import encode_target
 
@@ -62,7 +63,7 @@ class SMOTEDataset(SampleRecords):
         transform: Applied to every image; by default that of ``base``, which is taken over. Assign to ``.transform``
             to change it later, as timm's ``create_loader`` does. albumentations is called by name.
         image: Returns raw image ``index``, for a ``base`` whose images cannot be had without its transform. The items of
-            ``base`` are not read then, and images go through ``transform`` alone.
+            ``base`` are not read then, and images go through ``transform`` alone: pass it too, as loaders collate no PIL images.
         small_class: What to do with a class of ``k`` or fewer samples; see :meth:`SMOTEPlan.from_sampler`.
         real_share: At least this share of each raised class stays real: plain copies of its real images, which are not flagged,
             take the place of synthetic samples. By default what SMOTE gives. Where only the rare class is blended, a blend
@@ -178,7 +179,8 @@ class SMOTEDataset(SampleRecords):
             sampler = plain_sampler(sampler, plan.options, strata_of(self._labels, self._strata))
         self._sampler = sampler
         self._plan = plan.copy().share_memory_()  # or workers that live on would not see a new draw
-        images.check_steady(np.unique(plan.base)[:16].tolist() or [0])
+        images.check_steady(some_parents(plan, strata_of(self._labels, self._strata)) or [0])
+        warn_of_clipped_images(images.base)
 
     def _make_plan(
         self,

@@ -103,6 +103,8 @@ def to_tensor(image: Any) -> Tensor:
         raise TypeError(
             f"images must be PIL images, arrays or tensors; got {type(image).__name__}. SMOTEDataset takes a data set of (image, label)."
         )
+    if tensor.ndim == 0:
+        raise TypeError("an image must have rows and columns; got a single number. Are the items (label, image)?")
     return tensor
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from clesmote_losses.errors import Argument, ArgumentError, check_choice
+from clesmote_losses.errors import Argument, ArgumentError, check_choice, check_numbers
 
 Blend = Literal["oversampled", "all"]
 Partners = Literal["nearest", "any"]
@@ -26,6 +26,7 @@ class DrawOptions:
     def __post_init__(self) -> None:
         check_choice("blend", self.blend, get_args(Blend))
         check_choice("partners", self.partners, get_args(Partners))
+        check_numbers(**{name: value for name, value in vars(self).items() if "share" in name and value is not None})
         if self.real_share is not None and not 0 <= self.real_share <= 1:
             raise _error("real_share", f" must be in [0, 1]; got {self.real_share!r}.")
         if self.blend_share is not None and not 0 < self.blend_share < 1:

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from clesmote_losses.smote.base_dataset import subset_indices
+from clesmote_losses.errors import shortened
+from clesmote_losses.smote.base_dataset import subset_indices, unwrapped
 from clesmote_losses.smote.columns import gaps_in, to_array
 from clesmote_losses.targets import decode_target
 
@@ -28,7 +29,7 @@ def find_labels(dataset: "Dataset[Any]") -> Labels:
     if (found := own_labels(dataset)) is None:
         raise ValueError(
             f"the labels of {type(dataset).__name__} are not found without reading its images (no targets, labels, or samples "
-            "of (path, label), one for each sample). Pass labels=[...], one class index for each sample."
+            f"of (path, label), one for each sample{_of_other_length(dataset)}). Pass labels=[...], one class index for each sample."
         )
     return check_labels(found, len(dataset))  # type: ignore[arg-type]
 
@@ -65,7 +66,7 @@ def _labels_at(dataset: "Dataset[Any]", indices: NDArray[np.int64]) -> Any:
             transformed.append(target_transform(label))
         except Exception as error:
             raise ValueError(
-                f"target_transform of {type(dataset).__name__} fails for label {label!r}: {type(error).__name__}: {error}. Leave "
+                f"target_transform of {type(dataset).__name__} fails for label {label!r}: {type(error).__name__}: {shortened(error)}. Leave "
                 "samples without a class out (Subset)."
             ) from error
     return transformed
@@ -93,6 +94,16 @@ def _label_column(dataset: "Dataset[Any]") -> Any:
             columns.append(list(value) if isinstance(value, list | tuple) else np.asarray(value))
     is_integer = (column for column in columns if np.asarray(column[0]).dtype.kind in "iub")
     return next(is_integer, columns[0] if columns else None)
+
+
+def _of_other_length(dataset: "Dataset[Any]") -> str:
+    """Say which attribute would hold the labels if it had another length."""
+    for part in unwrapped(dataset):
+        for name in ("targets", "labels"):
+            value, length = getattr(part, name, None), len(part)
+            if isinstance(value, Sized) and not isinstance(value, str | bytes | dict) and len(value) != length:
+                return f"; {type(part).__name__}.{name} holds {len(value)} values for {length} samples"
+    return ""
 
 
 def _is_pair(sample: Any) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from clesmote_losses.errors import prefixed
+from clesmote_losses.errors import check_numbers, prefixed, shortened
 from clesmote_losses.restore import random_states
 from clesmote_losses.smote.base_dataset import image_path
 from clesmote_losses.smote.blending import make_alike
@@ -56,6 +56,7 @@ class RealImages:
         cache_mb: float = 0,
         probe: TransformProbe | None = None,
     ) -> None:
+        check_numbers(cache_mb=cache_mb)
         if not cache_mb >= 0:
             raise ValueError(f"cache_mb must be 0 or more; got {cache_mb}.")
         self.base, self.labels, self.size, self.cache_mb = base, labels, _image_size(size), cache_mb
@@ -83,8 +84,10 @@ class RealImages:
         if self._relabelling is not None:
             self._relabelling.compare(index, label, int(self.labels[index]))
         elif not _is_label(label, self.labels[index]):
+            if np.ndim(label) > 1:
+                raise TypeError(_no_pair(index, (image, label)))
             raise ValueError(
-                f"real sample {index} has label {label}, but the data set's list of labels says {self.labels[index]}. Was the "
+                f"real sample {index} has label {shortened(label)}, but the data set's list of labels says {self.labels[index]}. Was the "
                 "image unreadable and another one taken, or the data set changed? If it gives labels of another kind, pass "
                 "labels=, one class index for each sample."
             )
@@ -96,7 +99,9 @@ class RealImages:
         try:
             item = self.base[index]
         except Exception as error:
-            raise RuntimeError(f"{self._name(index)} cannot be read: {type(error).__name__}: {error}") from error
+            raise RuntimeError(
+                f"{self._name(index)} cannot be read: {type(error).__name__}: {shortened(error)}"
+            ) from error
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise TypeError(_no_pair(index, item))
         return item[0], item[1]
@@ -154,7 +159,8 @@ class RealImages:
             with prefixed(self._name(index, image)):
                 raise error
         except Exception as error:
-            raise RuntimeError(f"{self._name(index, image)} cannot be read: {type(error).__name__}: {error}") from error
+            cause = f"{type(error).__name__}: {shortened(error)}"
+            raise RuntimeError(f"{self._name(index, image)} cannot be read: {cause}") from error
 
     def _name(self, index: int, image: Any = None) -> str:
         path = image_path(self.base, index) or getattr(image, "filename", None)
@@ -219,7 +225,7 @@ class RealImages:
         """Raise ``ValueError`` if reading one of the images draws random numbers, or gives another image the next time.
 
         The global generators show every draw. For a generator of the data set's own, images are read up to eight times,
-        within a second: a flip with p=0.1 passes once in 700,000 times among 16 images.
+        within a second: a flip with p=0.1 passes once in 700,000 times among 16 images of a class.
         """
         first: dict[int, Tensor] = {}
         end = time.monotonic() + 1
@@ -261,6 +267,8 @@ def _no_pair(index: int, item: Any) -> str:
         kind, pair = f"a {type(item).__name__} of {', '.join(map(repr, item))}", "item['image'], item['label']"
     elif isinstance(item, tuple | list):
         kind = f"a {type(item).__name__} of {len(item)}"
+        if len(item) == 2:
+            kind, pair = f"{kind} whose second is the image", "item[1], item[0]"
     return f"""the base data set must give (image, label); item {index} is {kind}. Wrap it, with the two that are image and label, and pass labels=:
     class Pairs(torch.utils.data.Dataset):
         def __init__(self, base): self.base = base
@@ -277,7 +285,7 @@ def _is_label(given: Any, label: np.int64) -> bool:
 def _image_size(size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
-    pair = (size, size) if isinstance(size, int) else tuple(size)
+    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
     if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
         raise ValueError(f"image_size must be (height, width) in pixels, or one number for both; got {size!r}.")
     return pair

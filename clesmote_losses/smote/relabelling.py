@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from clesmote_losses.errors import shortened
 from clesmote_losses.smote.columns import is_gap
 
 _LONGEST = 1000  # values of a label that is compared: one-hot labels are, masks are not
@@ -47,7 +48,7 @@ class Relabelling:
         other, first = self._passed_for.setdefault(own, (passed, index))
         if other != passed:
             raise ValueError(
-                f"labels= contradict the labels of the data set: samples {first} and {index} have label {own!r} there, and labels= "
+                f"labels= contradict the labels of the data set: samples {first} and {index} have label {shortened(repr(own))} there, and labels= "
                 f"gives {other} and {passed}. {_REMEDY}"
             )
 

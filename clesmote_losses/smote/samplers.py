@@ -184,7 +184,7 @@ def check_group_sizes(options: dict[str, Any], groups: NDArray[Any], patients: N
                 " and ",
                 Argument("small_class", f'"{small_class}"'),
                 ". Use ",
-                *([] if is_any else fewer),
+                *([] if is_any or len(mine) <= largest else fewer),  # alone, none has a neighbour
                 Argument("small_class", '"duplicate"'),
                 " (copies its images).",
             )

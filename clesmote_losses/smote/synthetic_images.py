@@ -4,6 +4,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clesmote_losses.errors import prefixed
 from clesmote_losses.smote.blending import blend_alike, make_alike
 from clesmote_losses.smote.decoding import DecodedImage
@@ -11,6 +14,7 @@ from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages
 
 _BLENDED_AT_ONCE = 2**18  # values
+_LOOKED_AT = 64  # parents over all classes: 16 of each class at most, 2 at least
 
 
 def blends(images: RealImages, plan: SMOTEPlan, rows: Sequence[int]) -> Iterator[Any]:
@@ -39,6 +43,26 @@ def copied_image(plan: SMOTEPlan, row: int) -> int | None:
     """Return the real image that a row of a plan shows as it is, in its own size; ``None`` for what is blended."""
     is_copy = not plan.is_synthetic[row] or plan.options["sampler"] == "RandomOverSampler"
     return int(plan.base[row]) if is_copy else None
+
+
+def some_parents(plan: SMOTEPlan, groups: NDArray[Any]) -> list[int]:
+    """Choose parents of every class or stratum with blends or copies, spread over the data set; 2 to 16 of each.
+
+    A class without any, such as the majority, needs no look: its items are those of the base data set, as without SMOTE.
+
+    Args:
+        plan: The recipe of each sample.
+        groups: Class or stratum of every real sample, shape ``(N,)``.
+    """
+    parents = np.unique(np.concatenate([plan.base, plan.neighbor]))
+    of_parents = groups[parents]
+    present = np.unique(of_parents)
+    at_most = min(16, max(2, _LOOKED_AT // max(1, len(present))))
+    chosen: list[int] = []
+    for group in present:
+        part = parents[of_parents == group]
+        chosen += part[np.unique(np.linspace(0, len(part) - 1, at_most).astype(int))].tolist()
+    return chosen
 
 
 def _parents(images: RealImages, plan: SMOTEPlan, row: int) -> tuple[tuple[DecodedImage, DecodedImage], float]:

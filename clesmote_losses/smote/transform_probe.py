@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from clesmote_losses.errors import shortened
 from clesmote_losses.restore import random_states
 
 Transform = Callable[[Any], Any]
@@ -104,7 +105,7 @@ class TransformProbe:
         try:
             item = raw[index]
         except Exception as error:
-            item, failure = None, f" ({type(error).__name__}: {error})"
+            item, failure = None, f" ({type(error).__name__}: {shortened(error)})"
         calls, answered, self._calls, self._answer, self._answered = self._calls, self._answered, [], None, None
         if not calls:
             raise self.refusal(

@@ -24,10 +24,10 @@ def python(*arguments):
 
 
 def test_the_plain_loop_trains_and_tells_what_was_capped(data):
-    done = python(FOLDER / "plain_loop.py", data, "--model", "test_resnet")
+    done = python(FOLDER / "plain_loop.py", data, "--model", "test_resnet", "--epochs", "2")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["epoch 0", "epoch 1", "epoch 2"]
+    assert [line.split(":")[0] for line in lines] == ["epoch 0", "epoch 1"]
     assert all(line.endswith("of 28 synthetic samples capped") for line in lines)
 
 

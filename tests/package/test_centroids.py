@@ -4,6 +4,7 @@ import copy
 import importlib
 import pickle
 import random
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,16 @@ def test_labels_that_count_from_1_are_named_at_the_refresh_and_by_the_loss(mode:
         if mode == "epoch":
             with pytest.raises(ValueError, match=r"label 3 is out of range for num_classes=3.*count classes from 0"):
                 tracker.refresh(TensorDataset(images, labels))
+
+
+def test_a_label_out_of_range_that_a_refresh_reads_is_named_once() -> None:
+    images, labels = data().tensors
+    train_set = SMOTEDataset(TensorDataset(images, labels + 1))  # 1 is the largest class; 2 and 3 are blended
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match="label 3 is out of range for num_classes=3"):
+            ClassCentroidTracker(network(), 3).refresh(train_set)
+    assert not caught
 
 
 @pytest.mark.parametrize("kind", ["data set", "subset", "loader", "loader of a SMOTEDataset", "batches"])
@@ -445,7 +456,9 @@ def test_batch_centroids_are_the_mean_of_the_class_in_the_batch_and_an_absent_cl
 def test_without_a_refresh_the_loss_says_so() -> None:
     base, model = data(), network()
     criterion = CappedSMOTELoss(tracker=ClassCentroidTracker(model, 3))
-    with pytest.raises(RuntimeError, match=r"call tracker.refresh\(train_set\) at the start of every epoch"):
+    with pytest.raises(
+        RuntimeError, match=r"call begin_epoch\(criterion, train_set, epoch\) at the start of every epoch"
+    ):
         criterion(model(base.tensors[0]), base.tensors[1])
 
 

@@ -14,9 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, Subset, TensorDataset, WeightedRandomSampler
 
-from clesmote_losses import CappedSMOTELoss, SMOTEDataset, begin_epoch, decode_target, encode_target, end_epoch
+from clesmote_losses import (
+    CappedSMOTELoss,
+    ClassCentroidTracker,
+    SMOTEDataset,
+    begin_epoch,
+    decode_target,
+    encode_target,
+    end_epoch,
+)
 from clesmote_losses.loss_counts import LossCounts
 from tests.support.gloo import in_two_processes
 from tests.support.loss_batch import WEIGHT, make_batch
@@ -222,10 +230,10 @@ def test_a_loss_made_on_the_meta_device_counts() -> None:
 def test_a_validation_in_inference_mode_may_come_first() -> None:
     whole = Whole().eval()
     for mode in (torch.inference_mode(), torch.no_grad()):
-        with mode:
+        with mode, pytest.warns(UserWarning, match="3 synthetic samples"):
             whole(torch.rand(9, 4), target(3))
-    with pytest.warns(UserWarning, match="6 synthetic samples"):
-        whole.train()
+        whole.train().eval()
+    whole.train()
     whole(torch.rand(9, 4), target(4))
     assert seen(whole.criterion) == 4
 
@@ -351,27 +359,103 @@ def test_a_loop_without_begin_epoch_is_warned_at_its_reset_and_not_at_the_first(
         criterion.reset_stats()
 
 
-@pytest.mark.parametrize("read", ["stats", "reset", "train", "end_epoch"])
-def test_synthetic_samples_in_evaluation_are_warned_about_once(read: str) -> None:
-    criterion = CappedSMOTELoss(beta=5.0, distance=None)
-    criterion(torch.zeros(9, 2), target(2))
-    criterion.eval()
-    for _ in range(3):
-        criterion(torch.zeros(9, 2), target(2))
+def read_by(criterion: CappedSMOTELoss, read: str) -> None:
     reads: dict[str, Any] = {
         "stats": lambda: criterion.stats,
         "reset": criterion.reset_stats,
         "train": criterion.train,
         "end_epoch": lambda: end_epoch(criterion),
     }
-    with pytest.warns(UserWarning, match=r"6 synthetic samples came to the loss in evaluation mode.*split first"):
-        reads[read]()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        criterion.train()
-        assert criterion.stats["synthetic"] == (0 if read == "reset" else 2)
-        criterion.eval()(torch.zeros(9, 2), target(0))  # a validation set without them
-        criterion.train()
+    reads[read]()
+
+
+@pytest.mark.parametrize("read", ["stats", "reset", "train", "end_epoch"])
+def test_synthetic_samples_in_evaluation_are_warned_about_at_once_and_once(read: str) -> None:
+    criterion = CappedSMOTELoss(beta=5.0, distance=None)
+    criterion(torch.zeros(9, 2), target(2))
+    criterion.eval()
+    criterion(torch.zeros(9, 2), target(0))
+    for evaluation in range(2):
+        match = r"2 synthetic samples came to the loss in evaluation mode.*split first"
+        with pytest.warns(UserWarning, match=match) as caught:
+            criterion(torch.zeros(9, 2), target(2))  # the script may end here
+        assert caught[0].filename == __file__  # the user's line, through torch's
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            criterion(torch.zeros(9, 2), target(2))
+            read_by(criterion, read)
+            criterion.train()
+            assert criterion.stats["synthetic"] == (0 if read == "reset" else 2), evaluation
+            criterion.eval()(torch.zeros(9, 2), target(0))  # a validation set without them
+
+
+@pytest.mark.parametrize("read", ["stats", "reset", "train", "end_epoch"])
+def test_on_a_gpu_synthetic_samples_in_evaluation_are_not_read_before_the_end(read: str) -> None:
+    criterion = CappedSMOTELoss(beta=5.0, distance=None)
+    criterion.eval()
+    for _ in range(3):  # values of a meta tensor cannot be read
+        criterion(torch.zeros(9, 2, device="meta"), target(2).to("meta"))
+    assert criterion._counts._evaluated is not None
+    criterion._counts._evaluated = torch.tensor(6)
+    with pytest.warns(UserWarning, match="6 synthetic samples came"):
+        read_by(criterion, read)
+
+
+def trained_online(epochs: Any, tracker: ClassCentroidTracker, train_set: SMOTEDataset) -> list[str]:
+    """Train some epochs and return the warnings."""
+    criterion = CappedSMOTELoss(beta=5.0, tracker=tracker)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for epoch in epochs:
+            begin_epoch(criterion, train_set, epoch)
+            for images, encoded in DataLoader(train_set, batch_size=20, shuffle=True):
+                criterion(tracker.model(images), encoded)
+            end_epoch(criterion)
+    return [str(warning.message) for warning in caught]
+
+
+def test_a_resumed_online_run_without_the_trackers_state_is_warned_of_and_no_other() -> None:
+    train_set = SMOTEDataset(TensorDataset(torch.rand(20, 4), torch.arange(20) // 14), features=torch.rand(20, 3))
+    network = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    with ClassCentroidTracker(network, 2, classifier="2", mode="online") as tracker:
+        assert trained_online(range(3), tracker, train_set) == []
+        saved = tracker.state_dict()
+    with ClassCentroidTracker(network, 2, classifier="2", mode="online") as tracker:
+        (message,) = trained_online(range(3, 6), tracker, train_set)
+        assert "no sample of class 1 had a centroid" in message
+        assert "save tracker.state_dict() in the checkpoint" in message
+    with ClassCentroidTracker(network, 2, classifier="2", mode="online") as tracker:
+        tracker.load_state_dict(saved)
+        assert trained_online(range(3, 5), tracker, train_set) == []
+
+
+@pytest.mark.parametrize("first", ["set_epoch", "reset_stats"])
+def test_a_loop_of_own_calls_in_any_order_is_warned_of_lost_centroids_only(first: str) -> None:
+    network = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    for epochs, is_lost in ((range(3), False), (range(2, 5), True)):
+        tracker = ClassCentroidTracker(network, 2, classifier="2", mode="online")
+        criterion = CappedSMOTELoss(beta=5.0, tracker=tracker)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for epoch in epochs:
+                for call in (first, {"set_epoch": "reset_stats", "reset_stats": "set_epoch"}[first]):
+                    getattr(criterion, call)(*[epoch] * (call == "set_epoch"))
+                tracker.refresh()
+                criterion(network(torch.rand(9, 4)), target(4))
+            criterion.all_reduce_stats()
+        tracker.detach()
+        assert bool(caught) == is_lost
+
+
+def test_a_class_whose_images_a_refresh_did_not_read_is_named() -> None:
+    base = TensorDataset(torch.rand(20, 4), torch.arange(20) // 14)
+    network = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    with ClassCentroidTracker(network, 2, classifier="2") as tracker:
+        criterion = CappedSMOTELoss(beta=5.0, tracker=tracker)
+        tracker.refresh(Subset(base, range(14)))
+        criterion(network(torch.rand(9, 4)), encode_target(torch.ones(9).long(), torch.arange(9) < 4))
+        with pytest.warns(UserWarning, match=r"no sample of class 1 had a centroid.*classes with images in data"):
+            end_epoch(criterion)
 
 
 @pytest.mark.slow

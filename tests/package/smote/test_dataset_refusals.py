@@ -1,5 +1,6 @@
 """Data sets and options that the balanced data set refuses, and what it says."""
 
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from imblearn.over_sampling import SMOTE, SVMSMOTE
+from imblearn.over_sampling import SMOTE, SVMSMOTE, RandomOverSampler
 from torch.utils.data import IterableDataset, Subset, TensorDataset
 from torchvision import transforms
 from torchvision.datasets import FakeData, ImageFolder
@@ -41,6 +42,32 @@ def test_a_base_that_augments_by_itself_is_refused_every_time(given: str) -> Non
         torch.manual_seed(seed)
         with pytest.raises(ValueError, match=r"Flipping draws random numbers for index \d+.*transform="):
             SMOTEDataset(flipping, **options)
+
+
+class FlippingOne(Items):
+    """Augments the images of class 2 alone, with a generator of the module ``random`` or its own."""
+
+    draw: Callable[[], float] = staticmethod(random.random)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        image, label = super().__getitem__(index)
+        return (image.flip(2) if label == 2 and self.draw() < 0.5 else image), label
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.default_rng(0).random], ids=["global", "own"])
+@pytest.mark.parametrize("sampler", [SMOTE(random_state=0), RandomOverSampler(random_state=0)])
+def test_a_base_that_augments_one_class_alone_is_refused_unless_that_class_stays_as_it_is(
+    draw: Callable[[], float], sampler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FlippingOne, "draw", staticmethod(draw))
+
+    def base(labels: list[int]) -> FlippingOne:
+        images, _ = float_images({0: len(labels)})
+        return FlippingOne(list(torch.from_numpy(images)), np.array(labels))
+
+    with pytest.raises(ValueError, match=r"FlippingOne .* it augments inside __getitem__"):
+        SMOTEDataset(base([0] * 150 + [1] * 60 + [2] * 30), sampler=sampler)
+    assert len(SMOTEDataset(base([0] * 40 + [1] * 30 + [2] * 60), sampler=sampler)) == 180
 
 
 def truncate(path: Path) -> bytes:

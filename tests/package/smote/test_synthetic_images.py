@@ -1,5 +1,7 @@
 """Synthetic images of a plan: alike one by one and together, and an error that names the parents."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from imblearn.over_sampling import SMOTE
@@ -40,3 +42,19 @@ def test_parents_of_other_sizes_are_named(plan: SMOTEPlan) -> None:
     row = int(np.flatnonzero(plan.base != plan.neighbor)[0])
     with pytest.raises(ValueError, match=f"real images {plan.base[row]} and {plan.neighbor[row]} cannot be blended"):
         list(synthetic_images.blends(RealImages(Items(images, LABELS), LABELS), plan, [row]))
+
+
+def test_parents_are_chosen_of_every_stratum_with_blends_spread_and_few(plan: SMOTEPlan) -> None:
+    strata = np.repeat(["majority", "a", "b"], [1000, 300, 40])
+    base = np.repeat(np.arange(1000, 1340), 2)
+    drawn = dataclasses.replace(plan, base=base, neighbor=base[::-1].copy(), num_real=1340)
+    chosen = np.array(synthetic_images.some_parents(drawn, strata))
+    assert [np.sum(strata[chosen] == name) for name in ("majority", "a", "b")] == [0, 16, 16]
+    assert set(np.histogram(chosen[:16], 4, (1000, 1300))[0]) == {4}
+    assert {1000, 1299, 1300, 1339} <= set(chosen.tolist())
+
+
+def test_few_parents_of_each_are_chosen_where_there_are_many_classes(plan: SMOTEPlan) -> None:
+    labels = np.repeat(np.arange(500), 4)
+    drawn = dataclasses.replace(plan, base=np.arange(2000), neighbor=np.arange(2000), num_real=2000)
+    assert np.bincount(labels[synthetic_images.some_parents(drawn, labels)]).tolist() == [2] * 500

@@ -1,7 +1,9 @@
-"""16-bit images that timm and torchvision read as 8 bits."""
+"""16-bit images that a data set reads as 8 bits."""
 
-import logging
+import random
 import tarfile
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ from timm.data import create_dataset
 from torch.utils.data import Subset
 from torchvision.datasets import ImageFolder
 
-from clesmote_losses.hosts.clipped_images import clipped_image
+from clesmote_losses import SMOTEDataset
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.recipe import training_set
+from clesmote_losses.smote.clipped_images import clipped_image
 from tests.support.smote_data import Items
 
 
@@ -34,13 +37,66 @@ def timm_data(root: Path, **options: Any) -> Any:
     return create_dataset("", root=str(root), split="train", is_training=True, **options)
 
 
-def test_16_bits_become_white_in_timm_and_the_host_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    data = timm_data(folder_of(tmp_path, 4095))
+class Loaded(ImageFolder):
+    """Read each image by a function of its path, and augment."""
+
+    def __init__(self, root: Path, load: Callable[[str], Any]) -> None:
+        super().__init__(root)
+        self.load = load
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        path, label = self.samples[index]
+        image = self.load(path)
+        return (image, label) if label else (image[:, ::-1].copy() if random.random() < 0.5 else image, label)
+
+
+def as_bytes(path: str) -> Any:
+    return np.asarray(Image.open(path).convert("L"))
+
+
+def scaled(path: str) -> Any:
+    return (np.asarray(Image.open(path)) / 4095 * 255).round().astype(np.uint8)
+
+
+def warnings_of(make: Callable[[], Any]) -> list[warnings.WarningMessage]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make()
+    return [warning for warning in caught if "values above 255" in str(warning.message)]
+
+
+@pytest.mark.parametrize("host", [False, True], ids=["user", "timm"])
+def test_16_bits_become_white_and_the_data_set_says_so_once(host: bool, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, 4095)
+    if host:
+        data = timm_data(folder)
+        caught = warnings_of(lambda: training_set(data, Options(smote="smote")))
+    else:
+        data = ImageFolder(str(folder / "train"))
+        caught = warnings_of(lambda: SMOTEDataset(data))
     assert set(np.unique(data[0][0])) == {0, 255}  # what the warning is about
-    with caplog.at_level(logging.WARNING):
-        training_set(data, Options(smote="smote"))
-    assert "00.png) has values above 255" in caplog.text
-    assert "--input-img-mode" in caplog.text
+    (warning,) = caught
+    assert "00.png) has values above 255" in str(warning.message)
+    assert "--input-img-mode" in str(warning.message)
+    assert warning.category is UserWarning
+    assert warning.filename == __file__
+
+
+def test_a_loaded_plan_does_not_hide_it(tmp_path: Path) -> None:
+    data = ImageFolder(str(folder_of(tmp_path, 4095) / "train"))
+    with pytest.warns(UserWarning, match="values above 255"):
+        plan = SMOTEDataset(data).plan
+    assert len(warnings_of(lambda: SMOTEDataset(data, plan=plan))) == 1
+
+
+@pytest.mark.parametrize(("load", "count"), [(as_bytes, 1), (scaled, 0)])
+def test_a_users_own_conversion_is_judged_by_its_pixels_without_a_draw(
+    load: Callable[[str], Any], count: int, tmp_path: Path
+) -> None:
+    data = Loaded(folder_of(tmp_path, 4095) / "train", load)
+    state = random.getstate()
+    assert len(warnings_of(lambda: SMOTEDataset(data))) == count
+    assert random.getstate() == state
 
 
 @pytest.mark.parametrize(
