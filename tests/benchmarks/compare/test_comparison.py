@@ -2,10 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from benchmarks.compare.comparison import Comparison
 from benchmarks.compare.splits import split
+from benchmarks.methods.pretrained import Weights
 from benchmarks.metrics import auroc
 from benchmarks.training.controlled import Settings
 from tests.benchmarks.compare.test_splits import own_images
@@ -112,11 +115,22 @@ def test_the_estimate_counts_triplets_and_gives_way_to_what_was_measured(compari
     assert comparison.split_seconds(records) == 150.0
 
 
-def test_a_run_keeps_the_scores_of_its_last_epoch(comparison):
-    images = np.random.default_rng(0).integers(0, 255, (len(comparison.source.images), 16, 16, 3), dtype=np.uint8)
-    comparison.source = replace(comparison.source, images=images)
+@pytest.fixture(params=["convnet", "frozen"])
+def settings(request, tmp_path):
+    """Settings of a network from random weights, and of a frozen one from a file."""
+    if request.param == "convnet":
+        return Settings(steps=5, epochs=1, batch_size=8)
+    weights = tmp_path / "weights.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), weights)
+    return Settings(model="test_resnet", steps=5, epochs=1, batch_size=8, weights=Weights.read(weights), frozen=True)
+
+
+def test_a_run_keeps_the_scores_of_its_last_epoch(comparison, settings):
+    images = np.random.default_rng(0).integers(0, 255, (len(comparison.source.images), 32, 32, 3), dtype=np.uint8)
+    comparison.source, comparison.settings = replace(comparison.source, images=images), settings
     line, arrays = comparison.first_run().make(torch.device("cpu"))
     data = split(comparison.source, 0, 7)
     assert np.array_equal(arrays["test_labels"], data.tests["test"].members.argmax(1))
     assert arrays["validation_scores"].shape == (data.held_out.sum(), 3)
+    assert np.ptp(arrays["test_scores"][:, 0]) > 1e-4
     assert line["last"]["test"]["auroc"] == pytest.approx(auroc(arrays["test_labels"], arrays["test_scores"]), abs=1e-6)
