@@ -5,6 +5,7 @@ from clesmote_losses.caps import cosine_cap, euclidean_cap
 from clesmote_losses.centroids import ClassCentroidTracker
 from clesmote_losses.class_balance import class_balanced_weights, log_prior
 from clesmote_losses.cross_entropy import capped_cross_entropy
+from clesmote_losses.detectability import blend_detectability
 from clesmote_losses.epochs import begin_epoch, end_epoch
 from clesmote_losses.rebalanced_head import rebalanced_head
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -20,6 +21,7 @@ __all__ = [
     "SMOTEPlan",
     "TripletPretrainer",
     "begin_epoch",
+    "blend_detectability",
     "capped_cross_entropy",
     "class_balanced_weights",
     "cosine_cap",

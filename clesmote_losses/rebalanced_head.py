@@ -14,7 +14,7 @@ from clesmote_losses.classifier import Classifier, classifier_layers, unwrap
 from clesmote_losses.distributed import from_rank_0, is_sharded
 from clesmote_losses.embedded_images import EmbeddedImages, embed_images, gather_images
 from clesmote_losses.embeddings import EmbeddingHook
-from clesmote_losses.errors import check_choice
+from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform
 
@@ -59,8 +59,9 @@ def rebalanced_head(
             :meth:`ClassCentroidTracker.refresh` takes it. Synthetic and ignored samples are left out.
         kind: ``"logistic"``: ``LogisticRegression(class_weight="balanced")``. ``"lda"``: ``LinearDiscriminantAnalysis`` with
             shrinkage by Ledoit and Wolf, and equal priors. Both on standardised embeddings.
-        C: Inverse strength of the penalty of ``"logistic"``, as in scikit-learn. It is not chosen by cross-validation: the
-            network has seen all training images, so each part of them looks separable.
+        C: Inverse strength of the penalty of ``"logistic"``, as in scikit-learn, whose own 1.0 fits the few images of a rare
+            class so closely that a test finds fewer of its images. It is not chosen by cross-validation, since the network
+            has seen all training images.
         classifier: The layer, or its name; by default found as by :class:`ClassCentroidTracker`.
         validation_set: Images to measure the scores on, of the same kinds; by default those that were fitted, which flatters.
         transform: Replaces the transform of the data sets. Pass the evaluation transform, without augmentation.
@@ -84,9 +85,7 @@ def rebalanced_head(
     if not C > 0:
         raise ValueError(f"C must be positive; got {C}.")
     model = unwrap(model)
-    layer = _linear_layer(model, classifier)
-    if kind == "lda" and layer.bias is None:
-        raise ValueError(f'kind="lda" needs a classifier with a bias, and {layer} has none. Use kind="logistic".')
+    layer = writable_classifier(model, kind, classifier)
 
     with EmbeddingHook(model, layer) as hook:
 
@@ -125,8 +124,12 @@ def rebalanced_head(
     return scores
 
 
-def _linear_layer(model: nn.Module, classifier: Classifier | None) -> Any:
-    """Return the classifier, if new numbers in its ``weight`` and ``bias`` make it another linear classifier."""
+def writable_classifier(model: nn.Module, kind: Kind, classifier: Classifier | None = None) -> Any:
+    """Return the classifier, if new numbers in its ``weight`` and ``bias`` make it another linear classifier.
+
+    Raises:
+        ValueError: If they do not.
+    """
     layers = classifier_layers(model, classifier)
     if len(layers) > 1:
         raise ValueError(
@@ -146,6 +149,10 @@ def _linear_layer(model: nn.Module, classifier: Classifier | None) -> Any:
         raise ValueError(
             f"the weight of {layer} is computed from other parameters (parametrisation, weight norm or pruning), so it cannot be written. "
             "Remove that first, such as by torch.nn.utils.parametrize.remove_parametrizations."
+        )
+    if kind == "lda" and layer.bias is None:
+        raise ArgumentError(
+            "kind", Argument("kind", '"lda"'), f" needs a classifier with a bias, and {layer} has none."
         )
     if is_sharded(model):
         raise ValueError(

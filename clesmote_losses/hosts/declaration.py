@@ -11,6 +11,7 @@ GROUPS = {
     "cap": "stage 3: the capped loss",
     "loss": "class balance in the loss, with and without a cap",
     "triplet": "stage 2: triplet pretraining",
+    "head": "after training",
 }
 PARTS = ("sampler", "dataset", "tracker", "loss", "pretrainer", "fit")  # of the library, that the recipe makes or calls
 

@@ -8,8 +8,10 @@ from clesmote_losses.capped_loss import Capped
 from clesmote_losses.caps import CAPS
 from clesmote_losses.centroids import Mode
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
+from clesmote_losses.hosts import needs
 from clesmote_losses.hosts.declaration import Need, check_range, option
 from clesmote_losses.loss_inputs import Gradient
+from clesmote_losses.rebalanced_head import Kind
 from clesmote_losses.smote.dataset import Redraw
 from clesmote_losses.smote.draw_options import Blend, Partners
 from clesmote_losses.smote.resampling import SmallClass
@@ -18,41 +20,14 @@ from clesmote_losses.triplet_sampling import Sampling
 
 _WITHOUT_DISTANCE = ("constant", "none")
 
-_SAMPLER = Need(
-    lambda options: options.smote is not None,
-    ("without ", Argument("smote"), ", because the plan is already made."),
-)
-_SMOTE = Need(
-    lambda options: options.smote == "smote",
-    ("without ", Argument("smote", "smote"), ": other samplers draw as they do."),
-)
-_SEARCH = Need(
-    lambda options: options.smote != "over" and options.smote_partners != "any",
-    ("with ", Argument("smote", "over"), " or ", Argument("smote_partners", "any"), ", which search no neighbours."),
-)
-_BLENDS = Need(
-    lambda options: options.smote != "over", ("with ", Argument("smote", "over"), ", which makes copies and no blends.")
-)
-_OVERSAMPLED = Need(
-    lambda options: options.smote_blend != "all",
-    ("with ", Argument("smote_blend", "all"), ": pass ", Argument("smote_blend_share"), "."),
-)
-_ALL = Need(lambda options: options.smote_blend == "all", ("without ", Argument("smote_blend", "all"), "."))
-_CAP = Need(lambda options: options.cap != "none", ("with ", Argument("cap", "none"), ": drop one of the two."))
-_DISTANCE = Need(
-    lambda options: options.cap != "constant",
-    ("with ", Argument("cap", "constant"), ", which uses no centroids: drop one of the two."),
-)
-_TRIPLETS = Need(lambda options: options.triplet_epochs > 0, ("without ", Argument("triplet_epochs"), "."))
 
-
-def _options_with(group: str, *needs: Need) -> Callable[..., Any]:
+def _options_with(group: str, *given: Need) -> Callable[..., Any]:
     """Return :func:`option` for options of a group that have these needs, unless an option lists its own."""
-    return lambda default, help_text, **rest: option(default, group, help_text, **{"needs": needs, **rest})
+    return lambda default, help_text, **rest: option(default, group, help_text, **{"needs": given, **rest})
 
 
-_smote, _sampled = _options_with("smote"), _options_with("smote", _SAMPLER)
-_cap, _triplet = _options_with("cap", _CAP), _options_with("triplet", _TRIPLETS)
+_smote, _sampled = _options_with("smote"), _options_with("smote", needs.SAMPLER)
+_cap, _triplet = _options_with("cap", needs.CAP), _options_with("triplet", needs.TRIPLETS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +41,7 @@ class Options:
         choices=lambda: (*SAMPLERS, "none"),
     )
     smote_k: int = _sampled(
-        5, "number of neighbours", argument="k_neighbors", above=0, metavar="K", needs=[_SAMPLER, _SEARCH]
+        5, "number of neighbours", argument="k_neighbors", above=0, metavar="K", needs=[needs.SAMPLER, needs.SEARCH]
     )
     smote_strategy: str = _sampled(
         "auto",
@@ -102,7 +77,7 @@ class Options:
         "search neighbours in these rows instead of in pixels: .npy with one row per image",
         argument="features",
         metavar="FILE",
-        needs=[_SAMPLER, _SEARCH],
+        needs=[needs.SAMPLER, needs.SEARCH],
     )
     smote_image_size: str | None = _smote(
         None, "size at which images are compared and blended", argument="image_size", metavar="HxW"
@@ -120,14 +95,14 @@ class Options:
         at_least=0,
         at_most=1,
         metavar="S",
-        needs=[_SAMPLER, _BLENDS, _OVERSAMPLED],
+        needs=[needs.SAMPLER, needs.BLENDS, needs.OVERSAMPLED],
     )
     smote_blend: str = _sampled(
         "oversampled",
         "classes with synthetic samples; 'all' adds them to every class, so that they mark none, and the set grows",
         argument="dataset.blend",
         choices=lambda: get_args(Blend),
-        needs=[_SAMPLER, _SMOTE],
+        needs=[needs.SAMPLER, needs.SMOTE],
     )
     smote_blend_share: float | None = _sampled(
         None,
@@ -136,14 +111,14 @@ class Options:
         above=0,
         at_most=1,
         metavar="S",
-        needs=[_SAMPLER, _ALL],
+        needs=[needs.SAMPLER, needs.ALL],
     )
     smote_partners: str = _sampled(
         "nearest",
         "'any' blends any two images of a class, without a search for neighbours",
         argument="dataset.partners",
         choices=lambda: get_args(Partners),
-        needs=[_SAMPLER, _SMOTE],
+        needs=[needs.SAMPLER, needs.SMOTE],
     )
     smote_redraw: str = _smote(
         "never",
@@ -188,7 +163,7 @@ class Options:
         "when class centroids are computed",
         argument="tracker.mode",
         choices=lambda: get_args(Mode),
-        needs=[_CAP, _DISTANCE],
+        needs=[needs.CAP, needs.DISTANCE],
     )
     class_weights: str = option(
         "none",
@@ -221,6 +196,14 @@ class Options:
     triplet_checkpoint: str | None = _triplet(
         None, "checkpoint written after each pass; a rerun continues from it", argument="fit.checkpoint", metavar="FILE"
     )
+    rebalance_head: str | None = option(
+        None,
+        "head",
+        "fit the classifier of the best checkpoint again, balanced, and write model_best_rebalanced.pth.tar; alone, without "
+        "--smote, training is the script's own",
+        argument="kind",
+        choices=lambda: get_args(Kind),
+    )
 
     @classmethod
     def from_given(cls, given: dict[str, Any], recorded: dict[str, Any] | None = None) -> "Options":
@@ -237,10 +220,11 @@ class Options:
         options = cls(**both)
         for field in dataclasses.fields(cls):
             check_range(field, getattr(options, field.name))
-        if options.smote is None and options.smote_plan is None:
+        changed = {field.name for field in dataclasses.fields(cls) if getattr(options, field.name) != field.default}
+        if not options.makes_samples and changed != {"rebalance_head"}:
             raise ArgumentError(
                 "smote",
-                Argument(min(given, default="smote")),
+                Argument(min(given.keys() - {"rebalance_head"}, default="smote")),
                 " needs synthetic samples: add ",
                 Argument("smote", f"{{{','.join(SAMPLERS)}}}"),
                 ", or ",
@@ -260,6 +244,11 @@ class Options:
                 " has none.",
             )
         return options
+
+    @property
+    def makes_samples(self) -> bool:
+        """Whether there are synthetic samples; else only the classifier is fitted again after training."""
+        return self.smote is not None or self.smote_plan is not None
 
     @property
     def distance(self) -> str | None:

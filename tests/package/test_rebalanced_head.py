@@ -256,7 +256,7 @@ def squeezenet() -> nn.Module:
         (Pooled(nn.utils.parametrizations.weight_norm(nn.Linear(6, 3))), colored(), {}, "remove_parametrizations"),
         (Pooled(nn.utils.spectral_norm(nn.Linear(6, 3))), colored(), {}, "computed from other parameters"),
         (Pooled(nn.Bilinear(6, 6, 3)), colored(), {}, "must be an nn.Linear or a convolution of size 1"),
-        (Pooled(nn.Linear(6, 3, bias=False)), colored(), {"kind": "lda"}, 'Use kind="logistic"'),
+        (Pooled(nn.Linear(6, 3, bias=False)), colored(), {"kind": "lda"}, 'kind="lda" needs a classifier with a bias'),
         (Pooled(nn.Linear(6, 4)), colored(), {}, r"4 classes, and the training set no real image of \[3\]"),
         (Pooled(nn.Linear(6, 2)), colored(), {}, "label 2 is out of range for the 2 classes"),
         (network(), with_nan(7), {}, r"embeddings of 1 of 61 images hold NaN or infinity; the first is image 7"),

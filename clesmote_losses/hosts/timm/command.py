@@ -2,7 +2,7 @@
 
 The script is loaded as a module, and four functions *in that module* are replaced. Nothing of timm is patched or copied.
 Both kinds of script work: those whose loop calls a task of ``timm.task`` (timm 1.0.23 and newer), and those whose loop calls
-``loss_fn(output, target)`` (older ones, ``legacy_train.py``).
+``loss_fn(output, target)`` (older ones, ``legacy_train.py``). ``--rebalance-head`` does its work after the script's ``main``.
 
 ==================  ==============================================================================================
 ``_parse_args``     records the options of the method, and refuses flags that it excludes
@@ -42,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.argv = [str(script), *rest]
     module = _load(script)
     with errors_as_flags():
-        Stages(given).put_into(module)
+        stages = Stages(given)
+        stages.put_into(module)
     module.main()
+    stages.finish()
 
 
 def _load(script: Path) -> ModuleType:

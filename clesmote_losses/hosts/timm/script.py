@@ -7,7 +7,7 @@ from argparse import Namespace
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from clesmote_losses.hosts import recipe
 from clesmote_losses.hosts.class_balance import balance_options, keeps_own_loss
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
+from clesmote_losses.hosts.timm.head import HeadStage
 from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, uneven_weights
 from clesmote_losses.hosts.timm.transforms import evaluation_transform, normalized_transform
+from clesmote_losses.rebalanced_head import Kind
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform
 
@@ -48,6 +50,7 @@ class Stages:
         self.evaluation_set: Any = None
         self.criterion: Any = None  # CappedSMOTELoss or OwnLoss
         self.eval_transform: Transform | None = None
+        self.head: HeadStage | None = None
 
     def put_into(self, script: ModuleType) -> None:
         """Replace the functions of the script.
@@ -92,10 +95,14 @@ class Stages:
         with errors_as_flags():
             if self.refusal is not None:
                 raise ValueError(self.refusal)
-            self.options = Options.from_given(self.given, recorded)
-            check_script_arguments(args, self.options)
+            options = Options.from_given(self.given, recorded)
+            if options.makes_samples:
+                check_script_arguments(args, options)
+                self.options = options
+        if options.rebalance_head is not None:
+            self.head = HeadStage(cast(Kind, options.rebalance_head))
         self.args = args
-        args.clesmote = self.options.recorded()
+        args.clesmote = options.recorded()
         return args, yaml.safe_dump(vars(args), default_flow_style=False)
 
     def create_dataset(self, *values: Any, **keywords: Any) -> Any:
@@ -105,6 +112,9 @@ class Stages:
             SystemExit: With a message, if the data do not suit the options, or classes differ between training and validation.
         """
         dataset = self.original["create_dataset"](*values, **keywords)
+        if self.head is not None:
+            with errors_as_flags():
+                self.head.see_dataset(dataset, bool(keywords.get("is_training")))
         if self.options is None:
             return dataset
         if not keywords.get("is_training"):
@@ -139,7 +149,7 @@ class Stages:
 
     def create_loader(self, *values: Any, **keywords: Any) -> Any:
         """Make the script's loader."""
-        if self.options is not None and keywords.get("num_workers") == 0:
+        if (self.options or self.head) is not None and keywords.get("num_workers") == 0:
             # timm up to 1.0.28 asks for persistent workers even without workers, which torch refuses
             keywords.setdefault("persistent_workers", False)
         return self.original["create_loader"](*values, **keywords)
@@ -147,9 +157,14 @@ class Stages:
     def train_one_epoch(self, *values: Any, **keywords: Any) -> Any:
         """Train the script's epoch with the capped loss, and add its counts to the metrics."""
         original = self.original["train_one_epoch"]
-        if self.options is None:
+        if self.options is None and self.head is None:
             return original(*values, **keywords)
         call = inspect.signature(original).bind(*values, **keywords)
+        if self.head is not None:
+            with errors_as_flags():
+                self.head.see_epoch(dict(call.arguments))
+        if self.options is None:
+            return original(*values, **keywords)
         given, epoch = call.arguments, call.arguments["epoch"]
         if self.train_set is None:
             raise SystemExit(
@@ -186,6 +201,16 @@ class Stages:
         if isinstance(metrics, dict):
             metrics.update(stats)  # timm writes them to summary.csv
         return metrics
+
+    def finish(self) -> None:
+        """Fit the classifier again, if asked for, after the script's ``main`` has returned.
+
+        Raises:
+            SystemExit: With a message, if it cannot be fitted. The checkpoints of the script are written by then.
+        """
+        if self.head is not None:
+            with errors_as_flags(OSError, RuntimeError):
+                self.head.finish(self.args)
 
     def _start(self, options: Options, train_set: SMOTEDataset, given: dict[str, Any]) -> Any:
         """Pretrain, and make tracker and loss, before the first epoch."""

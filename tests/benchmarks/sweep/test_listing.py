@@ -15,5 +15,5 @@ def test_the_list_shows_suites_experiments_and_methods(tmp_path, capsys):
     assert "intraclass-single-cough well 28, cough 27, fever 2 (too few images for 20 : 1" in " ".join(shown.split())
     main(["list", "folder", "--data-dir", str(data), "--normal", "well", "--label-noise", "0.5"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "interclass well 26, cough 2 (1 of them wrong), fever 2 (1 of them wrong)" in shown
+    assert "interclass well 52, cough 2 (1 of them wrong), fever 2 (1 of them wrong)" in shown
     assert "fever 2 (1 of them wrong) (too few images for 20 : 1" in shown

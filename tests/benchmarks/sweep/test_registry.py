@@ -48,7 +48,8 @@ def new_suite(tmp_path, monkeypatch):
 
 
 def test_suites_are_listed_in_their_order():
-    assert list(SUITES) == ["cifar10-ablation", "cifar10-17", "chexpert", "kermany", "medmnist", "folder"]
+    names = ["cifar10-ablation", "cifar10-pairs", "cifar10-17", "chexpert", "kermany", "medmnist", "folder"]
+    assert list(SUITES) == names
     assert list(find_suites()) == list(SUITES)
 
 

@@ -45,6 +45,7 @@ def wait_until(condition, process, folder):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_made_again_and_nothing_else_and_two_processes_share_the_work(start, tmp_path):
     options = {"methods": ("none", "smote"), "steps": 40, "trials": 3}
     path = tmp_path / "runs.jsonl"

@@ -111,7 +111,7 @@ class Endless(IterableDataset):
         (tensor_dataset({0: 20, 1: 9}), {"small_class": "x"}, ValueError, "small_class.*shrink_k"),
         (tensor_dataset({0: 20, 1: 9}), {"image_size": (0, 4)}, ValueError, "image_size.*height, width"),
         (tensor_dataset({0: 20, 1: 9}), {"image_size": (4, 4, 3)}, ValueError, "image_size.*height, width"),
-        (tensor_dataset({0: 20, 1: 9}), {"sampler": SVMSMOTE()}, TypeError, "ADASYN; got SVMSMOTE"),
+        (tensor_dataset({0: 20, 1: 9}), {"sampler": SVMSMOTE()}, TypeError, "RandomOverSampler; got SVMSMOTE"),
         (tensor_dataset({0: 20, 1: 9}), {"sampler": SMOTE}, TypeError, r"got SMOTE \(the class\)"),
         (tensor_dataset({0: 20, 1: 9}), {"sampler": SMOTE(), "redraw": "epoch"}, ValueError, "int random_state"),
         (tensor_dataset({0: 20, 1: 9}), {"features": torch.rand(28, 2)}, ValueError, r"\(29, D\).*\(28, 2\)"),

@@ -90,6 +90,7 @@ def test_the_integration_script_trains_with_workers_that_are_spawned(data, tmp_p
     assert [row["train_synthetic"] for row in summary(tmp_path)] == [28, 28]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_leaves_whole_files_and_can_be_resumed(data, tmp_path):
     arguments = [*SMOTE, "--centroids", "online", *command("old", data, tmp_path)]
     process = subprocess.Popen([*MODULE, *arguments, "--epochs", "1000"], env=one_thread())
@@ -119,6 +120,7 @@ def test_a_run_that_is_killed_leaves_whole_files_and_can_be_resumed(data, tmp_pa
     assert rows[0]["train_without_centroid"] == 0
 
 
+@pytest.mark.slow
 def test_a_kill_while_the_plan_is_written_leaves_no_plan(data, tmp_path):
     plan = tmp_path / "plan.safetensors"
     arguments = [*SMOTE, "--smote-plan", str(plan), *command("old", data, tmp_path)]
@@ -161,9 +163,8 @@ def train(rank, arguments):
     return made
 
 
-@pytest.mark.parametrize(
-    ("kind", "centroids"), [("task", "epoch"), pytest.param("old", "online", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "centroids"), [("task", "epoch"), ("old", "online")])
 def test_two_processes_train_as_one_does_at_the_same_global_batch(kind, centroids, data, tmp_path):
     skip_unless_timm_has(kind)
     options = ["--model", "test_vit", "--no-aug", "--epochs", "2"]  # without batch norm, which ranks do not share

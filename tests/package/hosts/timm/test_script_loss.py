@@ -131,6 +131,7 @@ def count_on_rank(rank):
     return end_epoch(own)["synthetic"]
 
 
+@pytest.mark.slow
 def test_synthetic_samples_are_counted_over_all_ranks(tmp_path):
     assert in_two_processes(count_on_rank, tmp_path) == [3, 3]  # one on rank 0, two on rank 1
 
