@@ -16,6 +16,7 @@ from tests.benchmarks.compare.test_splits import own_images
 LRS = (1e-3, 1e-2)
 BEST = {"none": 1e-2, "smote": 1e-3, "cle-smote": 1e-2}
 METHODS = tuple(BEST)
+SECONDS = {"none": 1.0, "smote": 1.0, "cle-smote": 1.4}
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def comparison():
 def make_comparison(**options):
     source = own_images([60, 20, 12])
     settings = Settings(steps=5, epochs=1, batch_size=8)
-    return Comparison(source, METHODS, settings, LRS, 7, **{"budget": 1000.0, "run_seconds": 1.0, **options})
+    return Comparison(source, METHODS, settings, LRS, 7, **{"budget": 1000.0, "run_seconds": SECONDS, **options})
 
 
 def record(run, *, seconds=1.0, auroc=0.5):
@@ -107,12 +108,30 @@ def test_a_split_that_begins_is_told_once():
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_the_estimate_counts_triplets_and_gives_way_to_what_was_measured(comparison):
+def test_the_estimate_gives_way_to_what_was_measured(comparison):
     assert comparison.split_seconds({}) == pytest.approx(3.4)
     assert comparison.least_seconds() == pytest.approx((1 + 3) * 3.4)
     records = {}
     make_all(comparison, records, most=12, seconds=50.0)
     assert comparison.split_seconds(records) == 150.0
+
+
+def test_steps_on_triplets_take_longer(comparison):
+    comparison.estimate(0.5)
+    trial = comparison.first_run().draw()
+    passes = 5 + (len(trial.validation) + len(trial.tests["test"])) / 8 / 3
+    assert comparison.run_seconds == pytest.approx({"none": passes / 2, "smote": passes / 2, "cle-smote": 0.7 * passes})
+
+
+def test_a_frozen_network_computes_the_features_of_real_images_once(comparison):
+    comparison.settings = replace(comparison.settings, frozen=True)
+    comparison.methods = ("none", "smote")
+    comparison.estimate(4.0)
+    images, (large, *others) = len(comparison.source.images), comparison.first_run().experiment.counts.values()
+    assert comparison.start_seconds == pytest.approx(4 * images / 8)
+    synthetic = sum(large - count for count in others)
+    assert comparison.run_seconds["none"] < 0.1
+    assert comparison.run_seconds["smote"] - comparison.run_seconds["none"] == pytest.approx(4 * synthetic / 8)
 
 
 @pytest.fixture(params=["convnet", "frozen"])
