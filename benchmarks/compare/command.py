@@ -21,7 +21,7 @@ from benchmarks.methods.networks import CONVNET
 from benchmarks.methods.pretrained import Weights
 from benchmarks.methods.registry import METHODS, UPPER_BOUND
 from benchmarks.sweep.command import LEARNING_RATES, PRETRAINED_RATES, pick_device
-from benchmarks.sweep.estimate import count_passes, measure_step
+from benchmarks.sweep.estimate import measure_step
 from benchmarks.sweep.store import Results, open_results
 from benchmarks.training.augmentation import AUGMENTATIONS
 from benchmarks.training.controlled import Settings, check_frozen
@@ -147,7 +147,7 @@ class CompareCommand(Command):
             step = measure_step(comparison.first_run(), device)
         finally:
             torch.set_num_threads(threads)
-        comparison.run_seconds = step * count_passes(comparison.first_run())
+        comparison.estimate(step)
         self._announce(console, folder, comparison, results, device, step)
         return partial(make_runs, comparison, results, device, console)
 
@@ -205,7 +205,7 @@ class CompareCommand(Command):
         console.print(
             f"{len(comparison.methods)} methods: {', '.join(METHODS[name].title for name in comparison.methods)}.\n"
             f"{settings.model} at {source.image_size}x{source.image_size}, {settings.steps} steps of {settings.batch_size} images, on "
-            f"{device}: about {describe_seconds(comparison.run_seconds)} a run ({1000 * step:.0f} ms a {'batch of features' if settings.frozen else 'step'})."
+            f"{device}: about {describe_seconds(comparison.split_seconds({}))} a split ({1000 * step:.0f} ms a {'batch of features' if settings.frozen else 'step'})."
         )
         least = comparison.least_seconds()
         if least > self.budget and not results.records:

@@ -14,9 +14,12 @@ from benchmarks.compare.verdict import LEAST_SPLITS, PLAIN
 from benchmarks.data.experiments import AS_IS, of_classes
 from benchmarks.data.source import Source
 from benchmarks.methods.registry import METHODS
+from benchmarks.sweep.estimate import count_passes
 from benchmarks.training.controlled import Settings
 from benchmarks.training.run import Arrays, Record, Run
+from benchmarks.training.training_images import sample
 
+_HEAD_STEP = 2e-3  # seconds of a step of a frozen network's classifier
 _TRIPLETS = 1.4  # time of a run with triplets over that of a plain one: a fifth of the steps read three images for one
 
 
@@ -45,7 +48,8 @@ class Comparison:
         lrs: Learning rates to choose from.
         seed: Seed of the splits and the runs.
         budget: Seconds of all runs, those of earlier calls included.
-        run_seconds: Estimated time of a run of plain training.
+        run_seconds: Estimated time of a run of each method; :meth:`estimate` sets it.
+        start_seconds: Estimated time of what all runs share.
         on_split: Called with the number of a split that begins, from 1, and how many are planned.
     """
 
@@ -55,7 +59,8 @@ class Comparison:
     lrs: Sequence[float]
     seed: int
     budget: float
-    run_seconds: float = 0.0
+    run_seconds: Mapping[str, float] = field(default_factory=dict)
+    start_seconds: float = 0.0
     on_split: Callable[[int, int], object] = lambda number, planned: None
     _announced: int | None = field(default=None, init=False)
     _data: tuple[int, Source] | None = field(default=None, init=False)
@@ -81,6 +86,23 @@ class Comparison:
     def first_run(self) -> Run:
         """Return a run to measure the time of."""
         return self._run(PLAIN, 0, self.lrs[0])
+
+    def estimate(self, step: float) -> None:
+        """Estimate the time of runs.
+
+        Args:
+            step: Seconds of an optimizer step; of a frozen network those of a batch of features. It computes the features of
+                a real image once for all runs, and those of synthetic images once for each method and split.
+        """
+        runs = {name: self._run(name, 0, self.lrs[0]) for name in self.methods}
+        batch = self.settings.batch_size
+        if self.settings.frozen:
+            self.start_seconds = step * len(self.source.images) / batch
+            added = {name: sample(run.draw(), run.method, run.experiment, run.seed)[2] for name, run in runs.items()}
+            self.run_seconds = {n: _HEAD_STEP * self.settings.steps + step * added[n] / batch for n in self.methods}
+        else:
+            plain = step * count_passes(runs[PLAIN])
+            self.run_seconds = {n: plain * (_TRIPLETS if METHODS[n].is_pretrained else 1) for n in self.methods}
 
     def learning_rates(self, records: Mapping[str, Record]) -> dict[str, float] | None:
         """Return the learning rate of each method, or ``None`` while they are not chosen."""
@@ -110,16 +132,20 @@ class Comparison:
         """Return the time of a split: that of those that are done, else the estimate."""
         splits = self.whole_splits(records)
         if splits:
-            return float(np.mean([sum(map(_seconds, runs.values())) for runs in splits]))
-        return self.run_seconds * sum(_TRIPLETS if METHODS[name].is_pretrained else 1.0 for name in self.methods)
+            later = splits[1:] or splits  # a frozen network computes the features of all real images on the first one
+            return float(np.mean([sum(map(_seconds, runs.values())) for runs in later]))
+        return sum(self.run_seconds.values())
 
     def planned_splits(self, records: Mapping[str, Record]) -> int:
         """Return how many splits the budget is enough for, by what is known now; three at least."""
-        return max(LEAST_SPLITS, int(self.budget // max(self.split_seconds(records), 1e-9)) - self.tuning_splits)
+        return max(
+            LEAST_SPLITS,
+            int((self.budget - self.start_seconds) // max(self.split_seconds(records), 1e-9)) - self.tuning_splits,
+        )
 
     def least_seconds(self) -> float:
         """Return the estimated time of the fewest splits."""
-        return (self.tuning_splits + LEAST_SPLITS) * self.split_seconds({})
+        return self.start_seconds + (self.tuning_splits + LEAST_SPLITS) * self.split_seconds({})
 
     @property
     def tuning_splits(self) -> int:

@@ -104,6 +104,7 @@ def test_wrong_options_are_refused(folder, tmp_path, capsys):
     assert "Name another one" in refused(capsys, *command(folder, tmp_path, "--methods", "none"))
     assert "no more to spare" in refused(capsys, *command(folder, tmp_path, "--methods", "balanced"))
     assert "timm has no model" in refused(capsys, *command(folder, tmp_path, "--model", "resnett"))
+    assert "--frozen needs --weights" in refused(capsys, *command(folder, tmp_path, "--frozen"))
     assert "wanted a time such as" in refused(capsys, *command(folder, tmp_path, "--budget", "30"))
 
 

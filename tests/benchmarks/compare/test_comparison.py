@@ -2,10 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from benchmarks.compare.comparison import Comparison
 from benchmarks.compare.splits import split
+from benchmarks.methods.pretrained import Weights
 from benchmarks.metrics import auroc
 from benchmarks.training.controlled import Settings
 from tests.benchmarks.compare.test_splits import own_images
@@ -13,6 +16,7 @@ from tests.benchmarks.compare.test_splits import own_images
 LRS = (1e-3, 1e-2)
 BEST = {"none": 1e-2, "smote": 1e-3, "cle-smote": 1e-2}
 METHODS = tuple(BEST)
+SECONDS = {"none": 1.0, "smote": 1.0, "cle-smote": 1.4}
 
 
 @pytest.fixture
@@ -24,7 +28,7 @@ def comparison():
 def make_comparison(**options):
     source = own_images([60, 20, 12])
     settings = Settings(steps=5, epochs=1, batch_size=8)
-    return Comparison(source, METHODS, settings, LRS, 7, **{"budget": 1000.0, "run_seconds": 1.0, **options})
+    return Comparison(source, METHODS, settings, LRS, 7, **{"budget": 1000.0, "run_seconds": SECONDS, **options})
 
 
 def record(run, *, seconds=1.0, auroc=0.5):
@@ -104,7 +108,7 @@ def test_a_split_that_begins_is_told_once():
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_the_estimate_counts_triplets_and_gives_way_to_what_was_measured(comparison):
+def test_the_estimate_gives_way_to_what_was_measured(comparison):
     assert comparison.split_seconds({}) == pytest.approx(3.4)
     assert comparison.least_seconds() == pytest.approx((1 + 3) * 3.4)
     records = {}
@@ -112,11 +116,40 @@ def test_the_estimate_counts_triplets_and_gives_way_to_what_was_measured(compari
     assert comparison.split_seconds(records) == 150.0
 
 
-def test_a_run_keeps_the_scores_of_its_last_epoch(comparison):
-    images = np.random.default_rng(0).integers(0, 255, (len(comparison.source.images), 16, 16, 3), dtype=np.uint8)
-    comparison.source = replace(comparison.source, images=images)
+def test_steps_on_triplets_take_longer(comparison):
+    comparison.estimate(0.5)
+    trial = comparison.first_run().draw()
+    passes = 5 + (len(trial.validation) + len(trial.tests["test"])) / 8 / 3
+    assert comparison.run_seconds == pytest.approx({"none": passes / 2, "smote": passes / 2, "cle-smote": 0.7 * passes})
+
+
+def test_a_frozen_network_computes_the_features_of_real_images_once(comparison):
+    comparison.settings = replace(comparison.settings, frozen=True)
+    comparison.methods = ("none", "smote")
+    comparison.estimate(4.0)
+    images, (large, *others) = len(comparison.source.images), comparison.first_run().experiment.counts.values()
+    assert comparison.start_seconds == pytest.approx(4 * images / 8)
+    synthetic = sum(large - count for count in others)
+    assert comparison.run_seconds["none"] < 0.1
+    assert comparison.run_seconds["smote"] - comparison.run_seconds["none"] == pytest.approx(4 * synthetic / 8)
+
+
+@pytest.fixture(params=["convnet", "frozen"])
+def settings(request, tmp_path):
+    """Settings of a network from random weights, and of a frozen one from a file."""
+    if request.param == "convnet":
+        return Settings(steps=5, epochs=1, batch_size=8)
+    weights = tmp_path / "weights.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), weights)
+    return Settings(model="test_resnet", steps=5, epochs=1, batch_size=8, weights=Weights.read(weights), frozen=True)
+
+
+def test_a_run_keeps_the_scores_of_its_last_epoch(comparison, settings):
+    images = np.random.default_rng(0).integers(0, 255, (len(comparison.source.images), 32, 32, 3), dtype=np.uint8)
+    comparison.source, comparison.settings = replace(comparison.source, images=images), settings
     line, arrays = comparison.first_run().make(torch.device("cpu"))
     data = split(comparison.source, 0, 7)
     assert np.array_equal(arrays["test_labels"], data.tests["test"].members.argmax(1))
     assert arrays["validation_scores"].shape == (data.held_out.sum(), 3)
+    assert np.ptp(arrays["test_scores"][:, 0]) > 1e-4
     assert line["last"]["test"]["auroc"] == pytest.approx(auroc(arrays["test_labels"], arrays["test_scores"]), abs=1e-6)
