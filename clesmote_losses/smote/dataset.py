@@ -63,7 +63,7 @@ class SMOTEDataset(SampleRecords):
         transform: Applied to every image; by default that of ``base``, which is taken over. Assign to ``.transform``
             to change it later, as timm's ``create_loader`` does. albumentations is called by name.
         image: Returns raw image ``index``, for a ``base`` whose images cannot be had without its transform. The items of
-            ``base`` are not read then, and images go through ``transform`` alone: pass it too, as loaders collate no PIL images.
+            ``base`` are not read then, and images go through ``transform`` alone. Pass it too: loaders collate no PIL images.
         small_class: What to do with a class of ``k`` or fewer samples; see :meth:`SMOTEPlan.from_sampler`.
         real_share: At least this share of each raised class stays real: plain copies of its real images, which are not flagged,
             take the place of synthetic samples. By default what SMOTE gives. Where only the rare class is blended, a blend
