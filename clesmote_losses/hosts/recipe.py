@@ -213,7 +213,7 @@ def describe_statistics(stats: dict[str, float]) -> str:
 
 def refresh_options(train_set: SMOTEDataset, *, batch_size: int, num_workers: int, world_size: int) -> dict[str, int]:
     """Return loader options of a refresh: workers, which start slowly, only if there are more batches than workers."""
-    batches = len(train_set.real_subset(train_set.blended_classes)) // (batch_size * world_size)
+    batches = len(train_set.real_subset(train_set.capped_classes)) // (batch_size * world_size)
     return {"batch_size": batch_size, "num_workers": num_workers if batches > num_workers else 0}
 
 
