@@ -101,21 +101,15 @@ class LossHistory:
         return figure
 
     def to_json(self) -> str:
-        """Return the epochs as text, with the classes as lists of label and numbers."""
-        rows = [
-            [row["epoch"], [[label, *map(numbers.get, _KEYS)] for label, numbers in row["classes"].items()]]
-            for row in self.epochs
-        ]
-        return json.dumps(rows, separators=(",", ":"))
+        """Return :attr:`epochs` as text."""
+        return json.dumps(self.epochs)
 
     def load_json(self, text: str) -> None:
         """Replace the epochs by those of :meth:`to_json`."""
         self.epochs[:] = [
-            {
-                "epoch": epoch,
-                "classes": {label: dict(zip(_KEYS, numbers, strict=True)) for label, *numbers in classes},
-            }
-            for epoch, classes in json.loads(text)
+            # JSON knows text only as a key
+            {"epoch": row["epoch"], "classes": {int(label): numbers for label, numbers in row["classes"].items()}}
+            for row in json.loads(text)
         ]
         self.close()
 
@@ -155,11 +149,11 @@ class KeepsHistory(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """Return the history as uint8, since savers of a state, and users, take each entry for a tensor."""
-        return torch.tensor(list(self.history.to_json().encode()), dtype=torch.uint8, device="cpu")
+        return torch.frombuffer(bytearray(self.history.to_json().encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Restore what :meth:`get_extra_state` gave."""
-        self.history.load_json(bytes(state.tolist()).decode())
+        self.history.load_json(state.cpu().numpy().tobytes().decode())
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         # states of earlier versions, and of torch's cross-entropy, have no history
