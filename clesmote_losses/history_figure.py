@@ -90,7 +90,7 @@ def _draw_panel(
     elif key == "mean_cap" and min(known) > 0 and max(known) > 50 * min(known):
         axes.set_yscale("log")
     if len(numbers) == 1:
-        axes.set_xlim(numbers[0] - 1, numbers[0] + 1)
+        axes.set_xlim(numbers[0] - 0.5, numbers[0] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(color="#E5E5E5", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -50,6 +50,7 @@ def test_without_synthetic_samples_all_classes_are_drawn_and_empty_panels_say_so
     assert legend(figure) == ["class 0", "class 1", "class 2"]
     assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [["none"]] * 3 + [[]]
     assert [tick for tick in figure.axes[3].get_xticks() if tick % 1] == []
+    assert figure.axes[2].get_ylim() == figure.axes[3].get_ylim()  # losses of synthetic and of real samples compare
 
 
 def test_a_class_that_misses_an_epoch_leaves_a_gap() -> None:
