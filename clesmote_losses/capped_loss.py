@@ -247,10 +247,10 @@ class CappedSMOTELoss(KeepsHistory):
         all of the over-sampled classes. ``mean_cap``: mean of their finite caps, in nats, float32; NaN if there is none.
         ``without_centroid``: those of a class whose centroid is not known yet, int64.
 
-        ``mass_kept``: share of the loss of the over-sampled classes (until :meth:`set_raised_classes` was called, of the
-        classes with synthetic samples) that still trains, float32; NaN if there is none. It is a ratio of sums over all
-        their samples. In the denominator is the loss before the cap. In the numerator a sample over its cap counts 0 or,
-        with ``gradient="scale"``, its cap. Losses that are not finite count in neither.
+        ``mass_kept``: share of the loss of the classes with synthetic samples, and of those that :meth:`set_raised_classes`
+        set, that still trains, float32; NaN if there is none. It is a ratio of sums over all their samples. The denominator
+        is the loss before the cap. In the numerator, a sample over its cap counts 0 or, with ``gradient="scale"``, its cap.
+        Losses that are not finite count in neither.
 
         Values are of this process until :meth:`all_reduce_stats`. Reading one, or ``stats`` after an evaluation, waits for the
         GPU.

@@ -31,7 +31,7 @@ class LossCounts:
     them, and copies of the weights (EMA) average them.
 
     Args:
-        raised: Classes whose loss is watched; until they are known, those with synthetic samples.
+        raised: Classes whose loss is watched, besides those with synthetic samples.
 
     Attributes:
         counts: Numbers of :data:`_COUNTED`, int64, shape ``(C + 1, 2, 6)``: of ignored rows and then of each class, real and
@@ -128,11 +128,12 @@ class LossCounts:
         return sums[1:, :, 1:].sum(dim=1)
 
     def _is_watched(self) -> Tensor:
-        """Return which classes are raised or, if these are not known, have synthetic samples, bool, shape ``(C,)``."""
+        """Return which classes are raised or have synthetic samples, bool, shape ``(C,)``."""
         counts, _ = self._total or (self.counts, self.sums)
         has_classes = len(counts) > 1  # there was a batch
         mask = self._raised.mask(len(counts) - 1, counts.device) if has_classes else None
-        return counts[1:, 1, _COUNTED.index("rows")] > 0 if mask is None else mask
+        has_synthetic = counts[1:, 1, _COUNTED.index("rows")] > 0
+        return has_synthetic if mask is None else has_synthetic | mask
 
     def sum_over_ranks(self, beta: float = math.inf, *, expects_centroids: bool = False) -> None:
         """Let :meth:`stats` return the sums over all ranks until the next batch, and warn; every rank calls it."""

@@ -1,6 +1,7 @@
 """Build what every host needs from the options: training set, pretraining, loss and tracker, files of a run."""
 
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,8 @@ def describe_statistics(stats: dict[str, float]) -> str:
     if "share_capped" in stats:
         text += f", {stats['share_capped']:.1%} capped, mean cap {stats['mean_cap']:.3g} nats"
         text += f", {stats['without_centroid']:.0f} without a centroid"
-        text += f", {stats['mass_kept']:.1%} of the loss of the over-sampled classes trains"
+        if not math.isnan(stats["mass_kept"]):  # else no sample had a cap
+            text += f", {stats['mass_kept']:.1%} of the loss of their classes trains"
     return text
 
 

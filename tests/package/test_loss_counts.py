@@ -118,12 +118,25 @@ def test_the_mass_kept_is_the_share_of_the_loss_of_the_raised_classes_that_train
     ignored = labels == -100
     losses = F.cross_entropy(logits, labels, WEIGHT, reduction="none")
     for loss, label, flag, skip in zip(losses.tolist(), labels.tolist(), flags.tolist(), ignored.tolist(), strict=True):
-        if not skip and label in (raised or (1, 2)):
+        if not skip and label in {1, 2, *(raised or ())}:
             cap = 1.5 * WEIGHT[label].item()
             before += loss
             kept += loss if not flag or loss <= cap else {"stop": 0, "scale": cap}[gradient]
     assert criterion.stats["mass_kept"] == pytest.approx(kept / before, rel=1e-6)
-    assert (kept == before) == (raised == [3])  # no sample of class 3 is subject to the cap
+    assert kept < before
+
+
+def test_a_class_that_is_blended_and_not_raised_is_watched_too() -> None:
+    criterion = CappedSMOTELoss(1e-3, distance=None)
+    criterion.set_raised_classes([])  # balanced before, with blend="all"
+    criterion(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1]), is_synthetic=torch.tensor([False, False, True, True]))
+    assert criterion.stats["mass_kept"] == 0.5
+    with pytest.warns(UserWarning, match="only 40 % of the loss of class 1 still trains"):
+        criterion(torch.zeros(1, 2), torch.tensor([1]), is_synthetic=torch.tensor([True]))
+        criterion(torch.zeros(1, 2), torch.tensor([0]), is_synthetic=torch.tensor([False]))
+        criterion(torch.zeros(1, 2), torch.tensor([1]), is_synthetic=torch.tensor([True]))
+        criterion(torch.zeros(1, 2), torch.tensor([1]), is_synthetic=torch.tensor([False]))
+        criterion.reset_stats()
 
 
 def test_tables_hold_each_class_and_real_and_synthetic_samples_apart() -> None:
