@@ -36,6 +36,7 @@ class LossHistory:
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, Any]] = []
+        self.is_ended = False  # end_epoch was called, and neither begin_epoch nor reset_stats after it
         self._next = 0  # number of the running epoch, if nobody tells it
 
     def record(self, epoch: int | None, counts: Tensor, sums: Tensor) -> None:
@@ -57,6 +58,7 @@ class LossHistory:
 
     def close(self) -> None:
         """Let the next epoch without a number come after the last one."""
+        self.is_ended = False
         self._next = self.epochs[-1]["epoch"] + 1 if self.epochs else 0
 
     def rows(self) -> list[dict[str, Any]]:
