@@ -18,7 +18,8 @@ def class_balanced_weights(counts: Sequence[int] | np.ndarray | Tensor, beta: fl
     ``beta=0`` gives all classes the same weight, ``beta=1`` (the limit) weights by inverse frequency.
 
     Args:
-        counts: Number of real samples of each class, shape ``(C,)``, each at least 1.
+        counts: Number of samples of each class that the loader draws, shape ``(C,)``, each at least 1. On a balanced
+            :class:`SMOTEDataset`, weights by the real images alone would favour the rare classes twice.
         beta: In ``[0, 1]``. Cui et al. try 0.9, 0.99, 0.999 and 0.9999.
 
     Returns:
@@ -75,6 +76,11 @@ def log_prior(counts: Sequence[int] | np.ndarray | Tensor, tau: float = 1.0) -> 
 
 
 def _as_counts(counts: Sequence[int] | np.ndarray | Tensor) -> np.ndarray:
+    if isinstance(counts, dict):
+        raise TypeError(
+            f"counts must be a sequence, the number of samples of each class; got a dict of {list(counts)[:3]}. Of the real images of a "
+            "SMOTEDataset: np.bincount(train_set.labels[~train_set.is_synthetic])."
+        )
     n = np.asarray(counts, dtype=np.float64)
     if n.ndim != 1 or n.size == 0:
         raise ValueError(f"counts must have shape (C,), the number of samples of each class; got shape {n.shape}.")

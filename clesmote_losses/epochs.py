@@ -4,7 +4,7 @@ from typing import Any
 
 from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.centroids import ClassCentroidTracker
-from clesmote_losses.errors import check_numbers
+from clesmote_losses.errors import check_numbers, warn_user
 from clesmote_losses.smote.dataset import SMOTEDataset
 
 _OF_LOSS = ("train", "set_epoch", "reset_stats", "set_raised_classes", "all_reduce_stats", "stats", "tracker")
@@ -91,7 +91,16 @@ def end_epoch(criterion: CappedSMOTELoss) -> dict[str, float]:
         1.0
     """
     _check_loss(criterion)
+    history = getattr(criterion, "history", None)  # a host's own loss has none
+    if history is not None and history.is_ended:
+        warn_user(
+            "end_epoch was called twice, and neither begin_epoch nor criterion.reset_stats() between: the statistics are sums over both "
+            "epochs, and centroids may be those of an earlier network. Call begin_epoch(criterion, train_set, epoch) at the start "
+            "of every epoch."
+        )
     criterion.all_reduce_stats()
+    if history is not None:
+        history.is_ended = True
     tracker = tracker_of(criterion)
     if tracker is not None and tracker.mode == "online":
         tracker.refresh()

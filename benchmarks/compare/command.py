@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmarks.command_line import AboveZero, Command, PositiveInt, Seed, option
 from benchmarks.compare.comparison import Comparison
-from benchmarks.compare.folder import images_folder, load_own_images
+from benchmarks.compare.folder import describe_groups, images_folder, load_own_images
 from benchmarks.compare.session import describe_seconds, keep_options, make_runs
 from benchmarks.compare.splits import FOLDS, check_splits
 from benchmarks.compare.verdict import LEAST_SPLITS, PLAIN
@@ -200,8 +200,8 @@ class CompareCommand(Command):
         largest = max(source.available.values())
         for name, count in source.available.items():
             console.print(f"  {name}: {count} images (1 : {largest / count:.3g})")
-        if source.patient is not None:
-            console.print(f"  {len(set(source.patient.tolist()))} groups; a group is on one side of every split.")
+        for fact in describe_groups(source):
+            console.print(f"  {fact}")
         console.print(
             f"{len(comparison.methods)} methods: {', '.join(METHODS[name].title for name in comparison.methods)}.\n"
             f"{settings.model} at {source.image_size}x{source.image_size}, {settings.steps} steps of {settings.batch_size} images, on "

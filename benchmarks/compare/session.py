@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.compare.comparison import Comparison
+from benchmarks.compare.folder import describe_groups
 from benchmarks.compare.page import Page
 from benchmarks.compare.scores import measure
 from benchmarks.compare.splits import FOLDS
@@ -98,7 +99,6 @@ def _page(comparison: Comparison, results: Results) -> Page:
         )
     )
     settings, first = comparison.settings, splits[0][PLAIN]
-    grouped = "; images of a group are on one side" if comparison.source.patient is not None else ""
     seconds = sum(sum(record["seconds"].values()) for record in results.records.values())
     sizes = "; ".join(
         f"{part} {', '.join(map(str, counts))}"
@@ -114,8 +114,9 @@ def _page(comparison: Comparison, results: Results) -> Page:
     start = "from random weights" if settings.weights is None else f"from {settings.weights.path.name}"
     start += ", frozen but for a new linear classifier" if settings.frozen else ""
     facts = [
-        f"{len(splits)} splits, folds of repeated stratified {FOLDS}-fold splits{grouped}. Every method on the same splits. "
+        f"{len(splits)} splits, folds of repeated stratified {FOLDS}-fold splits. Every method on the same splits. "
         f"Images of each class in the first split: {sizes}.",
+        *describe_groups(comparison.source),
         f"Network: {settings.model} {start}, {comparison.source.image_size}x{comparison.source.image_size} pixels; {settings.steps} steps of "
         f"{settings.batch_size} images for every method; AdamW, cosine schedule, augmentation {settings.augmentation}; the last epoch counts.",
         f"Learning rate of each method, its best on the validation images of the first split: {rates}. Otherwise the defaults "

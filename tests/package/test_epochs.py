@@ -39,6 +39,22 @@ def test_an_epoch_begins_with_its_own_draw_warm_up_and_counts(train_set):
     assert capped == [0, 1, 0]
 
 
+def test_a_second_end_without_a_beginning_warns(train_set):
+    criterion = CappedSMOTELoss(beta=0.5, distance=None)
+    for _ in range(2):  # no warning, which would be an error here
+        begin_epoch(criterion, train_set, 0)
+        criterion(torch.zeros(2, 2), TARGET)
+        end_epoch(criterion)
+        criterion.reset_stats()
+        criterion(torch.zeros(2, 2), TARGET)
+        end_epoch(criterion)
+    criterion(torch.zeros(2, 2), TARGET)
+    with pytest.warns(
+        UserWarning, match=r"sums over both epochs.*Call begin_epoch\(criterion, train_set, epoch\) at the start"
+    ):
+        end_epoch(criterion)
+
+
 @pytest.mark.parametrize("mode", ["epoch", "online"])
 def test_centroids_are_made_at_the_start_or_online_at_the_end(mode, train_set):
     model = timm.create_model("test_resnet", num_classes=2)

@@ -118,12 +118,22 @@ def test_the_mass_kept_is_the_share_of_the_loss_of_the_raised_classes_that_train
     ignored = labels == -100
     losses = F.cross_entropy(logits, labels, WEIGHT, reduction="none")
     for loss, label, flag, skip in zip(losses.tolist(), labels.tolist(), flags.tolist(), ignored.tolist(), strict=True):
-        if not skip and label in (raised or (1, 2)):
+        if not skip and label in {1, 2, *(raised or ())}:
             cap = 1.5 * WEIGHT[label].item()
             before += loss
             kept += loss if not flag or loss <= cap else {"stop": 0, "scale": cap}[gradient]
     assert criterion.stats["mass_kept"] == pytest.approx(kept / before, rel=1e-6)
-    assert (kept == before) == (raised == [3])  # no sample of class 3 is subject to the cap
+    assert kept < before
+
+
+def test_a_class_that_is_blended_and_not_raised_is_watched_too() -> None:
+    criterion = CappedSMOTELoss(1e-3, distance=None)
+    criterion.set_raised_classes([])  # balanced before, with blend="all"
+    criterion(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1]), is_synthetic=torch.tensor([False, False, True, True]))
+    assert criterion.stats["mass_kept"] == 0.5
+    criterion(torch.zeros(3, 2), torch.tensor([1, 1, 1]), is_synthetic=torch.tensor([True, True, False]))
+    with pytest.warns(UserWarning, match="only 40 % of the loss of class 1 still trains"):
+        criterion.reset_stats()
 
 
 def test_tables_hold_each_class_and_real_and_synthetic_samples_apart() -> None:
@@ -135,7 +145,7 @@ def test_tables_hold_each_class_and_real_and_synthetic_samples_apart() -> None:
         )
     labels = labels.clamp(max=2)
     counts, sums = criterion._counts.counts, criterion._counts.sums
-    assert counts.shape == (6, 2, 5)  # of ignored rows first; the table grows with the number of classes
+    assert counts.shape == (6, 2, 6)  # of ignored rows first; the table grows with the number of classes
     for label, synthetic in itertools.product((-100, 0, 1, 2, 3, 4), (False, True)):
         index, chosen = max(label, -1) + 1, (labels == label) & (flags == synthetic)
         assert counts[index, int(synthetic), 0] == chosen.sum()
@@ -208,9 +218,10 @@ def test_real_samples_that_are_capped_are_warned_of_without_a_synthetic_one() ->
 
 def test_counts_are_neither_state_nor_buffers_and_are_copied_and_pickled_with_the_loss() -> None:
     whole = Whole()
-    assert not list(whole.criterion.state_dict())
+    state = whole.state_dict()
     assert not list(whole.buffers())
     whole(torch.rand(9, 4), target(3))
+    assert str(whole.state_dict()) == str(state)
     copies = [copy.deepcopy(whole), pickle.loads(pickle.dumps(whole)), AveragedModel(whole, use_buffers=True).module]
     for other in copies:
         other(torch.rand(9, 4), target(5))

@@ -476,6 +476,11 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "a frozen backbone": (frozen_backbone, ValueError, "nothing to train: no parameter outside the classifier"),
     "logits of an earlier forward pass": (earlier_logits, RuntimeError, "logits are those of an earlier forward pass"),
+    "counts of a SMOTEDataset for class weights": (
+        lambda: c.class_balanced_weights(smote().counts_by_class()),
+        TypeError,
+        r"counts must be a sequence.*got a dict of \[0, 1\].*np.bincount\(train_set.labels",
+    ),
     "a dict of logits": (
         lambda: loss()({"logits": LOGITS}, LABELS),
         TypeError,

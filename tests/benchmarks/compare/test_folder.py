@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from benchmarks.compare.folder import images_folder, load_own_images
+from benchmarks.compare.folder import describe_groups, images_folder, load_own_images
 from tests.support.benchmark_images import write_folder
 
 
@@ -28,6 +29,28 @@ def test_groups_are_those_of_the_files(folder):
     table.write_text("\n".join(["filename,group", *rows]))
     source = load_own_images(folder / "train", image_size=16, groups=table)
     assert source.patient.tolist() == ["p0", "p0", "p1", "p1", "p2", "p2", "p3", "p0", "p0", "p1"]
+
+
+def test_images_with_the_same_pixels_are_in_one_group_with_and_without_a_file(folder):
+    first, second = sorted((folder / "train" / "well").glob("*.png"))[:2]
+    (folder / "train" / "cough" / "copy.png").write_bytes(first.read_bytes())
+    alone = load_own_images(folder / "train", image_size=16)
+    assert alone.flow == {"copies": 1, "groups": 0}
+    well, cough = alone.patient[:7], alone.patient[7:]
+    assert len(set(alone.patient)) == 10
+    assert np.isin(cough, well).sum() == 1
+    assert "No --groups" in describe_groups(alone)[1]
+    table = folder / "groups.csv"
+    names = [f"{path.parent.name}/{path.name}" for path in sorted(folder.rglob("*.png"))]
+    rows = [f"{name},{'p' if name == f'well/{second.name}' or 'cough/000' in name else name}" for name in names]
+    table.write_text("\n".join(["filename,group", *rows, ""]))
+    both = load_own_images(folder / "train", image_size=16, groups=table)
+    assert (
+        both.patient[1] == both.patient[7] == both.patient[8] == both.patient[9]
+    )  # well/0001 and the cough of patient p
+    assert both.patient[0] == both.patient[10]
+    assert len(set(both.patient)) == 7
+    assert describe_groups(both)[1].startswith("8 groups")
 
 
 def test_a_group_file_that_leaves_an_image_out_is_refused(folder):
