@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks.micro.measure import Measurement, Outcome, spread
 from benchmarks.micro.rows import Row
-from benchmarks.report.drawing import new_figure, save
+from clesmote_losses.drawing import new_figure, save
 from benchmarks.report.tables import Table
 from clesmote_losses.atomic_write import atomic_write
 

@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from benchmarks.report.drawing import new_figure, save
+from clesmote_losses.drawing import new_figure, save
 
 
 def test_axes_come_in_rows_and_columns_and_equal_pictures_are_equal_files(tmp_path):
