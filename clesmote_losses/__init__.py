@@ -7,6 +7,7 @@ from clesmote_losses.class_balance import class_balanced_weights, log_prior
 from clesmote_losses.cross_entropy import capped_cross_entropy
 from clesmote_losses.detectability import blend_detectability
 from clesmote_losses.epochs import begin_epoch, end_epoch
+from clesmote_losses.inspection import Inspection, inspect_synthetic
 from clesmote_losses.rebalanced_head import rebalanced_head
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.plan import SMOTEPlan
@@ -17,6 +18,7 @@ from clesmote_losses.triplet_pretrainer import TripletPretrainer
 __all__ = [
     "CappedSMOTELoss",
     "ClassCentroidTracker",
+    "Inspection",
     "SMOTEDataset",
     "SMOTEPlan",
     "TripletPretrainer",
@@ -29,6 +31,7 @@ __all__ = [
     "encode_target",
     "end_epoch",
     "euclidean_cap",
+    "inspect_synthetic",
     "log_prior",
     "rebalanced_head",
     "triplet_margin_loss",

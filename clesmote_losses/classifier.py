@@ -118,10 +118,11 @@ def _declared(model: nn.Module) -> tuple[Any, bool]:
 
 def _fits(layer: nn.Module, num_classes: int | None) -> bool:
     """Return whether a classifier may have that many outputs; one of a class without ``out_features`` may have any."""
-    return num_classes is None or _outputs(layer) in (None, num_classes, 1 if num_classes == 2 else num_classes)
+    return num_classes is None or num_outputs(layer) in (None, num_classes, 1 if num_classes == 2 else num_classes)
 
 
-def _outputs(layer: nn.Module) -> int | None:
+def num_outputs(layer: nn.Module) -> int | None:
+    """Return how many outputs a classifier has; ``None`` if its class does not say."""
     widths = [getattr(part, "out_features", getattr(part, "out_channels", None)) for part in layer.modules()]
     return next((width for width in reversed(widths) if isinstance(width, int)), None)
 
@@ -150,7 +151,7 @@ def _only_candidate(model: nn.Module) -> tuple[str, int] | None:
     declared, _ = _declared(model)
     linear = _linear_layers(model, None)
     layers = list(linear.values()) if declared is None else list(_as_layers(declared))
-    if len(layers) != 1 or (outputs := _outputs(layers[0])) is None or _linear_layers(model, None, after=layers):
+    if len(layers) != 1 or (outputs := num_outputs(layers[0])) is None or _linear_layers(model, None, after=layers):
         return None
     return next(name for name, part in model.named_modules() if part is layers[0]), outputs
 

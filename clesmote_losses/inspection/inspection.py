@@ -1,0 +1,90 @@
+"""What :func:`inspect_synthetic` found: tables, embeddings, and the pages that are made of them."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clesmote_losses.smote.dataset import SMOTEDataset
+from clesmote_losses.smote.transform_probe import Transform
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Path = str | os.PathLike[str]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Inspection:
+    """What a network makes of each synthetic sample and of its parents, as tables.
+
+    Losses and caps are in nats, with the criterion's class weights and smoothing: a synthetic sample is capped where its
+    ``loss`` is above its ``cap``.
+
+    Attributes:
+        table: One row for each synthetic sample. ``index`` in the training set, ``class``, ``base`` and ``neighbor`` (its
+            parents, indices of real images), ``lam`` (weight of the neighbour), ``loss``, ``cap``, ``capped``, ``distance`` to
+            the centroid of its class, ``nearest_class`` (the *other* class whose centroid is nearest, -1 for none), and
+            ``base_loss``, ``neighbor_loss``, ``base_cap`` and ``neighbor_cap`` of its parents.
+        real: One row for each real image that was run. ``index``, ``file`` (``None`` where the data set knows none), ``class``,
+            ``loss``, ``cap`` (what it would be), ``distance``, ``nearest_class``, ``raised`` (its class is over-sampled),
+            ``capped_blends`` (share of the synthetic samples made with it that are capped, NaN if there are none) and
+            ``suspicion`` (see :meth:`suspects`; NaN where the class is not raised).
+        real_embeddings: Rows of ``real``, float32, shape ``(R, D)``.
+        synthetic_embeddings: Rows of ``table``, float32, shape ``(S, D)``.
+        centroids: Mean embedding of each class, float32, shape ``(C, D)``; NaN where no image was run.
+        known: Which classes have a centroid, bool, shape ``(C,)``.
+        class_names: Name of each class.
+        beta: Noise tolerance of the caps.
+        train_set: The training set.
+        transform: What replaced its transform; ``None`` if nothing did.
+        history: ``criterion.history``, or ``None``.
+    """
+
+    table: "DataFrame"
+    real: "DataFrame"
+    real_embeddings: NDArray[np.float32]
+    synthetic_embeddings: NDArray[np.float32]
+    centroids: NDArray[np.float32]
+    known: NDArray[np.bool_]
+    class_names: Sequence[str]
+    beta: float
+    train_set: SMOTEDataset
+    transform: Transform | None
+    history: Any
+
+    def suspects(self) -> "DataFrame":
+        """Return the real images of the raised classes, those with the most doubtful label first.
+
+        Returns:
+            ``index``, ``file``, ``class``, ``class_name``, ``score`` (the doubt, in ``[0, 1]``), and what may explain it:
+            ``nearest_class`` with ``nearest_class_name``, ``loss``, ``distance`` and ``capped_blends`` as in :attr:`real`.
+        """
+        found = self.real[self.real["raised"]].rename(columns={"suspicion": "score"})
+        found = found.sort_values(["score", "loss"], ascending=False, ignore_index=True)
+        names = [*map(str, self.class_names), ""]  # the last for -1
+        for column in ("class", "nearest_class"):
+            found[f"{column}_name"] = [names[label] for label in found[column]]
+        explained = ["nearest_class", "nearest_class_name", "loss", "distance", "capped_blends"]
+        return found[["index", "file", "class", "class_name", "score", *explained]]
+
+    def gallery(self, path: Path) -> None:
+        """Draw capped and trusted blends beside their parents; see :func:`~clesmote_losses.inspection.gallery.draw_gallery`."""
+        from clesmote_losses.inspection.gallery import draw_gallery
+
+        draw_gallery(self, path)
+
+    def embedding_map(self, path: Path) -> None:
+        """Draw all embeddings in a plane; see :func:`~clesmote_losses.inspection.embedding_map.draw_embedding_map`."""
+        from clesmote_losses.inspection.embedding_map import draw_embedding_map
+
+        draw_embedding_map(self, path)
+
+    def report(self, path: Path) -> None:
+        """Write one HTML file; see :func:`~clesmote_losses.inspection.report.write_report`."""
+        from clesmote_losses.inspection.report import write_report
+
+        write_report(self, path)
