@@ -35,8 +35,8 @@ def map_points(inspection: "Inspection", method: Method = "pca") -> "DataFrame":
             mean little. It needs umap-learn.
 
     Returns:
-        Columns ``x``, ``y``, ``kind`` (``"real"``, ``"trusted"``, ``"capped"`` or ``"centroid"``), ``class`` and ``index`` (in the
-        training set, -1 for a centroid). Embeddings that are not finite are left out.
+        Columns ``x``, ``y``, ``kind`` (``"real"``, ``"trusted"``, ``"capped"`` or ``"centroid"``), ``class`` and ``index`` in
+        the training set (-1 for a centroid). Embeddings that are not finite are left out.
 
     Raises:
         ImportError: If umap-learn is wanted and not installed.
@@ -86,7 +86,9 @@ def _umap(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
         from umap import UMAP
     except ImportError as error:
         raise ImportError('method="umap" needs UMAP: pip install umap-learn. "pca" needs nothing more.') from error
-    plane: NDArray[np.float64] = UMAP(n_neighbors=min(15, len(embeddings) - 1), random_state=0).fit_transform(embeddings)
+    plane: NDArray[np.float64] = UMAP(n_neighbors=min(15, len(embeddings) - 1), random_state=0).fit_transform(
+        embeddings
+    )
     return plane
 
 

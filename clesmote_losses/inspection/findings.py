@@ -22,7 +22,9 @@ def cap_findings(inspection: "Inspection") -> list[str]:
     if not len(table):
         return ["There are no synthetic images: the sampler had nothing to raise."]
     share = float(table["capped"].mean())
-    found = [f"{int(table['capped'].sum())} of {len(table)} synthetic images ({percent(share)}) are over their cap now."]
+    found = [
+        f"{int(table['capped'].sum())} of {len(table)} synthetic images ({percent(share)}) are over their cap now."
+    ]
     if not np.isfinite(table["cap"]).any():
         return [*found, "No synthetic image has a cap: this is plain SMOTE."]
     # the cap grows with beta, so a quantile of loss / cap tells the beta of another share
@@ -40,7 +42,9 @@ def cap_findings(inspection: "Inspection") -> list[str]:
         found.append(f"The loss leaves out about 1 in {round(1 / share)} blends, and trains on the others.")
     by_class = table.groupby("class")["capped"].mean().sort_values(ascending=False, kind="stable")
     if len(by_class) > 1 and by_class.iloc[0] - by_class.iloc[-1] >= 0.05:
-        most, least = (f"{class_name(inspection, int(by_class.index[i]))} ({percent(by_class.iloc[i])})" for i in (0, -1))
+        most, least = (
+            f"{class_name(inspection, int(by_class.index[i]))} ({percent(by_class.iloc[i])})" for i in (0, -1)
+        )
         found.append(f"Most are capped in the class {most}, fewest in {least}.")
     return [*found, *_training_findings(inspection.history, share)]
 
@@ -78,7 +82,7 @@ def suspect_reasons(inspection: "Inspection", suspects: Any) -> list[str]:
         if np.isfinite(row["score"]):
             parts.append(f"a classifier that has not seen it gives its label {percent(1 - row['score'])}")
         if row["loss"] > guessing or not np.isfinite(row["loss"]):
-            parts.append(f"its loss of {nats(row['loss'])} is above the {nats(guessing)} of guessing")
+            parts.append(f"its loss of {nats(row['loss'])} nats is above the {nats(guessing)} of guessing")
         if row["capped_blends"] > 0:
             parts.append(f"{percent(row['capped_blends'])} of its blends are capped")
         if row["score"] >= _DOUBTFUL and row["nearest_class"] >= 0:
@@ -95,11 +99,15 @@ def first_looks(inspection: "Inspection") -> list[str]:
     doubtful = suspects[suspects["score"] >= _DOUBTFUL]
     if not len(doubtful):
         best = suspects["score"].max()
-        found = f" (highest score {best:.2f}; from {_DOUBTFUL} on another label is likelier)" if np.isfinite(best) else ""
+        found = (
+            f" (highest score {best:.2f}; from {_DOUBTFUL} on another label is likelier)" if np.isfinite(best) else ""
+        )
         return [f"No real image of a raised class has a doubtful label{found}."]
     top = doubtful.head(_FIRST)
     counted = "1 real image has" if len(doubtful) == 1 else f"{len(doubtful)} real images have"
     said = [f"{counted} a doubtful label, of {len(suspects)} in the raised classes. Look at these first:"]
+    if len(doubtful) > len(suspects) / 2:
+        said = [f"{counted} a doubtful label, of {len(suspects)}: the network hardly knows these classes. The most doubtful:"]
     reasons, names = suspect_reasons(inspection, top), file_names(inspection, top["index"])
     for name, label, reason in zip(names, top["class"], reasons, strict=True):
         said.append(f"{shorten(name, 60)}, labelled {class_name(inspection, label)}. {reason}")
@@ -121,9 +129,7 @@ def blame_findings(inspection: "Inspection") -> list[str]:
 def detectability_findings(inspection: "Inspection") -> list[str]:
     """Say for each raised class whether its blends are told from real images, by the embeddings of the inspection."""
     train_set = inspection.train_set
-    row_of = {
-        int(index): row for row, index in enumerate([*inspection.real["index"], *inspection.table["index"]])
-    }
+    row_of = {int(index): row for row, index in enumerate([*inspection.real["index"], *inspection.table["index"]])}
     embeddings = np.concatenate([inspection.real_embeddings, inspection.synthetic_embeddings])
     said = []
     for label in train_set.blended_classes:
@@ -136,5 +142,5 @@ def detectability_findings(inspection: "Inspection") -> list[str]:
         except (KeyError, ValueError) as error:
             said.append(f"Not measured: {error}")
         else:
-            said.append(str(found))
+            said.append(str(found).replace(f"Class {label} ", f"Class {class_name(inspection, label)} ", 1))
     return said

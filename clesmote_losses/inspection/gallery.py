@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from clesmote_losses.inspection.inspection import Inspection
 
 _BLOCKS = 2  # blends side by side in the figure
-_PARTS = ("base", "blend", "neighbor")
+_PARTS = ("first parent (base)", "blend", "second parent (neighbor)")
 
 
 class GalleryRow(NamedTuple):
@@ -74,7 +74,7 @@ def gallery_rows(inspection: "Inspection", capped: int = 12, trusted: int = 4, s
         indices = [row["base"], row["index"], row["neighbor"]]
         files = file_names(inspection, [row["base"], row["neighbor"]])
         losses = [loss_in_words(row[f"{part}loss"], row[f"{part}cap"]) for part in ("base_", "", "neighbor_")]
-        names = [shorten(files[0]), f"λ {row['lam']:.2f}: {percent(row['lam'])} of the right", shorten(files[1])]
+        names = [shorten(files[0]), f"λ {row['lam']:.2f}: {row['lam']:.0%} of the second", shorten(files[1])]
         verdict = "not trusted" if row["capped"] else "trusted"
         rows.append(
             GalleryRow(
@@ -128,21 +128,19 @@ def draw_gallery(inspection: "Inspection", path: str | os.PathLike[str]) -> None
     lines = max(1, -(-len(rows) // _BLOCKS))
     spaces = [1, 1, 1, 0.12] * (_BLOCKS - 1) + [1, 1, 1]
     figure, axes = new_figure(
-        6.6 * _BLOCKS, 0.7 + 2.6 * lines, lines, len(spaces), gridspec_kw={"width_ratios": spaces}
+        6.6 * _BLOCKS, 0.7 + 2.75 * lines, lines, len(spaces), gridspec_kw={"width_ratios": spaces}
     )
     for axis in axes.flat:
-        axis.set_axis_off()
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
     for i, row in enumerate(rows):
         line, block = divmod(i, _BLOCKS)
-        for part, (picture, caption) in enumerate(zip(row.pictures, row.captions, strict=True)):
+        for part, (picture, (name, loss)) in enumerate(zip(row.pictures, row.captions, strict=True)):
             axis = axes[line, 4 * block + part]
             axis.imshow(np.asarray(picture), interpolation="nearest")
-            axis.set_title(_plain(row.title) if part == 1 else f"{_PARTS[part]}", fontsize=9, wrap=True)
-            name, loss = (_plain(text) for text in caption)
-            axis.text(
-                0.5, -0.03, f"{shorten(name, 30)}\n{loss.replace(', ', ',' + chr(10), 1)}",
-                ha="center", va="top", fontsize=8, transform=axis.transAxes,
-            )  # fmt: skip
+            axis.set_title(_plain(row.title if part == 1 else _PARTS[part]), fontsize=9)
+            axis.set_xlabel(_plain(f"{shorten(name, 28)}\n{loss}".replace(", ", ",\n")), fontsize=8)
     figure.suptitle(
         f"{gallery_summary(inspection)}\nblend = (1 - λ) base + λ neighbor; loss and cap in nats, beta {nats(inspection.beta)}",
         fontsize=10,

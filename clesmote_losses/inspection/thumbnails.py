@@ -47,7 +47,7 @@ class ImageReader:
         self._view = inspection.train_set.real_subset(transform=_as_stored).dataset
 
     def thumbnails(self, indices: Sequence[int], size: int) -> list["Image"]:
-        """Return pictures of some samples of the training set, with one grey scale for all; each side is ``size`` pixels at most."""
+        """Return pictures of some samples of the training set, with one grey scale for all; see :func:`draw_alike`."""
         return draw_alike([self._view[index][0] for index in indices], size)
 
 
@@ -62,15 +62,17 @@ def draw_alike(images: Sequence[Any], size: int) -> list["Image"]:
     stretched: the least value of all the images is black, the greatest is white.
 
     Args:
-        images: PIL images, arrays or tensors. The channels are the axis of 1, 3 or 4 entries. Of two channels the first is shown,
-            of more than three the first three, of a volume the middle slice.
+        images: PIL images, arrays or tensors. Of two channels the first is shown, of more than three the first
+            three, of a volume the middle slice.
         size: Longest side of a picture in pixels; smaller images keep their size.
     """
     from PIL import Image
 
     pixels = [_pixels(image) for image in images]
     wide = [values for values in pixels if values.dtype != np.uint8]
-    finite = np.concatenate([values[np.isfinite(values)].ravel()[:: 1 + values.size // 10**6] for values in wide] or [[]])
+    finite = np.concatenate(
+        [values[np.isfinite(values)].ravel()[:: 1 + values.size // 10**6] for values in wide] or [[]]
+    )
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     if wide and all(values.dtype.kind == "f" for values in wide) and low >= 0 and high <= 1:
         low, high = 0.0, 1.0

@@ -1,9 +1,13 @@
 """How the pictures and the report write names, numbers and shares."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import nn
+
+from clesmote_losses.smote.base_dataset import image_path
 
 if TYPE_CHECKING:
     from clesmote_losses.inspection.inspection import Inspection
@@ -16,10 +20,12 @@ def shorten(name: str, length: int = 40) -> str:
 
 
 def file_names(inspection: "Inspection", indices: Sequence[int]) -> list[str]:
-    """Return the file of some real images; where the data set knows none, or the image was not run, its index."""
-    real = inspection.real
-    files = dict(zip(real["index"].tolist(), real["file"].tolist(), strict=True))
-    return [file if isinstance(file := files.get(int(i)), str) else f"image {i}" for i in indices]
+    """Return folder and name of the files of some real images; where the data set knows none, their index."""
+    paths = (image_path(inspection.train_set.base, int(index)) for index in indices)
+    return [
+        "/".join(path.replace(os.sep, "/").split("/")[-2:]) if path else f"image {index}"
+        for path, index in zip(paths, indices, strict=True)
+    ]
 
 
 def class_name(inspection: "Inspection", label: int, length: int = 40) -> str:
@@ -47,3 +53,10 @@ def loss_in_words(loss: float, cap: float) -> str:
     if np.isinf(cap):
         return f"loss {nats(loss)}, no cap"
     return f"loss {nats(loss)}, {'over' if loss > cap else 'within'} its cap of {nats(cap)}"
+
+
+def network_in_words(model: nn.Module) -> str:
+    """Name a network (as timm does, if it is timm's) and count its parameters."""
+    name = (getattr(model, "pretrained_cfg", None) or {}).get("architecture") or type(model).__name__
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return f"{name}, {count / 1e6:.2f} million parameters"

@@ -21,6 +21,7 @@ from clesmote_losses.hosts.class_balance import balance_options, keeps_own_loss
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
 from clesmote_losses.hosts.timm.head import HeadStage
+from clesmote_losses.hosts.timm.report import ReportStage
 from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, uneven_weights
 from clesmote_losses.hosts.timm.transforms import evaluation_transform, normalized_transform
 from clesmote_losses.rebalanced_head import Kind
@@ -51,6 +52,7 @@ class Stages:
         self.criterion: Any = None  # CappedSMOTELoss or OwnLoss
         self.eval_transform: Transform | None = None
         self.head: HeadStage | None = None
+        self.report: ReportStage | None = None
 
     def put_into(self, script: ModuleType) -> None:
         """Replace the functions of the script.
@@ -101,6 +103,8 @@ class Stages:
                 self.options = options
         if options.rebalance_head is not None:
             self.head = HeadStage(cast(Kind, options.rebalance_head))
+        if options.smote_report:
+            self.report = ReportStage()
         self.args = args
         args.clesmote = options.recorded()
         return args, yaml.safe_dump(vars(args), default_flow_style=False)
@@ -176,6 +180,9 @@ class Stages:
         if hasattr(sampler, "set_epoch"):
             # most scripts set the epoch of the sampler only if the data set has no set_epoch, and SMOTEDataset has one
             sampler.set_epoch(epoch)
+        if self.report is not None:
+            seen = {"criterion": self.criterion, "train_set": self.train_set, "transform": self.eval_transform}
+            self.report.begin_epoch(given, seen, self.args)
         batch_size = getattr(self.args, "validation_batch_size", None) or self.args.batch_size
         world_size = getattr(self.args, "world_size", 1)
         reading = recipe.refresh_options(
@@ -203,11 +210,13 @@ class Stages:
         return metrics
 
     def finish(self) -> None:
-        """Fit the classifier again, if asked for, after the script's ``main`` has returned.
+        """Write the report and fit the classifier again, if asked for, after the script's ``main`` has returned.
 
         Raises:
             SystemExit: With a message, if it cannot be fitted. The checkpoints of the script are written by then.
         """
+        if self.report is not None:
+            self.report.finish(self.args)
         if self.head is not None:
             with errors_as_flags(OSError, RuntimeError):
                 self.head.finish(self.args)
