@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _NO_EFFECT, _MOST_CAPPED, _AIM = 0.01, 0.5, 0.25  # shares of the synthetic images
 _DOUBTFUL = 0.5  # score from which another label is likelier
 _FIRST = 3  # images that are named at the top
-_PROBED = 1000  # most images of a class for the probes, which take seconds
+_PROBED, _MEASURED = 1000, 5  # most images of a class, and most classes, for the probes, which take a second each
 
 
 def cap_findings(inspection: "Inspection") -> list[str]:
@@ -107,7 +107,9 @@ def first_looks(inspection: "Inspection") -> list[str]:
     counted = "1 real image has" if len(doubtful) == 1 else f"{len(doubtful)} real images have"
     said = [f"{counted} a doubtful label, of {len(suspects)} in the raised classes. Look at these first:"]
     if len(doubtful) > len(suspects) / 2:
-        said = [f"{counted} a doubtful label, of {len(suspects)}: the network hardly knows these classes. The most doubtful:"]
+        said = [
+            f"{counted} a doubtful label, of {len(suspects)}: the network hardly knows these classes. The most doubtful:"
+        ]
     reasons, names = suspect_reasons(inspection, top), file_names(inspection, top["index"])
     for name, label, reason in zip(names, top["class"], reasons, strict=True):
         said.append(f"{shorten(name, 60)}, labelled {class_name(inspection, label)}. {reason}")
@@ -127,20 +129,23 @@ def blame_findings(inspection: "Inspection") -> list[str]:
 
 
 def detectability_findings(inspection: "Inspection") -> list[str]:
-    """Say for each raised class whether its blends are told from real images, by the embeddings of the inspection."""
+    """Say for the smallest blended classes whether blends are told from real images, by the embeddings of the inspection."""
     train_set = inspection.train_set
     row_of = {int(index): row for row, index in enumerate([*inspection.real["index"], *inspection.table["index"]])}
     embeddings = np.concatenate([inspection.real_embeddings, inspection.synthetic_embeddings])
     said = []
-    for label in train_set.blended_classes:
-        count = int((inspection.real["class"] == label).sum())
-        if count > _PROBED:
-            said.append(f"Class {label} has {count} images: measure it by blend_detectability, which takes a while.")
-            continue
+    counts = inspection.real["class"].value_counts()
+    blended = [label for label in train_set.blended_classes if counts.get(label, 0) <= _PROBED]
+    blended.sort(key=lambda label: counts.get(label, 0))
+    for label in blended[:_MEASURED]:
         try:
             found = detect_blends(train_set, [label], lambda indices: embeddings[[row_of[int(i)] for i in indices]])
         except (KeyError, ValueError) as error:
             said.append(f"Not measured: {error}")
         else:
             said.append(str(found).replace(f"Class {label} ", f"Class {class_name(inspection, label)} ", 1))
+    if left := len(train_set.blended_classes) - min(len(blended), _MEASURED):
+        said.append(
+            f"{left} larger classes are not measured here; blend_detectability measures all, and takes a while."
+        )
     return said

@@ -74,7 +74,7 @@ def gallery_rows(inspection: "Inspection", capped: int = 12, trusted: int = 4, s
         indices = [row["base"], row["index"], row["neighbor"]]
         files = file_names(inspection, [row["base"], row["neighbor"]])
         losses = [loss_in_words(row[f"{part}loss"], row[f"{part}cap"]) for part in ("base_", "", "neighbor_")]
-        names = [shorten(files[0]), f"λ {row['lam']:.2f}: {row['lam']:.0%} of the second", shorten(files[1])]
+        names = [shorten(files[0]), f"λ {row['lam']:.2f}: {100 * row['lam']:.0f} % of the second", shorten(files[1])]
         verdict = "not trusted" if row["capped"] else "trusted"
         rows.append(
             GalleryRow(

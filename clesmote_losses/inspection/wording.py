@@ -38,7 +38,7 @@ def nats(value: float) -> str:
     """Write a loss or cap with as many digits as tell something."""
     if not np.isfinite(value):
         return "∞" if value > 0 else "not a number"
-    return f"{value:.2f}" if value >= 0.1 or value == 0 else f"{value:.1g}"
+    return f"{value:.2f}" if value >= 0.095 or value == 0 else f"{value:.1g}"
 
 
 def percent(share: float) -> str:

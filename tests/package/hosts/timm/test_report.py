@@ -57,7 +57,7 @@ def test_a_report_that_fails_is_logged_and_the_training_goes_on(
 
 
 def test_a_run_without_a_cap_has_a_report_that_says_so(data: Path, tmp_path: Path) -> None:
-    run(KINDS[-1], data, tmp_path, [*REPORT, "--cap", "none"])
+    run(KINDS[-1], data, tmp_path, ["--smote", "smote", "--smote-report", "--cap", "none"])
     assert "No synthetic image has a cap: this is plain SMOTE." in (tmp_path / "run" / "report.html").read_text()
 
 
@@ -77,6 +77,7 @@ def train(rank: int, arguments: list[str]) -> list[str]:
     return [text for text in messages if "report" in text]
 
 
+@pytest.mark.slow
 def test_in_two_processes_both_take_part_and_one_writes(data: Path, tmp_path: Path) -> None:
     arguments = [*REPORT, *command(KINDS[-1], data, tmp_path)]
     first, second = launch(train, tmp_path, arguments)
