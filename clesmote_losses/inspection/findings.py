@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _NO_EFFECT, _MOST_CAPPED, _AIM = 0.01, 0.5, 0.25  # shares of the synthetic images
 _DOUBTFUL = 0.5  # score from which another label is likelier
 _FIRST = 3  # images that are named at the top
-_PROBED, _MEASURED = 1000, 5  # most images of a class, and most classes, for the probes, which take a second each
+_PROBED, _MEASURED = 300, 5  # most images of a class, and most classes, for the probes, which take a second each
 
 
 def cap_findings(inspection: "Inspection") -> list[str]:

@@ -41,7 +41,7 @@ def choose_blends(table: Any, capped: int, trusted: int) -> Any:
 
     Args:
         table: :attr:`Inspection.table`.
-        capped: Number of blends that use most of their cap, the first first; those over it are capped.
+        capped: Number of blends that use most of their cap, the first first; those over it are capped. With few parents fewer.
         trusted: Number of blends after these that are within their cap, the most evenly mixed first.
     """
     usage = np.nan_to_num((table["loss"] / table["cap"]).to_numpy(), nan=np.inf)
@@ -49,6 +49,7 @@ def choose_blends(table: Any, capped: int, trusted: int) -> Any:
     used: set[int] = set()
     chosen: list[int] = []
     parents = list(zip(table["base"].tolist(), table["neighbor"].tolist(), strict=True))
+    capped = min(capped, max(1, len(set().union(*parents)) // 3))  # few parents: leave some for the trusted
     trusted_rows = np.flatnonzero(~table["capped"].to_numpy(dtype=bool))
     most_even = trusted_rows[np.argsort(evenness[trusted_rows], kind="stable")]
     for order, count in ((np.argsort(-usage, kind="stable"), capped), (most_even, trusted)):

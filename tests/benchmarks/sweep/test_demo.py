@@ -134,7 +134,7 @@ def test_pictures_are_drawn_and_small(finished, name):
     path = finished[0] / name
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("L"))
-    assert min(pixels.shape) > 400
+    assert min(pixels.shape) > 350
     assert 0.02 < (pixels < 200).mean() < 0.9
     assert path.stat().st_size < 300_000
 

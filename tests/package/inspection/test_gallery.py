@@ -50,6 +50,13 @@ def test_the_same_number_of_both_is_not_taken_for_one(table):
     assert choose_blends(table, 4, 4)["capped"].tolist() == [True] * 4 + [False] * 4
 
 
+def test_of_few_parents_some_are_left_for_the_trusted(table):
+    few = table.assign(base=table["base"] % 12, neighbor=table["neighbor"] % 12)
+    is_capped = choose_blends(few, 12, 4)["capped"].tolist()
+    assert is_capped[:4] == [True] * 4
+    assert set(is_capped[4:]) == {False}
+
+
 def test_of_few_parents_there_are_few_blends():
     rows = {"base": 0, "neighbor": [0, 1, 1], "lam": 0.5, "loss": [0.1, 3.0, np.nan], "cap": 1.0}
     table = pd.DataFrame(rows).assign(capped=[False, True, False])

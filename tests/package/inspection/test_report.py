@@ -115,8 +115,9 @@ def test_a_set_without_synthetic_images_has_a_report(tmp_path):
     assert "There are no synthetic images" in (tmp_path / "report.html").read_text()
 
 
-def test_a_report_of_many_large_noisy_images_of_many_classes_is_below_five_megabytes(tmp_path):
-    classes, each = 120, 25
+def test_a_report_of_many_large_noisy_images_of_many_classes_is_below_five_megabytes(tmp_path, monkeypatch):
+    monkeypatch.setattr("clesmote_losses.inspection.findings._MEASURED", 0)  # it takes longer than the rest
+    classes, each = 60, 40
     rng = np.random.default_rng(0)
     labels = torch.arange(classes * each) % classes
     base = TensorDataset(torch.from_numpy(rng.integers(0, 255, (64, 3, 160, 160), dtype=np.uint8))[labels % 64], labels)
@@ -146,5 +147,5 @@ def test_a_report_of_many_large_noisy_images_of_many_classes_is_below_five_megab
     inspection.report(tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert 500_000 < len(text.encode()) < 5_000_000
-    assert "80 more classes are not listed" in text
+    assert "20 more classes are not listed" in text
     assert text.count('class="p ') > 100
