@@ -1,4 +1,4 @@
-"""Command line of the benchmark: ``python -m benchmarks compare|demo|list|run|report|evidence|micro``."""
+"""Command line of the benchmark: ``python -m benchmarks compare|demo|list|run|report|evidence|micro|suspects``."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from benchmarks.compare.command import CompareCommand
 from benchmarks.micro.command import checked_rows, described_rows, run_micro
 from benchmarks.report.evidence import write_evidence
 from benchmarks.report.write import write_report
+from benchmarks.suspects.command import SuspectsCommand
 from benchmarks.sweep.command import RunCommand
 from benchmarks.sweep.demo import DemoCommand
 from benchmarks.sweep.listing import ListCommand
@@ -91,6 +92,7 @@ COMMANDS: dict[str, type[Command]] = {
     "report": ReportCommand,
     "evidence": EvidenceCommand,
     "micro": MicroCommand,
+    "suspects": SuspectsCommand,
 }
 
 

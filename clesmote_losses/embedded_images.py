@@ -29,23 +29,24 @@ class EmbeddedImages(NamedTuple):
 
 
 def embed_images(
-    hook: EmbeddingHook, batches: Iterable[Any], num_logits: int = 0, *, seed: int | None = None
+    hook: EmbeddingHook, batches: Iterable[Any], num_logits: int | tuple[int, ...] = 0, *, seed: int | None = None
 ) -> EmbeddedImages:
     """Embed the images of batches that :func:`~clesmote_losses.batches.read_batch` reads; states stay as they were.
 
     Args:
         hook: Hook of the model that embeds.
         batches: Loader, or :func:`~clesmote_losses.batches.batches_of` a data set.
-        num_logits: Number of outputs ``C`` whose logits are kept.
+        num_logits: Number of outputs ``C`` whose logits are kept; or several numbers, the first that fits counts.
         seed: Seed of what the data set draws; by default the generators go on.
     """
     rows: list[tuple[Tensor, Tensor, Tensor]] = []
+    widths = (num_logits,) if isinstance(num_logits, int) else num_logits
     try:
         with evaluating(hook.model, seed):
             for batch in batches:
                 images, labels, is_synthetic = read_batch(batch)
                 output = hook.model(model_input(images, hook.model))
-                logits = _logits(output, len(labels), num_logits)
+                logits = _logits(output, len(labels), widths)
                 counted = torch.where(is_synthetic, -1, labels)
                 rows.append((hook.embeddings.float().cpu(), logits.float().cpu(), counted.cpu()))
     finally:
@@ -70,11 +71,14 @@ def gather_images(own: EmbeddedImages) -> EmbeddedImages:
     return EmbeddedImages(*(np.concatenate(values)[order] for values in zip(*filled, strict=True)))
 
 
-def _logits(output: Any, count: int, width: int) -> Tensor:
-    """Return the first tensor of ``width`` values for each image in the output of a model: alone, or in a tuple or dict."""
+def _logits(output: Any, count: int, widths: tuple[int, ...]) -> Tensor:
+    """Return the first tensor of so many values for each image in the output of a model: alone, or in a tuple or dict."""
     values = (
         output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else [output]
     )
-    tensors = (value for value in values if isinstance(value, Tensor))
-    found = next((tensor for tensor in tensors if tensor.numel() == count * width), None)
-    return torch.empty(count, 0) if found is None else found.reshape(count, width)
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    for width in widths:
+        found = next((tensor for tensor in tensors if tensor.numel() == count * width), None)
+        if found is not None:
+            return found.reshape(count, width)
+    return torch.empty(count, 0)

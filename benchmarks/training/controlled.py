@@ -106,7 +106,7 @@ class Settings:
         augment, scale = AUGMENTATIONS[method.augmentation or self.augmentation], to_input
         if self.frozen:
             check_frozen(method)
-            hold = FrozenFeatures(network, repr((self.model, self.weights, self.channels_last, device)))
+            hold = FrozenFeatures(network, features_name(self, device))
             model, augment, scale = hold.head, _as_they_are, _as_they_are
         seconds, started = {}, time.perf_counter()
         data = training_data(trial, method, experiment, seed, device, to_input=scale, hold=hold)
@@ -171,6 +171,11 @@ class Settings:
 
     def _optimizer(self, model: nn.Module, lr: float) -> torch.optim.Optimizer:
         return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=self.weight_decay, fused=True)
+
+
+def features_name(settings: Settings, device: torch.device) -> str:
+    """Return the name of what features of a frozen network depend on, besides the image."""
+    return repr((settings.model, settings.weights, settings.channels_last, device))
 
 
 def check_frozen(method: Method) -> None:

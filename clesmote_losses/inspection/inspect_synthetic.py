@@ -7,31 +7,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
-from tqdm import tqdm
 
 from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.centroids import ClassCentroidTracker
 from clesmote_losses.class_sums import ClassSums
-from clesmote_losses.classifier import num_outputs, unwrap
-from clesmote_losses.distributed import from_rank_0, get_rank, get_world_size, in_step, is_sharded
-from clesmote_losses.embedded_images import EmbeddedImages, embed_images, gather_images
+from clesmote_losses.classifier import unwrap
+from clesmote_losses.distributed import from_rank_0
+from clesmote_losses.embedded_images import EmbeddedImages
 from clesmote_losses.embeddings import EmbeddingHook
-from clesmote_losses.errors import warn_user
+from clesmote_losses.inspection.images import (
+    Rows,
+    choose_real,
+    count_classes,
+    embed_samples,
+    matching_layers,
+    warn_of_random_transform,
+)
 from clesmote_losses.inspection.inspection import Inspection
 from clesmote_losses.inspection.rule import CapRule, cap_rule
 from clesmote_losses.inspection.suspicion import label_doubt
 from clesmote_losses.inspection.wording import network_in_words
-from clesmote_losses.restore import preserved_rng, random_states
 from clesmote_losses.smote.base_dataset import image_path
 from clesmote_losses.smote.dataset import SMOTEDataset
-from clesmote_losses.smote.transform_probe import Transform, same
+from clesmote_losses.smote.transform_probe import Transform
 
-_MOST = 2000  # real images of a class that is not raised
 _BATCH = 64
-_READINGS = 8  # of one image, to see whether its transform is random
-
-Rows = NDArray[np.int64]
 
 
 def inspect_synthetic(
@@ -94,23 +94,29 @@ def inspect_synthetic(
     rule = cap_rule(criterion, tracker, beta, distance)
     model, plan = unwrap(model), train_set.plan
     labels, made = train_set.labels, np.flatnonzero(plan.is_synthetic)
-    real, synthetic = _real_images(train_set), plan.num_real + made
+    real, synthetic = choose_real(train_set), plan.num_real + made
     options: dict[str, Any] = {"batch_size": batch_size or _BATCH, "num_workers": num_workers}
     view = train_set.real_subset(transform=transform).dataset
-    _warn_of_random(view, int(real[0]))
-    with EmbeddingHook(model, _layers(model, rule.tracker)) as hook:
-        num_classes = _num_classes(hook, rule, labels)
-        images = _embed(hook, view, np.concatenate([real, synthetic]), num_classes, options)
-        centroids = _centroids(hook, rule, images, labels[real], train_set, transform, options)
-    if rule.tracker is not None and rule.tracker.model is model:
-        rule.tracker._hook.clear()  # these embeddings belong to no training batch
+    warn_of_random_transform(view, int(real[0]))
+    shown, first = np.concatenate([real, synthetic]), len(real)
+    try:
+        with EmbeddingHook(model, matching_layers(model, rule.tracker)) as hook:
+            num_classes = count_classes(hook, rule.tracker, labels)
+            images = embed_samples(hook, view, shown, num_classes, options)
+    finally:
+        if rule.tracker is not None and rule.tracker.model is model:
+            rule.tracker._hook.clear()  # these embeddings belong to no training batch
+    embeddings = images.embeddings[:first]
+    centroids = _mean_embeddings(embeddings, labels[real], num_classes)
+    if rule.tracker is not None and rule.tracker.statistic == "mean_image":  # the images are read again for it
+        with ClassCentroidTracker(model, num_classes, classifier=hook.layers, statistic="mean_image") as own:
+            own.refresh(train_set, transform=transform, **options)
+        centroids = centroids if own.centroids is None else own.centroids.cpu()
 
-    shown = np.concatenate([real, synthetic])
     losses, caps, distances, nearest = _judge(rule, images, labels[shown], centroids)
     at = np.full(plan.num_real, -1)
-    at[real] = np.arange(len(real))
+    at[real] = np.arange(first)
     base, neighbor = plan.base[made].astype(np.int64), plan.neighbor[made].astype(np.int64)
-    first = len(real)
     capped = losses[first:] > caps[first:]
     table = pd.DataFrame(
         {
@@ -131,7 +137,6 @@ def inspect_synthetic(
         }
     )
     raised = np.isin(labels[real], train_set.oversampled_classes)
-    embeddings = images.embeddings[:first]
     doubt = from_rank_0(lambda: _doubt(embeddings, labels[real], train_set._groups, real))
     of_real = pd.DataFrame(
         {
@@ -164,93 +169,10 @@ def inspect_synthetic(
     )
 
 
-def _real_images(train_set: SMOTEDataset) -> Rows:
-    """Return the real images to run, ascending: of raised classes and parents all, of each other class evenly spaced ones."""
-    plan = train_set.plan
-    labels = train_set.labels[: plan.num_real]
-    chosen = [plan.base.astype(np.int64), plan.neighbor.astype(np.int64)]
-    for label in np.unique(labels).tolist():
-        own = np.flatnonzero(labels == label)
-        if label not in train_set.oversampled_classes and len(own) > _MOST:
-            own = own[np.linspace(0, len(own) - 1, _MOST).astype(int)]
-        chosen.append(own)
-    return np.unique(np.concatenate(chosen))
-
-
-def _warn_of_random(view: Any, index: int) -> None:
-    with preserved_rng():
-        before, first = random_states(), view[index][0]
-        is_random = random_states() != before
-        is_random = is_random or not all(same(first, view[index][0]) for _ in range(_READINGS - 1))
-    if is_random:
-        warn_user(
-            "the transform draws random numbers, so that each loss is that of one random version of its image. Pass transform=, the "
-            "evaluation transform, without augmentation."
-        )
-
-
-def _layers(model: nn.Module, tracker: ClassCentroidTracker | None) -> list[nn.Module] | None:
-    """Return the layers that the tracker reads, in this model; they have the same names in a copy of its model."""
-    if tracker is None:
-        return None
-    names = {layer: name for name, layer in tracker.model.named_modules()}
-    own, wanted = dict(model.named_modules()), [names[layer] for layer in tracker._hook.layers]
-    if missing := [name for name in wanted if name not in own]:
-        raise ValueError(
-            f"the tracker reads the layer {missing[0]!r} of {type(tracker.model).__name__}, and {type(model).__name__} has none. Pass the "
-            "tracked model or a copy of it, or tracker=ClassCentroidTracker(model, num_classes)."
-        )
-    return [own[name] for name in wanted]
-
-
-def _num_classes(hook: EmbeddingHook, rule: CapRule, labels: Rows) -> int:
-    if rule.tracker is not None:
-        count = rule.tracker.num_classes
-    else:
-        count = max(2, num_outputs(hook.layers[0]) or int(labels.max()) + 1)
-    if labels.max() >= count:
-        raise ValueError(
-            f"label {labels.max()} is out of range for the {count} classes of the model: labels must be 0 ... {count - 1}. Is the "
-            "training set that of this model?"
-        )
-    return count
-
-
-def _embed(hook: EmbeddingHook, view: Any, indices: Rows, num_classes: int, options: dict[str, Any]) -> EmbeddedImages:
-    """Embed samples, each rank its share; return those of all ranks, in order."""
-    share = indices[get_rank() :: get_world_size()]
-    loader: Any = DataLoader(Subset(view, share.tolist()), **options)
-    loader = tqdm(loader, desc="Inspecting images", delay=5, leave=False, disable=get_rank() != 0)
-    width = 1 if num_classes == 2 and num_outputs(hook.layers[0]) == 1 else num_classes
-    own = embed_images(hook, in_step(loader) if is_sharded(hook.model) else loader, width, seed=0)
-    images = gather_images(EmbeddedImages(*(rows[: len(share)] for rows in own)))
-    if images.logits.shape[1] != width:
-        raise ValueError(
-            f"the model returns no tensor of logits of shape (N, {width}), so there is no loss to look at. Pass "
-            "tracker=ClassCentroidTracker(model, num_classes) with the number of classes of its output."
-        )
-    return images
-
-
-def _centroids(
-    hook: EmbeddingHook,
-    rule: CapRule,
-    images: EmbeddedImages,
-    labels: Rows,
-    train_set: SMOTEDataset,
-    transform: Transform | None,
-    options: dict[str, Any],
-) -> Tensor:
-    """Return the centroids of this model, float32, shape ``(C, D)``; NaN for a class without images."""
-    count = rule.tracker.num_classes if rule.tracker else images.logits.shape[1]
-    count = max(2, count)
-    if rule.tracker is not None and rule.tracker.statistic == "mean_image":  # the images are read again for it
-        with ClassCentroidTracker(hook.model, count, classifier=hook.layers, statistic="mean_image") as own:
-            own.refresh(train_set, transform=transform, **options)
-        if own.centroids is not None:
-            return own.centroids.cpu()
-    rows = torch.from_numpy(images.embeddings[: len(labels)])
-    sums, index = ClassSums(count, rows), torch.from_numpy(labels)
+def _mean_embeddings(embeddings: NDArray[np.float32], labels: Rows, num_classes: int) -> Tensor:
+    """Return the centroid of each class, float32, shape ``(C, D)``; NaN for a class without images."""
+    rows, index = torch.from_numpy(embeddings), torch.from_numpy(labels)
+    sums = ClassSums(num_classes, rows)
     sums.add(rows, index, torch.ones_like(index, dtype=torch.bool))
     return sums.mean()
 

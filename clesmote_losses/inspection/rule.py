@@ -10,7 +10,7 @@ from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.caps import CAPS
 from clesmote_losses.centroids import ClassCentroidTracker
 from clesmote_losses.errors import check_choice, check_numbers
-from clesmote_losses.loss_inputs import as_columns
+from clesmote_losses.loss_inputs import as_columns, check_adjustment
 
 
 class CapRule(NamedTuple):
@@ -32,6 +32,7 @@ class CapRule(NamedTuple):
         """Return the loss of each row before its cap, as in training, float32, shape ``(N,)``."""
         logits = as_columns(logits.float())
         if self.logit_adjustment is not None:
+            check_adjustment(self.logit_adjustment, logits)
             logits = logits + self.logit_adjustment
         return F.cross_entropy(
             logits,

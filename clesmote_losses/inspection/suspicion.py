@@ -1,5 +1,8 @@
 """How doubtful the label of a real image is."""
 
+import warnings
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,7 +11,7 @@ _C = 1e-3  # as in rebalanced_head: few images of a rare class are fitted closel
 
 
 def label_doubt(
-    embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.generic] | None = None
+    embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[Any] | None = None
 ) -> NDArray[np.float64]:
     """Return one less the probability of each image's label, by a classifier that has not seen the image.
 
@@ -23,23 +26,25 @@ def label_doubt(
         Numbers in ``[0, 1]``, shape ``(N,)``; NaN in a class of fewer than two images (or groups), or if there is one class.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     doubt = np.full(len(labels), np.nan)
-    groups = np.arange(len(labels)) if groups is None else groups
-    counts = {label: len(np.unique(groups[labels == label])) for label in np.unique(labels).tolist()}
+    of_image = np.arange(len(labels)) if groups is None else groups
+    counts = {label: len(np.unique(of_image[labels == label])) for label in np.unique(labels).tolist()}
     known = np.flatnonzero(np.isin(labels, [label for label, count in counts.items() if count > 1]))
-    present, own = np.unique(labels[known], return_inverse=True)
-    if len(present) < 2:
+    own = np.unique(labels[known], return_inverse=True)[1]
+    if len(np.unique(own)) < 2:
         return doubt
-    folds = StratifiedGroupKFold(
-        min(_FOLDS, *(counts[label] for label in present.tolist())), shuffle=True, random_state=0
+    folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(
+        min(_FOLDS, max(counts.values())), shuffle=True, random_state=0
     )
     head = make_pipeline(StandardScaler(), LogisticRegression(C=_C, class_weight="balanced", max_iter=2000))
-    probabilities = cross_val_predict(
-        head, embeddings[known].astype(np.float64), own, groups=groups[known], cv=folds, method="predict_proba"
-    )
+    with warnings.catch_warnings():  # of classes with fewer images than folds, which are in some of them only
+        warnings.simplefilter("ignore")
+        probabilities = cross_val_predict(
+            head, embeddings[known].astype(np.float64), own, groups=of_image[known], cv=folds, method="predict_proba"
+        )
     doubt[known] = 1 - probabilities[np.arange(len(known)), own]
     return doubt
