@@ -23,8 +23,8 @@ def batches_of(
     """Return batches of a data set, of this rank's share under ``torch.distributed``; or a loader as it is.
 
     Args:
-        data: Map-style data set, of which a :class:`SMOTEDataset` gives the real images of its blended classes; or a
-            loader, which has its own options.
+        data: Map-style data set, of which a :class:`SMOTEDataset` gives the real images of its
+            ``capped_classes``; or a loader, which has its own options.
         transform: Replaces the transform of a data set.
         batch_size, num_workers: As of ``torch.utils.data.DataLoader``.
 
@@ -36,7 +36,7 @@ def batches_of(
     if is_stream or not (hasattr(data, "__getitem__") or isinstance(data, Iterable)):
         raise TypeError(f"the method needs a map-style data set or a loader of batches; got {type(data).__name__}.")
     if isinstance(data, SMOTEDataset):
-        data = data.real_subset(data.blended_classes, transform=transform)
+        data = data.real_subset(data.capped_classes, transform=transform)
     elif transform is not None:
         if not hasattr(data, "__getitem__"):
             raise ValueError("transform= replaces the transform of a data set; a loader's is fixed. Pass the data set.")

@@ -5,11 +5,12 @@ from typing import Any, Literal, Protocol, get_args
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from clesmote_losses.caps import CAPS
 from clesmote_losses.cross_entropy import cap_losses, capped_cross_entropy, reduce_losses
 from clesmote_losses.errors import check_choice, check_numbers
+from clesmote_losses.history import KeepsHistory
 from clesmote_losses.loss_counts import LossCounts
 from clesmote_losses.loss_inputs import (
     Gradient,
@@ -40,7 +41,7 @@ class Tracker(Protocol):
         """Return centroids ``(C, D)`` and the number of images behind each, ``(C,)``; ignored rows have negative labels."""
 
 
-class CappedSMOTELoss(nn.Module):
+class CappedSMOTELoss(KeepsHistory):
     r"""Compute :func:`capped_cross_entropy` with caps from a tracker and flags from the target (stage 3 of CLE-SMOTE).
 
     Replaces :class:`torch.nn.CrossEntropyLoss` in a loop that trains on a :class:`SMOTEDataset`. In ``eval()`` mode it
@@ -51,7 +52,7 @@ class CappedSMOTELoss(nn.Module):
     :math:`\ln C` is over its cap if its distance is above :math:`\beta / \ln C`: with ``beta=1`` 1.44 for 2 classes (hardly
     any sample) and 0.43 for 10, with ``beta=0.3`` 0.43 and 0.13. From ``beta`` = :math:`2 \ln C` on none is. With
     ``gradient="stop"``, a constant cap below :math:`\ln C` stops every sample that it applies to until the network knows
-    better than chance. Watch ``share_capped`` and ``mass_kept`` of :attr:`stats`.
+    better than chance. Watch ``share_capped`` and ``mass_kept`` of :attr:`stats`, and :attr:`history` class by class.
 
     Args:
         beta: Noise tolerance of the cap, positive; with ``distance=None`` the cap itself, in nats.
@@ -125,7 +126,7 @@ class CappedSMOTELoss(nn.Module):
         self.reduction: Reduction = reduction
         self.warmup_epochs = warmup_epochs
         self._is_capping = None if warmup_epochs else True  # None: unknown until set_epoch
-        self._epoch = 0
+        self._epoch = -1  # unknown until set_epoch
         self.register_buffer("weight", weight)
         self.register_buffer("logit_adjustment", logit_adjustment)
         self._raised = RaisedClasses()
@@ -133,6 +134,9 @@ class CappedSMOTELoss(nn.Module):
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch that begins, counted from 0: for ``warmup_epochs``, and a warning in epochs without centroids."""
+        if epoch != self._epoch:
+            self._record_epoch()
+            self._counts.start_epoch()
         self._epoch = epoch
         self._is_capping = epoch >= self.warmup_epochs
 
@@ -265,12 +269,19 @@ class CappedSMOTELoss(nn.Module):
                 warning that none was seen. Under ``torch.distributed`` only counts that were summed by
                 :meth:`all_reduce_stats` are checked.
         """
+        self._record_epoch()
+        self.history.close()
         # set_epoch may have been called for the next epoch already
         self._counts.reset(expected_synthetic, self.beta, expects_centroids=self._expects_centroids(since=2))
 
     def all_reduce_stats(self) -> None:
         """Sum the counts over all ranks until the next batch, and warn as :meth:`reset_stats`; every rank calls it."""
         self._counts.sum_over_ranks(self.beta, expects_centroids=self._expects_centroids(since=1))
+        self._record_epoch()
+
+    def _record_epoch(self) -> None:
+        if (tables := self._counts.of_epoch()) is not None:
+            self.history.record(None if self._epoch < 0 else self._epoch, *tables)
 
     def _expects_centroids(self, since: int) -> bool:
         """Return whether centroids should have been known; those of mode ``"online"`` from the epoch ``since`` on."""

@@ -165,7 +165,7 @@ class ClassCentroidTracker:
         gradients and random number generators are left as they were. Classes without images in ``data`` become unknown.
 
         Args:
-            data: For a :class:`SMOTEDataset`, the real images of its over-sampled classes are read. For another data set, or a
+            data: For a :class:`SMOTEDataset`, the real images of its ``capped_classes`` are read. For another data set, or a
                 loader of batches, all real samples. Items are ``(image, target)``, or ``(image, label, is_synthetic)``. Modes
                 ``"online"`` and ``"batch"`` read at most one image of a data set, to find dropout before the classifier.
             transform: Replaces the transform of a data set, as in :class:`SMOTEDataset`. Pass the evaluation transform, without
@@ -181,7 +181,7 @@ class ClassCentroidTracker:
         """
         largest = int(data.labels.max()) if isinstance(data, SMOTEDataset) else -1
         # not if its images are read below, which raises
-        if largest >= self.num_classes and (self.mode != "epoch" or largest not in data.blended_classes):  # type: ignore[union-attr]
+        if largest >= self.num_classes and (self.mode != "epoch" or largest not in data.capped_classes):  # type: ignore[union-attr]
             warn_user(_out_of_range(largest, self.num_classes))  # the loss raises, on a GPU without words
         self._has_trained = False
         if self.mode != "epoch" and has_dropout(self.model):

@@ -52,19 +52,26 @@ class ClassDetectability:
         else:
             meaning = "the embedding shows blends no better than copies"
         return (
-            f"Class {self.label} ({self.images} images): blends of unseen parents are told from real images with AUROC "
-            f"{_number(self.auroc, self.interval)}, copies with {_number(self.control, self.control_interval)}: {meaning}."
+            f"Class {self.label} ({self.images} images): a linear probe tells blends of unseen parents from real images with AUROC "
+            f"{_number(self.auroc, self.interval)}, and copies with {_number(self.control, self.control_interval)}: {meaning}."
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class BlendDetectability:
-    """What :func:`blend_detectability` found for each class; ``str()`` is a sentence for each."""
+    """What :func:`blend_detectability` found for each class; ``str()`` is a sentence for each.
+
+    Attributes:
+        classes: Those that were measured.
+        skipped: Why another blended class could not be measured, by class index.
+    """
 
     classes: tuple[ClassDetectability, ...]
+    skipped: dict[int, str] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
-        return "\n".join(str(found) for found in self.classes)
+        reasons = [f"Not measured: {reason}" for reason in self.skipped.values()]
+        return "\n".join([*map(str, self.classes), *reasons])
 
 
 def blend_detectability(
@@ -96,7 +103,7 @@ def blend_detectability(
     Args:
         model: Network, before or after training, which may be wrapped by DDP or ``torch.compile``.
         train_set: Its current draw is looked at. Embeddings of one class are held at a time.
-        classes: Class indices; by default those with synthetic samples.
+        classes: Class indices; by default those with synthetic samples, where a class that is too small is skipped.
         classifier: The layer whose input is the embedding, or its name; by default found as by :class:`ClassCentroidTracker`.
         transform: Replaces the set's own, which may augment.
         batch_size, num_workers: As of ``torch.utils.data.DataLoader``.
@@ -104,8 +111,8 @@ def blend_detectability(
 
     Raises:
         TypeError: If ``train_set`` is no :class:`SMOTEDataset`.
-        ValueError: If a class has under 20 images or blends, or too few of its blends have both parents in one fifth, or
-            an embedding is not finite.
+        ValueError: If there are no synthetic samples, or a class of ``classes=`` has under 20 images or blends, or too few of
+            its blends have both parents in one fifth, or an embedding is not finite.
 
     Example:
         >>> base = TensorDataset(torch.rand(160, 3, 32, 32), torch.tensor([0] * 120 + [1] * 40))
@@ -114,14 +121,10 @@ def blend_detectability(
         >>> [(one.label, one.images, one.blends) for one in found.classes]
         [(1, 40, 80)]
         >>> str(found)[:62]
-        'Class 1 (40 images): blends of unseen parents are told from re'
+        'Class 1 (40 images): a linear probe tells blends of unseen par'
     """
     if not isinstance(train_set, SMOTEDataset):
         raise TypeError(f"train_set must be a SMOTEDataset, which has the blends; got {type(train_set).__name__}.")
-    if classes is None:
-        classes = np.unique(train_set.plan.label).tolist()
-        if not classes:
-            raise ValueError("the training set has no synthetic samples, so there is nothing to detect.")
     view = train_set.real_subset(transform=transform).dataset
     with EmbeddingHook(unwrap(model), classifier) as hook:
 
@@ -129,53 +132,61 @@ def blend_detectability(
             loader = DataLoader(Subset(view, indices.tolist()), batch_size=batch_size, num_workers=num_workers)
             return embed_images(hook, loader, seed=seed).embeddings
 
-        return detect_blends(train_set, classes, embed, seed=seed)
+        return detect_blends(train_set, embed, classes=classes, seed=seed)
 
 
 def detect_blends(
     train_set: SMOTEDataset,
-    classes: Collection[int],
     embed: Callable[[NDArray[np.int64]], NDArray[Any]],
     *,
+    classes: Collection[int] | None = None,
     seed: int = 0,
 ) -> BlendDetectability:
     """Measure what :func:`blend_detectability` measures, by embeddings that ``embed`` returns.
 
     Args:
         train_set: Its current draw is looked at.
-        classes: Class indices.
         embed: Returns the embeddings of samples of the set with these indices, shape ``(N, D)``. One may be asked for twice.
-        seed: Of the divisions and of the blends chosen.
+        classes, seed: As there.
 
     Raises:
-        ValueError: As :func:`blend_detectability`.
+        ValueError: As there.
     """
     plan = train_set.plan
     blended = np.flatnonzero((plan.base != plan.neighbor) & (plan.lam > 0))
+    is_asked = classes is not None
+    classes = train_set.blended_classes if classes is None else classes
+    if not classes:
+        raise ValueError("the training set has no synthetic samples, so there is nothing to detect.")
     real_labels = train_set.labels[: plan.num_real]
     groups = np.arange(plan.num_real) if train_set._groups is None else train_set._groups
-    found = []
+    found, skipped = [], {}
     for label in sorted(classes):
         rng = np.random.default_rng([seed, label])
         real, rows = np.flatnonzero(real_labels == label), blended[plan.label[blended] == label]
         rows = np.sort(rng.permutation(rows)[: 2 * len(real)])
         parents = np.stack([plan.base[rows], plan.neighbor[rows]], axis=1).astype(np.int64)
-        _check_enough(label, len(np.unique(groups[real])), len(rows))
+        if reason := _too_few(label, len(np.unique(groups[real])), len(rows)):
+            if is_asked:
+                raise ValueError(reason)
+            skipped[label] = reason
+            continue
         indices = np.concatenate([real, plan.num_real + rows, parents[:, 0]])
         embeddings = embed(indices)
         if bad := np.flatnonzero(~np.isfinite(embeddings).all(1)).tolist():
             raise ValueError(f"the embedding of sample {indices[bad[0]]} holds NaN or infinity, of class {label}.")
         parts = np.split(embeddings, [len(real), len(real) + len(rows)])
         found.append(_measure(label, real, parents, parts, groups, rng))
-    return BlendDetectability(tuple(found))
+    return BlendDetectability(tuple(found), skipped)
 
 
-def _check_enough(label: int, images: int, blends: int) -> None:
-    if min(images, blends) < _FEWEST:
-        raise ValueError(
-            f"class {label} has {images} real images (or groups= of them) and {blends} blends; {_FEWEST} of each are needed, for "
-            f"{_FOLDS} folds. Pass classes= without it, or a set with more."
-        )
+def _too_few(label: int, images: int, blends: int) -> str:
+    if min(images, blends) >= _FEWEST:
+        return ""
+    return (
+        f"class {label} has {images} real images (or groups= of them) and {blends} blends; {_FEWEST} of each are needed, for "
+        f"{_FOLDS} folds."
+    )
 
 
 def _measure(
@@ -211,7 +222,7 @@ def _measure(
             possible += of_real.sum(1) * of_blends.sum(1)
     if not possible[0]:
         raise ValueError(
-            f"no two parents of a blend of class {label} fell into one of {_FOLDS} folds. More synthetic samples are needed, or classes= without it."
+            f"no two parents of a blend of class {label} fell into one of {_FOLDS} folds. More synthetic samples are needed."
         )
     auroc, control = won / np.where(possible > 0, possible, np.nan)
     intervals = [_interval(values[1:]) for values in (auroc, control, auroc - control)]

@@ -1,6 +1,7 @@
 """What the loss has seen and capped, class by class, and warnings about what cannot be right."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -12,8 +13,13 @@ from clesmote_losses.distributed import gather_from_ranks, is_distributed
 from clesmote_losses.errors import warn_user
 from clesmote_losses.raised_classes import RaisedClasses
 
-_COUNTED = ("rows", "subject", "capped", "with_cap", "without_centroid")
+_COUNTED = ("rows", "subject", "capped", "with_cap", "without_centroid", "with_loss")
 _SUMMED = ("cap", "loss", "kept")
+# on the CPU also where modules are made on another device, such as "meta"
+_NOTHING = (
+    torch.zeros(0, 2, len(_COUNTED), dtype=torch.int64, device="cpu"),
+    torch.zeros(0, 2, len(_SUMMED), dtype=torch.float64, device="cpu"),
+)
 _LEAST_KEPT = 0.5  # a smaller share of the loss of a class is warned about
 _NAMED = 20  # classes in a warning
 
@@ -28,7 +34,7 @@ class LossCounts:
         raised: Classes whose loss is watched; until they are known, those with synthetic samples.
 
     Attributes:
-        counts: Numbers of :data:`_COUNTED`, int64, shape ``(C + 1, 2, 5)``: of ignored rows and then of each class, real and
+        counts: Numbers of :data:`_COUNTED`, int64, shape ``(C + 1, 2, 6)``: of ignored rows and then of each class, real and
             synthetic samples apart. ``C`` is 0 before the first batch.
         sums: Sums of :data:`_SUMMED` in nats, float64 (float32 on Apple's GPUs), shape ``(C + 1, 2, 3)``: finite caps of the
             rows subject to the cap, losses before the cap, and what of them still trains.
@@ -36,12 +42,12 @@ class LossCounts:
     """
 
     def __init__(self, raised: RaisedClasses | None = None) -> None:
-        # on the CPU also where modules are made on another device, such as "meta"
         self.counts = torch.zeros(1, 2, len(_COUNTED), dtype=torch.int64, device="cpu")
         self.sums = torch.zeros(1, 2, len(_SUMMED), dtype=torch.float64, device="cpu")
         self.expected: int | None = None
         self._raised = RaisedClasses() if raised is None else raised
         self._total: tuple[Tensor, Tensor] | None = None  # over all ranks
+        self._start = self._total_start = _NOTHING  # what was counted before the epoch, where nobody resets
         self._evaluated: Tensor | None = None  # synthetic samples in evaluation
         self._is_checked = False
         self._is_told = False  # of synthetic samples in the running evaluation
@@ -77,7 +83,7 @@ class LossCounts:
             self.sums = self.sums.to(labels.device, sum_dtype(labels.device))
         self._grow(num_classes)
         has_cap = subject & (cap < torch.inf)
-        counted = (torch.ones_like(subject), subject, capped, has_cap, subject & without_centroid)
+        counted = (torch.ones_like(subject), subject, capped, has_cap, subject & without_centroid, loss < torch.inf)
         summed = (cap.masked_fill(~has_cap, 0), loss.nan_to_num(0, 0, 0), kept.nan_to_num(0, 0, 0))
         row = 2 * (labels + 1).clamp(min=0) + is_synthetic
         self.counts.view(-1, len(_COUNTED)).index_add_(0, row, torch.stack(counted, dim=1).long())
@@ -131,14 +137,37 @@ class LossCounts:
     def sum_over_ranks(self, beta: float = math.inf, *, expects_centroids: bool = False) -> None:
         """Let :meth:`stats` return the sums over all ranks until the next batch, and warn; every rank calls it."""
         # as objects: ranks without a batch have their counts on another device, and of no class
-        tables = gather_from_ranks((self.counts.cpu(), self.sums.cpu().double()))
-        self._grow(max(len(counts) for counts, _ in tables) - 1)
+        tables = gather_from_ranks((self._on_cpu(), self._start))
+        self._grow(max(len(counts) for (counts, _), _ in tables) - 1)
+        self._total, self._total_start = (self._added_up(part) for part in zip(*tables, strict=True))
+        self._check(beta, expects_centroids, is_end=True)
+
+    def _on_cpu(self) -> tuple[Tensor, Tensor]:
+        """Return a copy of counts and sums on the CPU."""
+        return self.counts.cpu().clone(), self.sums.cpu().double().clone()
+
+    def _added_up(self, tables: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Return the sums of counts and of sums, which may have fewer classes than this has."""
         total = torch.zeros_like(self.counts, device="cpu"), torch.zeros_like(self.sums, device="cpu").double()
         for table in tables:
             for whole, part in zip(total, table, strict=True):
                 whole[: len(part)] += part
-        self._total = total
-        self._check(beta, expects_centroids, is_end=True)
+        return total
+
+    def start_epoch(self) -> None:
+        """Let :meth:`of_epoch` begin here, if the counts are not set to zero."""
+        self._start = self._on_cpu()
+        self._total_start = self._start if self._total is None else self._total
+
+    def of_epoch(self) -> tuple[Tensor, Tensor] | None:
+        """Return counts and sums since :meth:`start_epoch` or :meth:`reset` on the CPU; waits for the GPU.
+
+        They are of all ranks, and ``None`` if a batch came since :meth:`sum_over_ranks` and there are other ranks.
+        """
+        if self._total is None and is_distributed():
+            return None
+        whole, start = (self._on_cpu(), self._start) if self._total is None else (self._total, self._total_start)
+        return self._added_up([whole, (-start[0], -start[1])])
 
     def reset(self, expected: int | None = None, beta: float = math.inf, *, expects_centroids: bool = False) -> None:
         """Set all counts to zero, and warn; ``expected`` sets the attribute, if it is known."""
@@ -147,6 +176,7 @@ class LossCounts:
         self.counts.zero_()
         self.sums.zero_()
         self._total, self._is_checked = None, False
+        self._start = self._total_start = _NOTHING
         if expected is not None:
             self.expected = expected
 

@@ -1,7 +1,7 @@
 """Store the synthetic flag in the target, because most loaders and loops pass on two items: image and target.
 
 The target of a synthetic sample is ``label + 2**30``, which is never a valid class. It needs no ``num_classes``, and negative
-targets such as ``ignore_index=-100`` stay as they are. Whatever else reads the target must decode it first:
+targets such as ``ignore_index=-100`` stay as they are. Decode it before anything else reads it:
 
 - These raise an error otherwise: cross-entropy, NLL, one-hot and all that use the target as an index.
 - These are wrong in silence: binary cross-entropy with logits, sigmoid focal loss, mean squared error, accuracy and F1 (timm's,

@@ -81,7 +81,7 @@ def _holm(p: Sequence[float]) -> NDArray[np.float64]:
     return corrected
 
 
-def judge(found: pd.DataFrame) -> dict[str, str]:
+def classify_methods(found: pd.DataFrame) -> dict[str, str]:
     """Return ``"helps"``, ``"hurts"``, ``"trades"`` (one measure for the other) or ``"same"`` for each method."""
     judged = found[found["measure"].isin(list(JUDGED))]
     verdicts = {}
@@ -103,7 +103,7 @@ def verdict(results: pd.DataFrame, test_share: float, titles: Mapping[str, str])
         titles: Title of each method.
     """
     found, splits = differences(results, test_share), results["split"].nunique()
-    kinds = judge(found)
+    kinds = classify_methods(found)
     numbers = {method: _numbers(rows) for method, rows in found.groupby("method", sort=False)}
     gain = found[found["measure"].isin(list(JUDGED))].groupby("method")["mean"].sum()
     of_kind = {
@@ -121,8 +121,8 @@ def verdict(results: pd.DataFrame, test_share: float, titles: Mapping[str, str])
         judged = found[found["measure"].isin(list(JUDGED)) & found["method"].isin(of_kind["same"])]
         if (judged["high"] > _WORTH).any():
             ahead = max(of_kind["same"], key=lambda method: gain[method])
-            told = f" Ahead: {titles[ahead]}, {numbers[ahead]}." if gain[ahead] > 0 else ""
-            sentences.append(f"{nothing} so far: keep it plain, until more splits show otherwise.{told}")
+            lead = f" Ahead: {titles[ahead]}, {numbers[ahead]}." if gain[ahead] > 0 else ""
+            sentences.append(f"{nothing} so far: keep it plain, until more splits show otherwise.{lead}")
         else:
             sentences.append(f"{nothing}: keep it plain.")
     sentences += [f"{titles[m]} gives one measure for the other: {numbers[m]}." for m in of_kind["trades"]]
@@ -138,7 +138,10 @@ def _threshold_sentence(results: pd.DataFrame, found: pd.DataFrame, kind: str) -
     """Say what the fitted threshold alone gives."""
     plain = results[results["method"] == PLAIN]
     before, after = plain["plain_balanced_accuracy"].mean(), plain["balanced_accuracy"].mean()
-    numbers = f"balanced accuracy {before:.3f} -> {after:.3f}, {_numbers(found[found['method'] == THRESHOLD])}"
+    (row,) = found[(found["method"] == THRESHOLD) & (found["measure"] == "balanced_accuracy")].to_dict("records")
+    numbers = (
+        f"balanced accuracy {before:.3f} -> {after:.3f} ({row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}])"
+    )
     if kind == "helps":
         return f"Whatever you train, fit the threshold on validation images: for plain training {numbers}."
     if kind == "hurts":
@@ -156,8 +159,8 @@ def _power_sentence(found: pd.DataFrame, splits: int) -> str:
     more = " More splits see more: give a larger --budget." if splits < 2 * LEAST_SPLITS else ""
     if max(seen.values()) > _BLIND:
         return f"{splits} splits are too few to tell any but the largest differences from chance.{more}"
-    told = " or ".join(f"{reach:.3f} in {title}" for title, reach in seen.items())
-    return f"With {splits} splits, a single difference under about {told} cannot be told from chance.{more}"
+    reaches = " or ".join(f"{reach:.3f} in {title}" for title, reach in seen.items())
+    return f"With {splits} splits, a single difference under about {reaches} cannot be told from chance.{more}"
 
 
 def _numbers(rows: pd.DataFrame) -> str:
@@ -165,6 +168,6 @@ def _numbers(rows: pd.DataFrame) -> str:
     texts = [
         f"{JUDGED[row['measure']]} {row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
         for row in rows.to_dict("records")
-        if row["measure"] in JUDGED
+        if row["measure"] in JUDGED and not row["low"] == row["high"] == 0  # the same in every split
     ]
     return ", ".join(texts)

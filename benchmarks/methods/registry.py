@@ -192,6 +192,15 @@ ROBUST = (
         capped="oversampled",
         distance=None,
     ),
+    _robust(
+        "cap-oversampled-warmup",
+        "constant cap on the rare class after 3 epochs",
+        data="over",
+        loss="capped",
+        capped="oversampled",
+        distance=None,
+        warmup_epochs=3,
+    ),
 )
 # optional parts of CLE-SMOTE, each changed alone to learn what it adds; what they share is chosen once, for CLE-SMOTE
 VARIANTS = (

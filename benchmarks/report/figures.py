@@ -65,7 +65,14 @@ _MORE = {
     ),
     "What is blended": ("cle-smote", "smote", "smote-real-share", "smote-all", "smote-all-any", "cle-smote-real-share"),
     "Mixed images": ("cle-smote", "mixup", "balanced-mixup", "remix", "cmo", "mixup-balanced-softmax"),
-    "Against wrong labels": ("cle-smote", "label-smoothing", "gce", "small-loss", "cap-oversampled"),
+    "Against wrong labels": (
+        "cle-smote",
+        "label-smoothing",
+        "gce",
+        "small-loss",
+        "cap-oversampled",
+        "cap-oversampled-warmup",
+    ),
     "Fresh draws and warm-up": ("cle-smote", "cle-smote-redraw", "cle-smote-warmup", "smote-redraw"),
 }
 _REFERENCES = ("smote", "cle-smote")

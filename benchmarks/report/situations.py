@@ -50,6 +50,15 @@ SITUATIONS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 }
 
 
+# Pairs of experiment and trial that HYPOTHESES.md declares: five trials on CIFAR-10, three on the X-rays.
+DECLARED_PAIRS: Mapping[str, int] = {
+    "photographs": 5 * len(_PHOTOGRAPHS),
+    "X-rays": 3 * 2 * len(_X_RAYS),
+    **{f"wrong labels, {share} %": 5 * len(_PAIRS_OF_PHOTOGRAPHS) + 3 for share in (0, 10, 30)},
+    "pretrained": 3 * len(_X_RAYS),
+}
+
+
 def trials_of(records: Iterable[Record]) -> pd.DataFrame:
     """Return the trials of the preset ``correct`` with the metrics of their first test set.
 

@@ -96,7 +96,7 @@ def check_same_classes(train_set: Any, evaluation_set: Any) -> None:
     Raises:
         ValueError: If a class has another index in the two, which would train one class and score another.
     """
-    trained, evaluated = _class_to_index(train_set), _class_to_index(evaluation_set)
+    trained, evaluated = class_to_index(train_set), class_to_index(evaluation_set)
     if not trained or not evaluated:
         return
     wrong = [
@@ -115,7 +115,7 @@ def check_same_classes(train_set: Any, evaluation_set: Any) -> None:
 
 def description(train_set: SMOTEDataset) -> str:
     """Describe how many real samples, copies that stay real, and synthetic samples each class has."""
-    names = {index: name for name, index in _class_to_index(train_set.base).items()}
+    names = {index: name for name, index in class_to_index(train_set.base).items()}
     counts = train_set.counts_by_class()
     real, copies, synthetic = (sum(count) for count in zip(*counts.values(), strict=True))
     each = [
@@ -213,7 +213,7 @@ def describe_statistics(stats: dict[str, float]) -> str:
 
 def refresh_options(train_set: SMOTEDataset, *, batch_size: int, num_workers: int, world_size: int) -> dict[str, int]:
     """Return loader options of a refresh: workers, which start slowly, only if there are more batches than workers."""
-    batches = len(train_set.real_subset(train_set.blended_classes)) // (batch_size * world_size)
+    batches = len(train_set.real_subset(train_set.capped_classes)) // (batch_size * world_size)
     return {"batch_size": batch_size, "num_workers": num_workers if batches > num_workers else 0}
 
 
@@ -254,7 +254,7 @@ def _strategy(text: str, base: Any, groups: NDArray[Any]) -> Any:
     sizes = dict(zip(*(part.tolist() for part in np.unique(groups, return_counts=True)), strict=True))
     names = {str(group): group for group in sizes}
     if groups.dtype.kind in "iu":
-        names.update(_class_to_index(base))
+        names.update(class_to_index(base))
     strategy = {}
     for pair in text.split(","):
         name, _, count = pair.rpartition("=")
@@ -266,7 +266,8 @@ def _strategy(text: str, base: Any, groups: NDArray[Any]) -> Any:
     return strategy
 
 
-def _class_to_index(base: Any) -> dict[str, int]:
+def class_to_index(base: Any) -> dict[str, int]:
+    """Return the index of each class by the name of its folder; nothing if the data set does not know the names."""
     for holder in (base, getattr(base, "reader", None)):
         if isinstance(found := getattr(holder, "class_to_idx", None), dict):
             return {str(name): int(index) for name, index in found.items()}
@@ -274,7 +275,7 @@ def _class_to_index(base: Any) -> dict[str, int]:
 
 
 def _class_names(base: Any) -> str:
-    names = sorted(_class_to_index(base))
+    names = sorted(class_to_index(base))
     return f" ({', '.join(names[:20])}{', ...' if len(names) > 20 else ''})" if names else ""
 
 

@@ -139,7 +139,9 @@ def detectability_findings(inspection: "Inspection") -> list[str]:
     blended.sort(key=lambda label: counts.get(label, 0))
     for label in blended[:_MEASURED]:
         try:
-            found = detect_blends(train_set, [label], lambda indices: embeddings[[row_of[int(i)] for i in indices]])
+            found = detect_blends(
+                train_set, lambda indices: embeddings[[row_of[int(i)] for i in indices]], classes=[label]
+            )
         except (KeyError, ValueError) as error:
             said.append(f"Not measured: {error}")
         else:

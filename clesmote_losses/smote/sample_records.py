@@ -63,8 +63,13 @@ class SampleRecords(Dataset[Any]):
 
     @property
     def blended_classes(self) -> list[int]:
-        """Classes that have synthetic samples, and so need centroids, ascending."""
+        """Classes that have synthetic samples, ascending."""
         return _unique(self._plan.label[self._plan.is_synthetic])
+
+    @property
+    def capped_classes(self) -> list[int]:
+        """Classes whose samples a loss may cap, and so need centroids: blended or over-sampled ones, ascending."""
+        return _unique(self._plan.label)
 
     def counts_by_class(self) -> dict[int, tuple[int, int, int]]:
         """Count the samples of each class: real ones, copies that stay real, synthetic ones."""

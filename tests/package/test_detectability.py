@@ -86,7 +86,24 @@ def test_no_group_is_divided() -> None:
     assert found.auroc > 0.8  # partners are other patients
     few = smote(noise(60), groups=np.arange(180) // 4)
     with pytest.raises(ValueError, match=r"class 1 has 15 real images \(or groups= of them\)"):
-        blend_detectability(Network(), few)
+        blend_detectability(Network(), few, classes=[1])
+
+
+def test_the_copies_of_a_patient_in_two_folds_would_be_recognised() -> None:
+    generator = torch.Generator().manual_seed(0)
+    patients = np.arange(240) // 4
+    centers = torch.randn(60, 3, 8, 8, generator=generator)
+    images = centers[patients] + 0.01 * torch.randn(240, 3, 8, 8, generator=generator)
+    base = TensorDataset(images, (torch.arange(240) >= 160).long())
+    # only half of the patients have copies, so whoever is recognised is told from the others
+    plan = smote(base, groups=patients).plan
+    rows = np.arange(len(plan.base))
+    plan.base[:], plan.neighbor[:], plan.lam[:] = 160 + 8 * (rows % 10), 160 + 8 * ((rows + 1) % 10), 0.5
+    by_image, by_patient = (
+        only(blend_detectability(Network(), smote(base, plan=plan, groups=groups))).control
+        for groups in (None, patients)
+    )
+    assert by_image - by_patient > 0.1
 
 
 def test_states_stay_and_a_seed_gives_the_same_numbers() -> None:
@@ -123,6 +140,14 @@ def test_each_raised_class_is_measured() -> None:
     assert blend_detectability(Network(), train_set, classes=[2]).classes == found.classes[1:]
 
 
+def test_a_small_class_is_skipped_unless_it_is_asked_for() -> None:
+    images, labels = noise(60).tensors
+    labels = torch.where(torch.arange(180) < 120, 0, torch.where(torch.arange(180) < 168, 1, 2))
+    found = blend_detectability(Network(), smote(TensorDataset(images, labels)))
+    assert [one.label for one in found.classes] == [1]
+    assert "Not measured: class 2 has 12 real images" in str(found)
+
+
 @pytest.mark.parametrize(
     ("interval", "words"),
     [
@@ -134,12 +159,12 @@ def test_each_raised_class_is_measured() -> None:
 def test_the_sentence_follows_the_interval_of_the_difference(interval: tuple[float, float], words: str) -> None:
     found = ClassDetectability(1, 200, 400, 0.744, (0.69, 0.79), 0.5, (0.46, 0.54), interval)
     assert words in str(found)
-    assert "AUROC 0.74 [0.69, 0.79], copies with 0.50 [0.46, 0.54]" in str(found)
+    assert "AUROC 0.74 [0.69, 0.79], and copies with 0.50 [0.46, 0.54]" in str(found)
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
     with pytest.raises(ValueError, match=r"class 1 has 12 real images.*20 of each are needed"):
-        blend_detectability(Network(), smote(noise(12)))
+        blend_detectability(Network(), smote(noise(12)), classes=[1])
     with pytest.raises(ValueError, match="0 blends"):
         blend_detectability(Network(), smote(noise()), classes=[0])
     with pytest.raises(TypeError, match=r"train_set must be a SMOTEDataset.*got TensorDataset"):

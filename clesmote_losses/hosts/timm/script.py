@@ -14,10 +14,19 @@ import torch
 import yaml  # which timm needs too
 from torch import nn
 
+from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.classifier import unwrap
 from clesmote_losses.epochs import begin_epoch, end_epoch, tracker_of
 from clesmote_losses.hosts import recipe
 from clesmote_losses.hosts.class_balance import balance_options, keeps_own_loss
+from clesmote_losses.hosts.history import (
+    HISTORY_FILE,
+    MOST_CLASSES,
+    class_columns,
+    classes_with_columns,
+    load_history,
+    save_history,
+)
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
 from clesmote_losses.hosts.timm.head import HeadStage
@@ -53,6 +62,7 @@ class Stages:
         self.eval_transform: Transform | None = None
         self.head: HeadStage | None = None
         self.report: ReportStage | None = None
+        self.columns: dict[int, str] = {}  # classes that have some in summary.csv, and their names
 
     def put_into(self, script: ModuleType) -> None:
         """Replace the functions of the script.
@@ -205,8 +215,12 @@ class Stages:
                 return earlier >= epoch - interval or (Path(folder) / f"checkpoint-{earlier}.pth.tar").exists()
 
             recipe.save_centroids(tracker, Path(folder), epoch, is_kept)
+        if isinstance(self.criterion, CappedSMOTELoss):
+            stats |= class_columns(self.criterion.history, self.columns)
+            if folder:
+                save_history(self.criterion.history, Path(folder))
         if isinstance(metrics, dict):
-            metrics.update(stats)  # timm writes them to summary.csv
+            metrics.update(stats)  # timm writes them to summary.csv, and to W&B with --log-wandb
         return metrics
 
     def finish(self) -> None:
@@ -239,6 +253,17 @@ class Stages:
                 ", ".join(f"{weight:.3g}" for weight in weights),
             )
         tracker, resumed = tracker_of(criterion), getattr(args, "resume", None)
+        if isinstance(criterion, CappedSMOTELoss):
+            self.columns = classes_with_columns(train_set)
+            if not self.columns and train_set.blended_classes:
+                self._log(
+                    f"over {MOST_CLASSES} classes have synthetic samples: their numbers are in {HISTORY_FILE} alone"
+                )
+            if resumed:
+                with errors_as_flags():
+                    missing = load_history(criterion.history, Path(resumed).parent, given["epoch"])
+                if missing is not None:
+                    self._log(f"{missing} is missing: the history begins with epoch {given['epoch']}")
         if resumed and tracker is not None and tracker.mode == "online":
             with errors_as_flags():
                 missing = recipe.load_centroids(tracker, Path(resumed).parent, given["epoch"] - 1)

@@ -66,14 +66,20 @@ class CLESMOTETask(ClassificationTask):
         return end_epoch(self.criterion)
 
     def get_task_state(self, module: nn.Module | None = None, ema: bool = False) -> dict[str, Tensor]:
-        """Return centroids and counts; timm writes them beside the model's weights, not among them."""
+        """Return centroids, counts and history; timm writes them beside the model's weights, not among them."""
+        if ema:
+            return {}
         tracker = tracker_of(self.criterion)
-        return {} if tracker is None or ema else tracker.state_dict()
+        return {"history": self.criterion.get_extra_state(), **({} if tracker is None else tracker.state_dict())}
 
     def load_task_state(
         self, state: dict[str, Tensor] | None, strict: bool = True, module: nn.Module | None = None, ema: bool = False
     ) -> None:
         """Restore the state of :meth:`get_task_state`; a checkpoint without it (of plain timm) leaves the centroids unknown."""
-        tracker = tracker_of(self.criterion)
-        if state and tracker is not None and not ema:
-            tracker.load_state_dict(state)
+        of_tracker, tracker = dict(state or {}), tracker_of(self.criterion)
+        if ema or not of_tracker:
+            return
+        if (history := of_tracker.pop("history", None)) is not None:  # earlier checkpoints have none
+            self.criterion.set_extra_state(history)
+        if of_tracker and tracker is not None:
+            tracker.load_state_dict(of_tracker)

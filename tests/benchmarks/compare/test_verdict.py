@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from benchmarks.compare.verdict import PLAIN, THRESHOLD, corrected_t, differences, judge, verdict
+from benchmarks.compare.verdict import PLAIN, THRESHOLD, classify_methods, corrected_t, differences, verdict
 
 METHODS = (PLAIN, "weighted", "smote", "head", "cle")
 TITLES = {name: f"The {name}" for name in METHODS}
@@ -68,7 +68,7 @@ def test_p_is_corrected_by_holm_over_the_methods_of_a_measure():
 def test_equal_methods_are_said_to_help_in_five_percent_of_the_comparisons_at_most():
     helps = hurts = 0
     for seed in range(200):
-        kinds = judge(differences(table(splits=8, seed=seed), SHARE))
+        kinds = classify_methods(differences(table(splits=8, seed=seed), SHARE))
         del kinds[THRESHOLD]
         helps += "helps" in kinds.values()
         hurts += "hurts" in kinds.values()
@@ -119,13 +119,13 @@ def test_a_method_that_is_worse_hurts_and_plain_training_is_kept():
 def test_a_method_that_gives_one_measure_for_the_other_does_not_help():
     shifts = {"cle": {"auroc": -0.15, "balanced_accuracy": 0.15}}
     found = verdict(table(shifts), SHARE, TITLES)
-    assert judge(differences(table(shifts), SHARE))["cle"] == "trades"
+    assert classify_methods(differences(table(shifts), SHARE))["cle"] == "trades"
     assert found[0].startswith("Nothing is better than plain training")
     assert found[1].startswith("The cle gives one measure for the other")
 
 
 def test_measures_that_are_not_judged_decide_nothing():
-    found = judge(differences(table({"cle": {"auprc": 0.5, "worst_recall": -0.5}}), SHARE))
+    found = classify_methods(differences(table({"cle": {"auprc": 0.5, "worst_recall": -0.5}}), SHARE))
     assert found["cle"] == "same"
 
 

@@ -27,7 +27,7 @@ from benchmarks.training.pretraining import PRETRAININGS
 def test_every_method_is_there_under_its_name():
     groups = (BASELINES, ABLATION, (CLE_SMOTE, UPPER_BOUND), MODERN, REPAIRS, MIXED, ROBUST, VARIANTS)
     names = [method.name for group in groups for method in group]
-    assert len(set(names)) == len(names) == 44
+    assert len(set(names)) == len(names) == 45
     assert sorted(METHODS) == sorted(names)
     assert all(METHODS[name].name == name for name in names)
     assert [method.name for method in MAIN_METHODS] == ["none", "oversampling", "weighted", "smote", "cle-smote"]

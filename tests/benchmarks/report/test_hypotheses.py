@@ -10,6 +10,7 @@ from scipy import stats
 
 import benchmarks
 from benchmarks.report.hypotheses import HYPOTHESES, Hypothesis, decide, hypothesis_table
+from benchmarks.report.situations import DECLARED_PAIRS
 
 BEATS = Hypothesis("A", "smote beats none", ("X-rays",), "smote", ("none",))
 
@@ -29,9 +30,11 @@ def trials(gains, experiments=("interclass",), method="smote", baseline="none", 
 @pytest.mark.parametrize(
     ("gains", "outcome"),
     [
-        ([0.02, 0.03, 0.025], "confirmed"),
-        ([-0.02, -0.03, -0.025], "refuted"),
-        ([0.02, -0.03, 0.025], "open"),
+        ([0.02, 0.03, 0.025], "confirmed so far"),
+        ([-0.02, -0.03, -0.025], "refuted so far"),
+        ([0.02, -0.03, 0.025], "open so far"),
+        ([0.01, 0.01, 0.01], "open so far"),  # equal in every pair: trials that collapsed
+        ([0.02, 0.03, 0.025] * 6, "confirmed"),  # as many as were declared
         ([0.02], "not run"),
     ],
 )
@@ -50,7 +53,7 @@ def test_a_loss_within_the_bound_confirms_not_inferior_and_does_not_confirm_bett
     of_both = decide(
         trials([-0.002, -0.0022, -0.0018]), [BEATS, Hypothesis("B", "", ("X-rays",), "smote", ("none",), -0.01)]
     )
-    assert of_both["outcome"].tolist() == ["refuted", "confirmed"]
+    assert of_both["outcome"].tolist() == ["refuted so far", "confirmed so far"]
 
 
 def test_the_largest_p_of_the_parts_counts_and_holm_is_over_the_hypotheses():
@@ -82,7 +85,7 @@ def test_each_situation_by_itself_has_a_part_for_each():
     each = Hypothesis("E", "", ("X-rays", "wrong labels, 30 %"), "smote", ("none",), each_situation=True)
     found = decide(frame, [each])
     assert found["situation"].tolist() == ["X-rays", "wrong labels, 30 %"]
-    assert found["outcome"].unique().tolist() == ["open"]
+    assert found["outcome"].unique().tolist() == ["open so far"]
 
 
 def test_the_page_and_the_code_have_the_same_hypotheses():
@@ -90,8 +93,28 @@ def test_the_page_and_the_code_have_the_same_hypotheses():
     assert re.findall(r"^\| (H\d\w?) \|", page, flags=re.MULTILINE) == [hypothesis.name for hypothesis in HYPOTHESES]
     for hypothesis in HYPOTHESES:
         (row,) = re.findall(rf"^\| {hypothesis.name} \|.*$", page, flags=re.MULTILINE)
+        _, _, situations, statement, _ = row.split("|")
         for name in (hypothesis.method, *hypothesis.baselines):
-            assert f"`{name}`" in row, (hypothesis.name, name)
+            assert f"`{name}`" in statement, (hypothesis.name, name)
+        bounds = {"less than .01": -0.01, "more than .05": 0.05}
+        assert hypothesis.bound == next((bound for words, bound in bounds.items() if words in statement), 0)
+        assert (hypothesis.metric == "balanced_accuracy") == ("raises balanced accuracy" in statement)
+        named = situations.replace("0 and 10 %", "0 %, wrong labels, 10 %").replace(" (30 %)", ", 30 %")
+        assert ", ".join(hypothesis.situations) == named.replace(", each by itself", "").strip()
+        assert hypothesis.each_situation == ("each by itself" in situations or "0 and 10 %" in situations)
+
+
+def test_the_page_declares_as_many_pairs_as_the_code():
+    page = (Path(benchmarks.__file__).parent / "HYPOTHESES.md").read_text()
+    assert "Five trials on CIFAR-10, three on the X-rays" in " ".join(page.split())
+    assert DECLARED_PAIRS == {
+        "photographs": 25,
+        "X-rays": 18,
+        "wrong labels, 0 %": 13,
+        "wrong labels, 10 %": 13,
+        "wrong labels, 30 %": 13,
+        "pretrained": 9,
+    }
 
 
 def test_the_table_has_a_row_for_each_part():

@@ -73,8 +73,19 @@ def test_raised_and_blended_classes_are_told_apart(way: str) -> None:
     train_set = SMOTEDataset(tensor_dataset(COUNTS), **WAYS[way])
     assert train_set.oversampled_classes == [1, 2]
     assert train_set.blended_classes == [label for label, (_, _, n) in enumerate(EXPECTED[way]) if n]
+    assert train_set.capped_classes == ([0, 1, 2] if 0 in train_set.blended_classes else [1, 2])
     usual = SMOTEDataset(tensor_dataset(COUNTS))
     assert usual.oversampled_classes == usual.blended_classes == [1, 2]
+
+
+def test_a_cap_on_over_sampled_classes_has_centroids_where_all_draws_stay_real() -> None:
+    train_set = SMOTEDataset(tensor_dataset(COUNTS), real_share=1.0, image_size=(32, 32))
+    assert train_set.blended_classes == []
+    tracker = ClassCentroidTracker(timm.create_model("test_resnet", num_classes=3), 3)
+    criterion = CappedSMOTELoss(tracker=tracker, capped="oversampled")
+    begin_epoch(criterion, train_set, 0)
+    assert tracker.counts is not None
+    assert tracker.counts.tolist() == [0, COUNTS[1], COUNTS[2]]
 
 
 def test_the_representation_tells_copies_from_synthetic_samples_and_names_the_options() -> None:

@@ -1,7 +1,9 @@
 """timm's train.py by flags: the modes people train in. What depends on the kind of script runs on both kinds."""
 
+import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import yaml
 
 from clesmote_losses import ClassCentroidTracker, SMOTEPlan
 from clesmote_losses.caps import CAPS
+from clesmote_losses.hosts.history import HISTORY_FILE
 from clesmote_losses.triplet_checkpoint import read_state
 from tests.support.timm_runs import KIND, KINDS, SCRIPTS, SMOTE, losses, run, run_alone, skip_unless_timm_has, variant
 
@@ -65,6 +68,12 @@ def test_summary_yaml_plan_and_checkpoint_of_a_run(kind, data, tmp_path):
         assert row["train_mean_cap"] >= 0.25  # beta / 2
         assert row["train_without_centroid"] == 0
     assert any(0 < row["train_share_capped"] < 1 for row in rows)  # the case is not degenerate
+    for row, epoch in zip(rows, json.loads((folder / HISTORY_FILE).read_text()), strict=True):
+        assert row["train_share_capped_two"] * 12 + row["train_share_capped_three"] * 16 == pytest.approx(
+            row["train_capped"]
+        )
+        assert row["train_loss_real_three"] == epoch["classes"]["1"]["loss_real"]  # in the order of the folders
+        assert "train_share_capped_one" not in row  # which is not raised
     recorded = yaml.safe_load((folder / "args.yaml").read_text())
     assert recorded["clesmote"]["smote_seed"] == 3
     assert recorded["clesmote"]["cap_beta"] == 0.5
@@ -86,7 +95,8 @@ def test_a_recorded_run_is_repeated_from_its_args_yaml(data, finished, tmp_path)
     assert run(KIND, data, tmp_path / "again", [], *recorded) == rows
     assert losses(run(KIND, data, tmp_path / "other", ["--smote-seed", "4"], *recorded)) != losses(rows)
     plain = run(KIND, data, tmp_path / "plain", ["--cap", "none"], *recorded)
-    assert "train_share_capped" not in plain[0]
+    assert not any("share_capped" in column for column in plain[0])
+    assert not (tmp_path / "plain" / "run" / HISTORY_FILE).exists()
     assert plain[0]["train_synthetic"] == 28
     off = run(KIND, data, tmp_path / "off", ["--smote", "none"], *recorded, "--workers", "1")
     assert off == run(KIND, data, tmp_path / "never", [], "--workers", "1")
@@ -215,6 +225,25 @@ def test_validation_classes_that_are_not_those_of_the_training_are_refused_by_na
     assert any("no image of class two" in message for message in caplog.messages)
 
 
+def test_numbers_of_classes_go_where_the_script_logs_and_those_of_many_to_the_file_alone(
+    data, tmp_path, monkeypatch, caplog
+):
+    logged = []
+    caplog.set_level("INFO")
+    monkeypatch.setattr("timm.utils.summary.wandb", SimpleNamespace(log=logged.append), raising=False)
+    script = variant(tmp_path, "old", '"summary.csv"),', '"summary.csv"), log_wandb=True,')
+    for folder, most in (("few", 20), ("many", 1)):
+        monkeypatch.setattr("clesmote_losses.hosts.history.MOST_CLASSES", most)
+        caplog.clear()
+        (row,) = run("old", data, tmp_path / folder, SMOTE, script=script)
+        columns = [column for column in row if column.startswith("train_share_capped_")]
+        assert columns == [f"train_share_capped_{name}" for name in ("three", "two") if folder == "few"]
+        assert [column for column in logged.pop() if column in row] == list(row)
+        assert any("are in smote-history.json alone" in message for message in caplog.messages) == (folder == "many")
+        (epoch,) = json.loads((tmp_path / folder / "run" / HISTORY_FILE).read_text())
+        assert list(epoch["classes"]) == ["0", "1", "2"]
+
+
 def test_warm_up_caps_nothing(data, tmp_path):
     rows = run(KIND, data, tmp_path, [*SMOTE, "--cap-warmup-epochs", "1"], "--epochs", "2")
     assert [row["train_capped"] > 0 for row in rows] == [False, True]
@@ -255,6 +284,9 @@ def test_a_resumed_run_equals_the_uninterrupted_one(kind, centroids, data, tmp_p
     assert run(kind, data, tmp_path / "rest", flags, "--epochs", "3", "--resume", checkpoint) == whole[1:]
     assert whole[1]["train_capped"] > 0
     assert whole[1]["train_without_centroid"] == 0
+    histories = [json.loads((tmp_path / name / "run" / HISTORY_FILE).read_text()) for name in ("whole", "rest")]
+    assert histories[0] == histories[1]
+    assert [row["epoch"] for row in histories[0]] == [0, 1, 2]
 
 
 @pytest.mark.slow

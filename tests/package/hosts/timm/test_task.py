@@ -63,6 +63,8 @@ def test_timms_checkpoint_carries_the_centroids_beside_the_weights(mode, tmp_pat
     resumed = task(mode)
     assert timm_task.resume_task_checkpoint(resumed, str(tmp_path / "last.pth.tar"), log_info=False) == 2
     assert train(resumed, 3, start=2) == expected
+    assert resumed.criterion.history.epochs == whole.criterion.history.epochs
+    assert [row["epoch"] for row in resumed.criterion.history.epochs] == [0, 1, 2]
     assert expected[0]["capped"] > 0
     plain = timm.create_model("test_vit", img_size=32, num_classes=2, checkpoint_path=str(tmp_path / "last.pth.tar"))
     assert plain.state_dict().keys() == whole.trainable_module.state_dict().keys()
@@ -72,6 +74,11 @@ def test_a_checkpoint_of_plain_timm_leaves_the_centroids_unknown():
     resumed = task("online")
     resumed.load_checkpoint_state(resumed.get_checkpoint_state()["state_dict"], task_state=None)
     assert train(resumed, 1)[0]["without_centroid"] == 10
+    earlier = {name: tensor for name, tensor in resumed.get_task_state().items() if name != "history"}
+    other = task("online")
+    other.load_task_state(earlier)
+    assert other.criterion.history.epochs == []
+    assert train(other, 2, start=1)[0]["without_centroid"] == 0
 
 
 @pytest.mark.slow
