@@ -13,6 +13,8 @@ from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.classifier import unwrap
 from clesmote_losses.distributed import from_rank_0, get_rank, is_distributed
+from clesmote_losses.smote.dataset import SMOTEDataset
+from clesmote_losses.smote.transform_probe import Transform
 
 REPORT, SUSPECTS = "report.html", "suspects.csv"
 _logger = logging.getLogger(__name__)
@@ -26,33 +28,36 @@ class ReportStage:
 
     def __init__(self) -> None:
         self._best: tuple[int, int] | None = None  # of the file of the best checkpoint: time and size
-        self._arguments: Mapping[str, Any] = {}
-        self._inspected: dict[str, Any] = {}
+        self._arguments: Mapping[str, Any] = {}  # of the running epoch, or the last
+        self._inspected: tuple[Any, SMOTEDataset, Transform | None]
 
-    def begin_epoch(self, arguments: Mapping[str, Any], inspected: dict[str, Any], args: Namespace) -> None:
+    def begin_epoch(
+        self, arguments: Mapping[str, Any], criterion: Any, train_set: SMOTEDataset, transform: Transform | None
+    ) -> None:
         """Write the report if the epoch before was the best so far. Every rank calls it.
 
         Args:
             arguments: Of the script's ``train_one_epoch``.
-            inspected: ``criterion``, ``train_set`` and ``transform`` of the inspection.
-            args: Arguments of the script.
+            criterion: The loss; one that is no :class:`CappedSMOTELoss` caps nothing.
+            train_set: The training set.
+            transform: That of the script's evaluation.
         """
-        before, self._arguments, self._inspected = self._arguments, arguments, inspected
+        before, self._arguments, self._inspected = self._arguments, arguments, (criterion, train_set, transform)
         best = from_rank_0(lambda: _stamp(arguments.get("output_dir")))
         if before and best is not None and best != self._best:
-            self._write(args, f"Network after epoch {before['epoch']}, the best checkpoint so far.")
+            self._write(f"Network after epoch {before['epoch']}, the best checkpoint so far.")
         self._best = best
 
-    def finish(self, args: Namespace) -> None:
+    def finish(self) -> None:
         """Write the report on the network after the last epoch. A script that ended its process group leaves it to rank 0."""
-        if self._arguments and (is_distributed() or getattr(args, "rank", 0) == 0):
-            self._write(args, f"Network after the last epoch, {self._arguments['epoch']}.")
+        if self._arguments and (is_distributed() or getattr(self._arguments["args"], "rank", 0) == 0):
+            self._write(f"Network after the last epoch, {self._arguments['epoch']}.")
 
-    def _write(self, args: Namespace, note: str) -> None:
+    def _write(self, note: str) -> None:
         """Inspect and write; an error is logged, since it must not end the training."""
         started = time.perf_counter()
         try:
-            self._inspect(args, note)
+            self._inspect(note)
         except Exception:
             _logger.exception("CLE-SMOTE: no report. The training goes on.")
         else:
@@ -61,19 +66,20 @@ class ReportStage:
                     "CLE-SMOTE: %s and %s written in %.1f s. %s", REPORT, SUSPECTS, time.perf_counter() - started, note
                 )
 
-    def _inspect(self, args: Namespace, note: str) -> None:
+    def _inspect(self, note: str) -> None:
         from clesmote_losses.inspection.inspect_synthetic import inspect_synthetic
         from clesmote_losses.inspection.report import write_report
 
-        criterion = self._inspected["criterion"]
+        criterion, train_set, transform = self._inspected
+        args: Namespace = self._arguments["args"]
         is_capped = isinstance(criterion, CappedSMOTELoss)
         with self._arguments.get("amp_autocast", nullcontext)():  # as in training
             inspection = inspect_synthetic(
                 unwrap(self._arguments["model"]),
-                self._inspected["train_set"],
-                criterion if is_capped else None,  # the script's own loss caps nothing
+                train_set,
+                criterion if is_capped else None,
                 beta=None if is_capped else math.inf,
-                transform=self._inspected["transform"],
+                transform=transform,
                 batch_size=getattr(args, "validation_batch_size", None) or args.batch_size,
                 num_workers=args.workers,
             )

@@ -31,7 +31,7 @@ from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
 from clesmote_losses.hosts.timm.head import HeadStage
 from clesmote_losses.hosts.timm.report import ReportStage
-from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, uneven_weights
+from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, warn_of_uneven_weights
 from clesmote_losses.hosts.timm.transforms import evaluation_transform, normalized_transform
 from clesmote_losses.rebalanced_head import Kind
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -191,8 +191,7 @@ class Stages:
             # most scripts set the epoch of the sampler only if the data set has no set_epoch, and SMOTEDataset has one
             sampler.set_epoch(epoch)
         if self.report is not None:
-            seen = {"criterion": self.criterion, "train_set": self.train_set, "transform": self.eval_transform}
-            self.report.begin_epoch(given, seen, self.args)
+            self.report.begin_epoch(given, self.criterion, self.train_set, self.eval_transform)
         batch_size = getattr(self.args, "validation_batch_size", None) or self.args.batch_size
         world_size = getattr(self.args, "world_size", 1)
         reading = recipe.refresh_options(
@@ -230,7 +229,7 @@ class Stages:
             SystemExit: With a message, if it cannot be fitted. The checkpoints of the script are written by then.
         """
         if self.report is not None:
-            self.report.finish(self.args)
+            self.report.finish()
         if self.head is not None:
             with errors_as_flags(OSError, RuntimeError):
                 self.head.finish(self.args)
@@ -246,12 +245,7 @@ class Stages:
             else:
                 of_loss = balance_options(train_set, args.num_classes, options, **loss_options(replaced))
                 criterion = recipe.build_loss(model, args.num_classes, options, **of_loss)
-        if (weights := uneven_weights(replaced)) and train_set.oversampled_classes:
-            _logger.warning(
-                "the loss weights the classes (%s), and synthetic samples balance them too: together they favour the rare classes "
-                "twice. Drop one of the two.",
-                ", ".join(f"{weight:.3g}" for weight in weights),
-            )
+        warn_of_uneven_weights(replaced, train_set.oversampled_classes)
         tracker, resumed = tracker_of(criterion), getattr(args, "resume", None)
         if isinstance(criterion, CappedSMOTELoss):
             self.columns = classes_with_columns(train_set)
