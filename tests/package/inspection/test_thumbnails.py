@@ -72,8 +72,8 @@ def test_a_colour_image_of_any_kind_keeps_its_colours(image):
 
 def test_images_that_are_drawn_together_share_their_grey_scale():
     dark, bright = (RAMP * 1000).astype(np.uint16), (RAMP * 4000).astype(np.uint16)
-    both = [np.asarray(picture)[-1, -1, 0] for picture in draw_alike([dark, bright], 100)]
-    assert both == [64, 255]
+    both = [np.asarray(picture)[-1, -1, 0] for picture in draw_alike([bright, dark], 100)]
+    assert both == [255, 64]
     assert pixels(dark)[-1, -1, 0] == 255
 
 
@@ -111,6 +111,9 @@ def test_thumbnails_of_samples_that_were_drawn_anew_are_refused():
     train_set.set_epoch(1)
     with pytest.raises(ValueError, match="has drawn new synthetic samples since the inspection"):
         ImageReader(inspection)
+    of_others = inspected().table.assign(base=inspected().table["neighbor"])
+    with pytest.raises(ValueError, match="has drawn new"):
+        ImageReader(dataclasses.replace(inspected(), table=of_others))
 
 
 def test_a_picture_is_text_that_is_a_jpeg_image():
