@@ -122,10 +122,10 @@ def blame_findings(inspection: "Inspection") -> list[str]:
     if not len(capped):
         return []
     bad = (capped["base_loss"] > capped["base_cap"]) | (capped["neighbor_loss"] > capped["neighbor_cap"])
-    return [
-        f"In {int(bad.sum())} of the {len(capped)} capped blends a parent is over its cap too: look at the parent. In the others both "
-        "parents are within their caps: the blend is bad."
-    ]
+    said = [f"In {bad.sum()} of the {len(capped)} capped blends a parent is over its cap too: look at the parent."]
+    if not bad.all():
+        said.append(f"In {(~bad).sum()} both parents are within their caps: the blend is bad.")
+    return said
 
 
 def detectability_findings(inspection: "Inspection") -> list[str]:

@@ -87,8 +87,11 @@ def test_of_capped_blends_it_is_counted_in_how_many_a_parent_is_over_its_cap():
     inspection = with_capped(10)
     losses = np.where(np.arange(1000) < 4, 5.0, 0.0)
     table = inspection.table.assign(base_loss=0.0, neighbor_loss=losses, base_cap=1.0, neighbor_cap=1.0)
-    (said,) = blame_findings(dataclasses.replace(inspection, table=table))
-    assert said.startswith("In 4 of the 10 capped blends a parent is over its cap too")
+    parents, blends = blame_findings(dataclasses.replace(inspection, table=table))
+    assert parents == "In 4 of the 10 capped blends a parent is over its cap too: look at the parent."
+    assert blends == "In 6 both parents are within their caps: the blend is bad."
+    all_bad = table.assign(neighbor_loss=5.0)
+    assert len(blame_findings(dataclasses.replace(inspection, table=all_bad))) == 1
 
 
 def with_suspicion(*scores, **columns):
