@@ -48,11 +48,11 @@ def check(
     the global generators is drawn.
 
     Args:
-        train_set: Map-style data set of ``(image, label)``, as :class:`SMOTEDataset` takes it, or a :class:`SMOTEDataset`. Images
-            are PIL images, arrays or tensors. Items that are dicts are looked at too.
+        train_set: Map-style data set of ``(image, label)``, as :class:`SMOTEDataset` takes it, or a :class:`SMOTEDataset`.
+            Images are PIL images, arrays or tensors. Items that are dicts are looked at too.
         validation: Data set to evaluate on.
-        groups: One group for each training sample, shape ``(N,)``, such as its patient. Or the path of a CSV file with the columns
-            ``filename`` and ``group``, for both sets.
+        groups: One group for each training sample, shape ``(N,)``, such as its patient. Or the path of a CSV file with the
+            columns ``filename`` and ``group``, for both sets.
         validation_groups: One group for each validation sample, shape ``(M,)``.
         labels: Class index of every training sample, as in :class:`SMOTEDataset`.
         sampler: Of imbalanced-learn; by default ``SMOTE(k_neighbors=5, random_state=0)``.
@@ -104,7 +104,7 @@ def check(
     costs = [describe_costs(train, added, k, batch_size)] if options is not None else []
     betas = find_beta_faults(float(beta), num_classes or len(names))
     findings = [finding for part in parts for finding in part.findings]
-    return Report(_counts(parts, names, added), tuple([*copies, *findings, *costs, *betas]))
+    return Report(_counts(parts, names, added), (*copies, *findings, *costs, *betas))
 
 
 def _network(model: nn.Module | str | None, num_classes: int) -> tuple[nn.Module | None, tuple[int, int] | None]:
@@ -116,7 +116,7 @@ def _network(model: nn.Module | str | None, num_classes: int) -> tuple[nn.Module
     with preserved_rng():
         network: nn.Module = timm.create_model(model, num_classes=num_classes)
     size = network.pretrained_cfg["input_size"]  # type: ignore[index]
-    return network, (int(size[1]), int(size[2]))  # type: ignore[index, arg-type]
+    return network, (int(size[1]), int(size[2]))
 
 
 def _groups_of(

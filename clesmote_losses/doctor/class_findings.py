@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from clesmote_losses.classifier import find_classifier
-from clesmote_losses.doctor.findings import Finding
+from clesmote_losses.doctor.findings import Finding, counted
 from clesmote_losses.doctor.part import Part
 from clesmote_losses.errors import ArgumentError
 from clesmote_losses.hosts.recipe import check_class_indices
@@ -24,7 +24,7 @@ def find_class_faults(train: Part, validation: Part | None, names: Mapping[int, 
         names: Of the classes.
         num_classes: Number of classes of the model, if it is known.
     """
-    present, known = set(np.unique(train.labels[train.labels >= 0]).tolist()), len(names)
+    present = set(np.unique(train.labels[train.labels >= 0]).tolist())
     if len(present) == 1:
         remedy = "two classes or more are needed to tell apart. Are the class folders one level deeper?"
         train.add("error", "classes", "The training set has one class only.", remedy, tuple(names[i] for i in present))
@@ -41,10 +41,8 @@ def find_class_faults(train: Part, validation: Part | None, names: Mapping[int, 
     expected = max(num_classes or 0, max(present, default=-1) + 1)
     if (missing := [i for i in range(expected) if i not in present]) and len(missing) < 1000:
         lines = tuple(names.get(i, f"class {i}") for i in missing)
-        message = f"{len(missing)} of {expected} class(es) have no training image" + (
-            ": the indices start at 1." if missing[0] == 0 and known else "."
-        )
-        train.add("warning", "classes", message, "let class indices be 0 ... C-1, each with images.", lines)
+        message = f"Without a training image: {len(missing)} of the class indices 0 to {expected - 1}."
+        train.add("warning", "classes", message, "let class indices start at 0, without gaps.", lines)
     if validation is None:
         remedy = "give a validation set too: copies and patients on both sides are only found with it."
         train.add("note", "validation", "No validation set was looked at.", remedy)
@@ -54,14 +52,14 @@ def find_class_faults(train: Part, validation: Part | None, names: Mapping[int, 
     if scored and (unscored := sorted(present - scored)):
         lines = tuple(names[i] for i in unscored)
         remedy = "move some of its images (by patient) from training to validation."
-        message = f"{len(unscored)} class(es) have no validation image, so nothing is known about how well they are recognised."
+        message = f"Classes without a validation image: {len(unscored)}. Nothing tells how well they are recognised."
         train.add("warning", "classes", message, remedy, lines)
     if present and (untrained := sorted(scored - present)):
         lines = tuple(names.get(i, f"class {i}") for i in untrained)
         train.add(
             "error",
             "classes",
-            f"{len(untrained)} class(es) of validation have no training image.",
+            f"Classes of validation without a training image: {len(untrained)}.",
             "is a name misspelt?",
             lines,
         )
@@ -125,7 +123,7 @@ def find_model_faults(model: nn.Module, num_classes: int, input_size: Sequence[i
     if input_size is not None and sizes:
         small = sum(min(size) < min(input_size) / 2 for size in sizes)
         if small:
-            message = f"{small:,} training image(s) are less than half as large as the model's input, {input_size[0]}x{input_size[1]}."
+            message = f"Less than half as large as the input of the model, {input_size[0]}x{input_size[1]}: {counted(small, 'training image')}."
             train.add(
                 "note",
                 "model",

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clesmote_losses.doctor.checkup import check
-from clesmote_losses.doctor.findings import Report
-from clesmote_losses.doctor.folder import find_parts, open_folder
+from clesmote_losses.doctor.findings import Finding, Report
+from clesmote_losses.doctor.folder import VALIDATION_NAMES, find_parts, open_folder
 from clesmote_losses.smote.samplers import SAMPLERS, make_sampler
 
 
@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Command line without the program's name; by default that of the process.
 
     Raises:
-        SystemExit: 0 if there is no error (with ``--strict``: and no warning), 1 if there is one, 2 if the command line is wrong.
+        SystemExit: 0 if there is no error (with ``--strict``: and no warning), 1 if there is one, 2 if the command line is
+            wrong.
     """
     parser = _parser()
     given = parser.parse_args(arguments)
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if held_out_folder is not None:
             held_out, more = open_folder(held_out_folder)
             findings += more
+            findings += _unread(given.data, train_folder, held_out_folder)
         report = check(
             train,
             held_out,
@@ -92,6 +94,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--strict", action="store_true", help="exit with 1 for a warning too")
     parser.add_argument("--json", action="store_true", help="print JSON, with the evidence in full")
     return parser
+
+
+def _unread(data: Path, *read: Path) -> list[Finding]:
+    """Say which other parts there are that were not looked at."""
+    others = [child for child in sorted(data.iterdir()) if child.name.lower() in VALIDATION_NAMES and child not in read]
+    if read[0] == data or not others:  # they are classes
+        return []
+    lines = tuple(f"{other.name}/" for other in others)
+    remedy = f"run this again with --validation {others[0]}."
+    return [Finding("note", "validation", "Not looked at: other folders to evaluate on.", lines, remedy)]
 
 
 def _check_model(parser: argparse.ArgumentParser, name: str) -> None:

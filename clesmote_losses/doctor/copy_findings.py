@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clesmote_losses.doctor.duplicates import Duplicates, find_duplicates
-from clesmote_losses.doctor.findings import Finding, Severity
+from clesmote_losses.doctor.findings import Finding, Severity, counted
 from clesmote_losses.doctor.part import Part
 
 
@@ -35,38 +35,40 @@ def _exact(
     def add(severity: Severity, groups: Sequence[list[int]], message: str, remedy: str) -> None:
         if groups:
             lines = tuple(" = ".join(names[i] for i in group) for group in groups)
-            findings.append(Finding(severity, "duplicates", message.format(len(groups)), lines, remedy))
+            findings.append(
+                Finding(severity, "duplicates", message.format(counted(len(groups), "image")), lines, remedy)
+            )
 
     findings: list[Finding] = []
     across = [group for group in found.exact if len(set(held_out[group])) > 1]
     add(
         "error",
         across,
-        "{} image(s) are in training and in validation, with the same pixels: the score is too good.",
+        "In training and in validation, with the same pixels: {}. The validation score is too good.",
         "remove them from training.",
     )
     torn = [group for group in found.exact if len(_known(labels[group])) > 1]
-    add("error", torn, "{} image(s) have copies with another label.", "look at them: one of the labels is wrong.")
+    add("error", torn, "With the same pixels and different labels: {}.", "look at them: one of the labels is wrong.")
     trained = [kept for group in found.exact if len(kept := [i for i in group if not held_out[i]]) > 1]
     rare = [group for group in trained if _known(labels[group]) & set(raised)]
     add(
         "warning",
         rare,
-        "{} image(s) of the classes that SMOTE raises are there more than once. Copies take the place of neighbours, and a blend of "
-        "two is the same image again.",
+        "More than once in the classes that SMOTE raises: {}. Copies take the place of neighbours, and a blend of two is the same "
+        "image again.",
         "keep one of each.",
     )
     add(
         "note",
         [group for group in trained if group not in rare],
-        "{} image(s) of other classes are there more than once in training.",
+        "More than once in other training classes: {}.",
         "keep one of each.",
     )
     validated = [kept for group in found.exact if len(kept := [i for i in group if held_out[i]]) > 1]
     add(
         "note",
         validated,
-        "{} image(s) are there more than once in validation, and count more than once.",
+        "More than once in validation: {}. Each copy counts in the score.",
         "keep one of each.",
     )
     return findings
@@ -79,21 +81,23 @@ def _near(
         if pairs:
             pairs = sorted(pairs, key=lambda pair: pair[2])
             lines = tuple(f"{names[a]} ~ {names[b]} ({bits} of 256 bits differ)" for a, b, bits in pairs)
-            findings.append(Finding(severity, "near duplicates", message.format(len(pairs)), lines, remedy))
+            findings.append(
+                Finding(severity, "near duplicates", message.format(counted(len(pairs), "pair")), lines, remedy)
+            )
 
     findings: list[Finding] = []
     across = [pair for pair in found.near if held_out[pair[0]] != held_out[pair[1]]]
     add(
         "warning",
         across,
-        "{} pair(s) of a training and a validation image look the same (compressed, resized or taken a moment later).",
+        "Look the same, one in training and one in validation: {} (compressed, resized, or taken a moment later).",
         "look at them; keep the pair on one side.",
     )
     torn = [pair for pair in found.near if len(_known(labels[list(pair[:2])])) > 1]
     add(
         "warning",
         torn,
-        "{} pair(s) of images look the same and have different labels.",
+        "Look the same and have different labels: {}.",
         "look at them: is one label wrong?",
     )
     trained = [pair for pair in found.near if not held_out[pair[0]] and not held_out[pair[1]] and pair not in torn]
@@ -101,13 +105,13 @@ def _near(
     add(
         "warning",
         rare,
-        "{} pair(s) of images of the classes that SMOTE raises look the same; a blend of the two is the same image again.",
+        "Look the same in the classes that SMOTE raises: {}. A blend of the two is nearly the same image.",
         "look at them; keep one of each, or give both one group (groups=), since images of one group are not blended.",
     )
     add(
         "note",
         [pair for pair in trained if pair not in rare],
-        "{} pair(s) of training images of other classes look the same.",
+        "Look the same in other training classes: {}.",
         "",
     )
     return findings
@@ -136,8 +140,8 @@ def find_shared_groups(train: NDArray[Any], validation: NDArray[Any]) -> list[Fi
         Finding(
             "error",
             "groups",
-            f"{len(shared):,} group(s) (patients) have images in training and in validation, {images:,} of the {len(validation):,} "
-            "validation images: the score is too good.",
+            f"In training and in validation: {counted(len(shared), 'group')} (patients), with {images:,} of the {len(validation):,} "
+            "validation images. The validation score is too good.",
             lines,
             "split again by group (scikit-learn's StratifiedGroupKFold), or remove the training images of these groups.",
         )

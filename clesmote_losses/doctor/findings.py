@@ -68,7 +68,7 @@ class Report:
         }
 
     def __str__(self) -> str:
-        numbers = [_counted(len(self.of(severity)), severity) for severity in _ORDER]
+        numbers = [counted(len(self.of(severity)), severity) for severity in _ORDER]
         serious = [finding for finding in self.findings if finding.severity != "note"]
         if serious:
             last = f"{', '.join(numbers)}. Start with the first one, then run this again."
@@ -77,8 +77,9 @@ class Report:
         return "\n\n".join([*([_table(self.counts)] if self.counts else []), *map(str, self.findings), last])
 
 
-def _counted(number: int, name: str) -> str:
-    return f"{number} {name}{'' if number == 1 else 's'}"
+def counted(number: int, name: str) -> str:
+    """Return a number with a noun, ``"1 image"`` or ``"2 images"``."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def _wrapped(text: str, indent: str) -> str:

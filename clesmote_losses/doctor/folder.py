@@ -8,7 +8,7 @@ from typing import Any
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from clesmote_losses.doctor.findings import Finding
+from clesmote_losses.doctor.findings import Finding, counted
 
 TRAIN_NAMES = ("train", "training")
 VALIDATION_NAMES = ("validation", "val", "valid", "eval", "test")  # as timm and torchvision users name it
@@ -54,7 +54,7 @@ def open_folder(root: Path) -> tuple[Any, list[Finding]]:
     dataset = ImageFolder(str(root), allow_empty=True, is_valid_file=lambda path: _is_image(Path(path), root))
     if not dataset.samples:
         raise ValueError(f"no images in {root}. Wanted: {root / 'CLASS'}/*.jpg ({', '.join(IMG_EXTENSIONS)}).")
-    return dataset, list(_findings(root, [name for name in dataset.classes]))
+    return dataset, list(_findings(root, list(dataset.classes)))
 
 
 def _is_image(path: Path, root: Path) -> bool:
@@ -74,7 +74,7 @@ def _findings(root: Path, classes: list[str]) -> Iterator[Finding]:
         yield Finding(
             "error",
             "hidden files",
-            f"{root.name}/ has {len(hidden)} hidden file(s) that are named like images. torchvision's ImageFolder reads them.",
+            f"Hidden and named like images: {counted(len(hidden), 'file')} in {root.name}/. torchvision's ImageFolder reads them.",
             tuple(short[path] for path in hidden),
             "delete them (macOS writes ._name.jpg, Jupyter .ipynb_checkpoints); they are left out below.",
         )
@@ -82,7 +82,7 @@ def _findings(root: Path, classes: list[str]) -> Iterator[Finding]:
         yield Finding(
             "error",
             "classes",
-            f"{root.name}/ has hidden folder(s), which torchvision's ImageFolder takes for classes; the indices of others move.",
+            f"Hidden: {counted(len(hidden_classes), 'folder')} in {root.name}/. torchvision's ImageFolder takes each for a class.",
             tuple(hidden_classes),
             "delete them.",
         )
@@ -90,7 +90,7 @@ def _findings(root: Path, classes: list[str]) -> Iterator[Finding]:
         yield Finding(
             "error",
             "classes",
-            f"{root.name}/ has class folder(s) without an image, which torchvision's ImageFolder refuses.",
+            f"Without an image: {counted(len(empty), 'class folder')} in {root.name}/. torchvision's ImageFolder refuses that.",
             tuple(f"{root.name}/{name}" for name in empty),
             "add images, or delete the folder in all parts, so that every class has the same index in each.",
         )
@@ -98,7 +98,7 @@ def _findings(root: Path, classes: list[str]) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "other files",
-            f"{root.name}/ has {len(loose)} image(s) outside of class folders, which nothing reads.",
+            f"Outside of class folders: {counted(len(loose), 'image')} in {root.name}/. Nothing reads them.",
             tuple(short[path] for path in loose),
             "move them into class folders, or away.",
         )
@@ -108,8 +108,8 @@ def _findings(root: Path, classes: list[str]) -> Iterator[Finding]:
         yield Finding(
             "note",
             "other files",
-            f"{root.name}/ has {len(others)} file(s) that torchvision's ImageFolder does not read: "
-            f"{', '.join(f'{count} {ending}' for ending, count in endings)}.",
+            f"Not read by torchvision's ImageFolder: {counted(len(others), 'file')} in {root.name}/ "
+            f"({', '.join(f'{count} {ending}' for ending, count in endings)}).",
             tuple(short[path] for path in others),
             "convert them if they are images.",
         )

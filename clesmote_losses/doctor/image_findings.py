@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from clesmote_losses.doctor.findings import counted
 from clesmote_losses.doctor.image_facts import ImageFacts
 from clesmote_losses.doctor.part import Part
 
@@ -22,6 +23,9 @@ def find_image_faults(part: Part, raised: Collection[int], *, is_blendable: bool
     """
     facts, read = part.facts, [i for i, one in enumerate(part.facts) if not one.error]
 
+    def images(indices: Sequence[int]) -> str:
+        return counted(len(indices), f"{part.title} image")
+
     def names(indices: Iterable[int], told: Callable[[ImageFacts], str] | None = None) -> tuple[str, ...]:
         return tuple(part.names[i] + (f": {told(facts[i])}" if told else "") for i in indices)
 
@@ -29,21 +33,19 @@ def find_image_faults(part: Part, raised: Collection[int], *, is_blendable: bool
         part.add(
             "error",
             "unreadable",
-            f"{len(unreadable):,} {part.title} image(s) cannot be read.",
+            f"Cannot be read: {images(unreadable)}.",
             "get the files again, or remove them.",
             names(unreadable, lambda one: one.error),
         )
     if infinite := [i for i in read if not facts[i].is_finite]:
         remedy = "let the data set replace these values; a blend with them is NaN too."
-        part.add(
-            "error", "values", f"{len(infinite):,} {part.title} image(s) hold NaN or infinity.", remedy, names(infinite)
-        )
+        part.add("error", "values", f"With NaN or infinity: {images(infinite)}.", remedy, names(infinite))
     if constant := [i for i in read if facts[i].largest_share == 1]:
         remedy = "look at them, and remove what shows nothing."
         part.add(
             "warning",
             "constant",
-            f"{len(constant):,} {part.title} image(s) have one value only.",
+            f"With one value only: {images(constant)}.",
             remedy,
             names(constant),
         )
@@ -51,7 +53,7 @@ def find_image_faults(part: Part, raised: Collection[int], *, is_blendable: bool
         part.add(
             "warning",
             "saturated",
-            f"{len(saturated):,} {part.title} image(s) are black or white nearly everywhere (99 % of the values and more).",
+            f"With 99 % or more of one extreme value (black or white): {images(saturated)}.",
             "look at them; over-exposed or badly converted files are best made again.",
             names(saturated, lambda one: f"{one.largest_share:.1%} of one value"),
         )
@@ -60,7 +62,7 @@ def find_image_faults(part: Part, raised: Collection[int], *, is_blendable: bool
         part.add(
             "warning",
             "orientation",
-            f"{len(turned):,} {part.title} file(s) have an orientation tag (EXIF). Viewers turn them; Pillow and torchvision do not, and "
+            f"With an orientation tag (EXIF): {images(turned)}. Viewers turn them; Pillow and torchvision do not, and "
             "SMOTE blends no two images that differ in it.",
             "write the files upright, or let the data set return ImageOps.exif_transpose(image).",
             names(turned, lambda one: f"orientation {one.orientation}"),
@@ -94,7 +96,7 @@ def find_image_faults(part: Part, raised: Collection[int], *, is_blendable: bool
         'convert all to one profile in the data set, or drop it there: image.info.pop("icc_profile", None).',
     )
     if deep := [i for i in read if facts[i].is_deep]:
-        message = f"{len(deep):,} {part.title} file(s) have more than 8 bits."
+        message = f"With more than 8 bits: {images(deep)}."
         part.add("note", "bit depth", message, "", names(deep, lambda one: f"mode {one.kind}"))
 
 
@@ -112,7 +114,7 @@ def _add_difference(
     if len(counts) < 2:
         return
     differ = len({value_of(part.facts[i]) for i in blended}) > 1
-    lines = tuple(f"{told(value)}: {count:,} image(s)" for value, count in counts.most_common())
+    lines = tuple(f"{told(value)}: {counted(count, 'image')}" for value, count in counts.most_common())
     where = "The images of the classes that SMOTE raises" if differ else f"The {part.title} images"
     part.add("warning" if differ else "note", name, f"{where} differ in {name}.", remedy, lines)
 

@@ -90,7 +90,7 @@ def look_at_part(title: str, dataset: Any, labels: Any = None, *, num_workers: i
         ValueError: If there is none.
     """
     part = Part(title, dataset)
-    base = dataset.base if isinstance(dataset, SMOTEDataset) else dataset
+    base: Any = dataset.base if isinstance(dataset, SMOTEDataset) else dataset
     check_base(base)
     if isinstance(dataset, SMOTEDataset):
         part.labels = dataset.labels[: len(base)]
@@ -182,8 +182,12 @@ def _compare_labels(part: Part, own: Sequence[Label], *, is_passed: bool) -> Non
         return
     if is_passed:
         relabelling = Relabelling()
-        indexed = enumerate(zip(own, part.labels.tolist(), strict=True))
-        part.attempt("labels", lambda: [relabelling.compare(i, label, passed) for i, (label, passed) in indexed])
+
+        def compare() -> None:
+            for index, (label, passed) in enumerate(zip(own, part.labels.tolist(), strict=True)):
+                relabelling.compare(index, label, passed)
+
+        part.attempt("labels", compare)
         return
     wrong = [i for i, label in enumerate(own) if label is not None and label != part.labels[i]]
     if wrong:
