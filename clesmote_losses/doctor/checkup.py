@@ -75,6 +75,8 @@ def check(
     """
     require_imagehash()
     check_numbers(beta=beta, batch_size=batch_size)
+    if not beta > 0 or not batch_size >= 1:
+        raise ValueError(f"beta must be above 0 and batch_size 1 or more; got {beta} and {batch_size}.")
     train = look_at_part("training", train_set, labels, num_workers=num_workers)
     held_out = None if validation is None else look_at_part("validation", validation, num_workers=num_workers)
     parts = [train] if held_out is None else [train, held_out]
@@ -144,8 +146,8 @@ def _sampling(train: Part, sampler: Any) -> tuple[Mapping[str, Any] | None, dict
     if not len(train.labels) or train.labels.min() < 0 or len(np.unique(train.labels)) < 2:
         return None, {}
     sampler = make_sampler("smote", 5) if sampler is None else sampler
-    options = train.attempt("sampler", lambda: sampler_options(sampler, train.labels))
-    return options, {} if options is None else {int(label): count for label, count in options["n_samples"]}
+    options = sampler_options(sampler, train.labels)
+    return options, {int(label): count for label, count in options["n_samples"]}
 
 
 def _counts(parts: list[Part], names: Mapping[int, str], added: Mapping[int, int]) -> dict[str, dict[str, int]]:

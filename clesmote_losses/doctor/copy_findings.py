@@ -133,7 +133,7 @@ def find_shared_groups(train: NDArray[Any], validation: NDArray[Any]) -> list[Fi
         return []
     images = int(np.isin(validation, shared).sum())
     lines = tuple(
-        f"{group}: {int((train == group).sum())} training and {int((validation == group).sum())} validation image(s)"
+        f"{group}: {counted(int((train == group).sum()), 'image')} in training, {(validation == group).sum()} in validation"
         for group in shared.tolist()
     )
     return [

@@ -83,7 +83,9 @@ def counted(number: int, name: str) -> str:
 
 
 def _wrapped(text: str, indent: str) -> str:
-    return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    first, *code = text.splitlines()  # lines after the first are code to copy
+    filled = textwrap.fill(first, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join([filled, *(indent + line for line in code)])
 
 
 def _table(counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Subset
 
-from clesmote_losses.doctor.findings import Finding, Severity
+from clesmote_losses.doctor.findings import Finding, Severity, counted
 from clesmote_losses.doctor.image_facts import ImageFacts
 from clesmote_losses.doctor.reading import Label, look_at_files, look_at_items
 from clesmote_losses.restore import preserved_rng
@@ -154,9 +154,11 @@ def _raw_images(part: Part, readable: Sequence[int], labels: Any) -> Any:
     if part.title == "training" and known.min() >= 0:
         images = RealImages(raw, known, relabelling=relabelling, probe=probe)
         some = np.unique(np.linspace(0, len(known) - 1, _CHECKED).astype(int)).tolist()
-        part.attempt("transform", lambda: images.check_steady(some))
+        before = len(part.findings)
         if labels is not None:
             part.attempt("labels", lambda: images.check_passed_labels(own_labels(subset)))
+        if len(part.findings) == before:
+            part.attempt("transform", lambda: images.check_steady(some))
     if part.facts:
         decoded = part.attempt("images", lambda: decode(raw[0][0]).values.nbytes)
         part.bytes_scale = (decoded or 0) / max(1, part.facts[readable[0]].nbytes) or 1.0
@@ -165,8 +167,7 @@ def _raw_images(part: Part, readable: Sequence[int], labels: Any) -> Any:
         part.add(
             "error",
             "bit depth",
-            f"{len(deep)} training file(s) have values above 255 (more than 8 bits), and the data set reads them as 8 bits: most of "
-            "each image is white.",
+            f"Read as 8 bits, with values above 255 in the file: {counted(len(deep), 'training image')}. Most of each is white.",
             "scale the files to 8 bits, or let the data set keep their mode (torchvision: ImageFolder(..., loader=Image.open) of PIL; "
             "timm: --input-img-mode).",
             tuple(part.names[readable[place]] for place in deep),
@@ -194,7 +195,7 @@ def _compare_labels(part: Part, own: Sequence[Label], *, is_passed: bool) -> Non
         part.add(
             "error",
             "labels",
-            f"{len(wrong)} {part.title} sample(s) have another label than the data set's list of labels says.",
+            f"With another label than the data set's list of labels says: {counted(len(wrong), f'{part.title} sample')}.",
             "was an image unreadable and another one taken, or the list put in another order? Let both agree.",
             tuple(f"{part.names[i]}: {own[i]!r} read, {part.labels[i]} in the list" for i in wrong),
         )

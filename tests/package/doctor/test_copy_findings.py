@@ -1,0 +1,35 @@
+import numpy as np
+
+from clesmote_losses.doctor.copy_findings import find_copies, find_shared_groups
+from clesmote_losses.doctor.image_facts import facts_of
+from clesmote_losses.doctor.part import Part
+from tests.support.class_folders import picture
+
+
+def part(title: str, seeds: list[int], labels: list[int], quality: dict[int, int] | None = None) -> Part:
+    facts = [facts_of(picture(seed)) for seed in seeds]
+    return Part(title, None, labels=np.array(labels), facts=facts, names=[f"{title}{i}" for i in range(len(seeds))])
+
+
+def test_copies_are_told_apart_by_where_they_are() -> None:
+    train = part("t", [0, 0, 1, 2, 2, 3, 4, 4], [0, 0, 0, 1, 1, 1, 0, 1])
+    validation = part("v", [5, 5, 1], [0, 0, 0])
+    found = find_copies(train, validation, raised=[1])
+    assert [(f.severity, f.evidence) for f in found] == [
+        ("error", ("t2 = v2",)),
+        ("error", ("t6 = t7",)),  # another label
+        ("warning", ("t3 = t4", "t6 = t7")),
+        ("note", ("t0 = t1",)),
+        ("note", ("v0 = v1",)),
+    ]
+
+
+def test_without_copies_nothing_is_found() -> None:
+    assert find_copies(part("t", [0, 1, 2], [0, 0, 1]), part("v", [3], [1]), [1]) == []
+
+
+def test_groups_on_both_sides_are_counted() -> None:
+    assert find_shared_groups(np.array(["a", "b"]), np.array(["c"])) == []
+    (finding,) = find_shared_groups(np.array(["a", "b", "a"]), np.array(["c", "a", "b", "a", "d"]))
+    assert finding.evidence == ("a: 2 images in training, 2 in validation", "b: 1 image in training, 1 in validation")
+    assert "2 groups (patients), with 3 of the 5 validation images" in finding.message
