@@ -14,7 +14,9 @@ from clesmote_losses.smote.dataset import SMOTEDataset
 
 _OVERHEAD = 2048  # bytes of a kept image beside its pixels, as in smote.real_images
 _CACHE_MB = 256  # the default of SMOTEDataset
-_BYTES_PER_SAMPLE = 33  # of a plan: base, neighbour, lambda, label of 8 bytes each, and the flag
+_BYTES_PER_SAMPLE = (
+    33  # of a plan: base, neighbour, lambda and label of 8 bytes each, and the flag; its tables hold int32
+)
 
 
 def describe_costs(train: Part, added: Mapping[int, int], k: int | None, batch_size: int) -> Finding:
@@ -30,9 +32,9 @@ def describe_costs(train: Part, added: Mapping[int, int], k: int | None, batch_s
     before, after = math.ceil(real / batch_size), math.ceil((real + new) / batch_size)
     if not new:
         return Finding("note", "costs", f"The classes are balanced: SMOTE adds nothing. {before:,} steps an epoch.")
-    lines = [f"plan: {_size(_plan_bytes(train, new))} in memory"]
     raised = [label for label, count in added.items() if count]
     blended = np.flatnonzero(np.isin(train.labels, raised)).tolist()
+    lines = [f"plan: {_size(_plan_bytes(train, new, len(blended), k))} in memory"]
     if facts := [train.facts[i] for i in blended if not train.facts[i].error]:
         decoded = sum(one.nbytes for one in facts) * train.bytes_scale
         if k is not None:
@@ -51,12 +53,12 @@ def describe_costs(train: Part, added: Mapping[int, int], k: int | None, batch_s
     return Finding("note", "costs", message, tuple(lines))
 
 
-def _plan_bytes(train: Part, new: int) -> int:
+def _plan_bytes(train: Part, new: int, blended: int, k: int | None) -> int:
     if not isinstance(train.dataset, SMOTEDataset):
-        return new * _BYTES_PER_SAMPLE
+        return new * _BYTES_PER_SAMPLE + (0 if k is None else blended * (k + 1) * 4)
     plan = train.dataset.plan
-    arrays = (getattr(plan, field.name) for field in dataclasses.fields(plan))
-    return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
+    arrays = [getattr(plan, field.name) for field in dataclasses.fields(plan)]
+    return sum(array.nbytes for array in (*arrays, *plan.tables) if isinstance(array, np.ndarray))
 
 
 def _operations_per_second() -> float:

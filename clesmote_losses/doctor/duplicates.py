@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clesmote_losses.doctor.image_facts import ImageFacts
 
-# Bits of 256 that differ, and least correlation of the thumbnails; either rule will do. Measured on 5,856 chest X-rays of 224 px
+# Bits of 256 that differ, and least correlation of the thumbnails; either rule will do. Measured on 5,856 X-rays of 224 px
 # and 18,000 photos of 32 px (CIFAR-10), and copies of them in JPEG of quality 50, of 60 % or of twice the size. X-rays: copies
 # differ in 14 bits at most and correlate above .999; two different X-rays differ in 36 bits or more, and those with a similar
 # hash correlate below .985. Photos: pairs up to 32 bits are the same picture, by eye. The second rule is for smooth images,

@@ -82,6 +82,7 @@ def test_another_part_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -
     assert f"--validation {data / 'test'}" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow  # Python and torch start
 def test_the_program_runs_and_changes_nothing(data: Path) -> None:
     before = state_of(data)
     code = "from clesmote_losses.doctor.command import main; main()"
