@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from clesmote_losses.doctor.findings import Finding
+from clesmote_losses.doctor.findings import Finding, counted
 from clesmote_losses.doctor.part import Part
 from clesmote_losses.smote.dataset import SMOTEDataset
 
@@ -31,7 +31,9 @@ def describe_costs(train: Part, added: Mapping[int, int], k: int | None, batch_s
     real, new = len(train), sum(added.values())
     before, after = math.ceil(real / batch_size), math.ceil((real + new) / batch_size)
     if not new:
-        return Finding("note", "costs", f"The classes are balanced: SMOTE adds nothing. {before:,} steps an epoch.")
+        return Finding(
+            "note", "costs", f"The classes are balanced: SMOTE adds nothing. {counted(before, 'step')} an epoch."
+        )
     raised = [label for label, count in added.items() if count]
     blended = np.flatnonzero(np.isin(train.labels, raised)).tolist()
     lines = [f"plan: {_size(_plan_bytes(train, new, len(blended), k))} in memory"]

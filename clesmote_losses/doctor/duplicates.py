@@ -15,7 +15,6 @@ from clesmote_losses.doctor.image_facts import ImageFacts
 # hash correlate below .985. Photos: pairs up to 32 bits are the same picture, by eye. The second rule is for smooth images,
 # whose fine bits are noise; it finds nothing more in the two sets.
 RULES = ((24, 0.95), (64, 0.998))
-_FLAT = 0.99  # share of one value from which a hash says little
 _NEAREST = 5
 
 
@@ -47,7 +46,7 @@ def find_duplicates(facts: Sequence[ImageFacts], is_validation: NDArray[np.bool_
         if fact.digest and fact.largest_share < 1:
             same[fact.digest].append(index)
     first = {(digest, bool(is_validation[i])): i for digest, group in same.items() for i in reversed(group)}
-    chosen = [i for i in sorted(first.values()) if facts[i].hash and facts[i].largest_share < _FLAT]
+    chosen = [i for i in sorted(first.values()) if facts[i].hash]
     near = sorted(_near_pairs(facts, np.array(chosen, dtype=np.int64), is_validation)) if len(chosen) > 1 else []
     return Duplicates(exact=[group for group in same.values() if len(group) > 1], near=near)
 

@@ -213,5 +213,6 @@ def _paths_of(base: Any) -> list[str] | None:
 
 def _short_names(paths: Sequence[str]) -> list[str]:
     """Return paths from the folder that holds all, with its name: ``train/virus/person1.jpeg``."""
+    paths = [os.path.abspath(path) for path in paths]
     top = os.path.dirname(os.path.commonpath([os.path.dirname(path) for path in paths]))
-    return [os.path.relpath(path, top or ".") for path in paths]
+    return [os.path.relpath(path, top) for path in paths]
