@@ -95,23 +95,31 @@ def check_same_classes(train_set: Any, evaluation_set: Any) -> None:
     """Warn of classes without an image to evaluate on, where both data sets know the names of their classes.
 
     Raises:
+        ValueError: As :func:`check_class_indices`.
+    """
+    check_class_indices(train_set, evaluation_set)
+    trained, evaluated = class_to_index(train_set), class_to_index(evaluation_set)
+    if evaluated and (missing := sorted(trained.keys() - evaluated.keys())):
+        _logger.warning("the validation set has no image of class %s.", ", ".join(missing))
+
+
+def check_class_indices(train_set: Any, evaluation_set: Any) -> None:
+    """Check that classes have the same index in both data sets, where both know the names of their classes.
+
+    Raises:
         ValueError: If a class has another index in the two, which would train one class and score another.
     """
     trained, evaluated = class_to_index(train_set), class_to_index(evaluation_set)
-    if not trained or not evaluated:
-        return
     wrong = [
         f"{name!r} is {index} there and {trained.get(name, 'missing')} in training"
         for name, index in evaluated.items()
-        if trained.get(name) != index
+        if trained and trained.get(name) != index
     ]
     if wrong:
         raise ValueError(
             f"the validation set has other classes than the training set: {'; '.join(wrong[:20])}. Give both the same class folders, "
             "each with an image, or list the classes in a file for --class-map."
         )
-    if missing := sorted(trained.keys() - evaluated.keys()):
-        _logger.warning("the validation set has no image of class %s.", ", ".join(missing))
 
 
 def description(train_set: SMOTEDataset) -> str:
