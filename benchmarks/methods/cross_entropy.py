@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.methods.objective import Objective, Training
-from clesmote_losses import decode_target
+from clesmote_losses import decode_target, log_prior
 
 
 class AdjustedCrossEntropy(Objective):
@@ -33,8 +33,7 @@ class AdjustedCrossEntropy(Objective):
     ) -> None:
         super().__init__()
         self.smoothing = smoothing
-        frequency = torch.as_tensor(counts, dtype=torch.float64)
-        self.register_buffer("shift", (tau * (frequency / frequency.sum()).log()).float())
+        self.register_buffer("shift", log_prior(counts, tau))
         self.register_buffer("weight", weight)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -50,6 +49,6 @@ class AdjustedCrossEntropy(Objective):
         return self.without_shift(super().prior(training) * (1 if self.weight is None else self.weight.cpu().numpy()))
 
     def without_shift(self, prior: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the prior of logits that were raised in training alone: divided by what they were raised by, sum 1."""
+        """Return the prior of logits that were shifted in training alone: divided by the factor of the shift, sum 1."""
         prior = prior / self.shift.double().exp().cpu().numpy()
         return np.asarray(prior / prior.sum())
