@@ -1,7 +1,6 @@
 """Cross-entropy of adjusted logits, with class weights or smooth labels: the loss of most methods."""
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
