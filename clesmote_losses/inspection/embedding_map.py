@@ -86,7 +86,7 @@ def _umap(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
         from umap import UMAP
     except ImportError as error:
         raise ImportError('method="umap" needs UMAP: pip install umap-learn. "pca" needs nothing more.') from error
-    plane: NDArray[np.float64] = UMAP(n_neighbors=min(15, len(embeddings) - 1), random_state=0).fit_transform(
+    plane: NDArray[np.float64] = UMAP(n_neighbors=min(15, len(embeddings) - 1), n_jobs=1, random_state=0).fit_transform(
         embeddings
     )
     return plane

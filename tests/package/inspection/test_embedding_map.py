@@ -70,7 +70,7 @@ def test_umap_is_used_if_it_is_installed_and_named_if_it_is_not(monkeypatch):
 
     class UMAP:
         def __init__(self, **options):
-            assert options == {"n_neighbors": 15, "random_state": 0}
+            assert options == {"n_neighbors": 15, "n_jobs": 1, "random_state": 0}
 
         def fit_transform(self, embeddings):
             return embeddings[:, [4, 2]]

@@ -6,6 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
+from clesmote_losses.inspection.embedding_map import map_points
 from clesmote_losses.inspection.gallery import choose_blends
 from clesmote_losses.inspection.page_map import page_map
 from tests.support.inspections import NAMES, inspected
@@ -45,3 +46,5 @@ def test_no_point_is_fine_and_up_is_up():
     assert drawing(0)["points"] == []
     points = drawing(1000)["points"]
     assert np.ptp([point["y"] for point in points]) > 300
+    top = map_points(inspected()).sort_values("y")["index"].iloc[-1]
+    assert min(points, key=lambda point: point["y"])["index"] == top

@@ -50,6 +50,7 @@ def test_options_have_a_meaning_and_those_of_other_sets_are_told_too():
     assert "patient" in rows["groups"][1]
     (rare, _), _ = class_rows(inspection, 10)
     assert rare["copies"] > 0
+    assert rare["total"] == 24 + rare["copies"] + rare["synthetic"] == 60
 
 
 def test_words_are_explained():
