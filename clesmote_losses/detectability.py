@@ -125,6 +125,33 @@ def blend_detectability(
     """
     if not isinstance(train_set, SMOTEDataset):
         raise TypeError(f"train_set must be a SMOTEDataset, which has the blends; got {type(train_set).__name__}.")
+    view = train_set.real_subset(transform=transform).dataset
+    with EmbeddingHook(unwrap(model), classifier) as hook:
+
+        def embed(indices: NDArray[np.int64]) -> NDArray[Any]:
+            loader = DataLoader(Subset(view, indices.tolist()), batch_size=batch_size, num_workers=num_workers)
+            return embed_images(hook, loader, seed=seed).embeddings
+
+        return detect_blends(train_set, embed, classes=classes, seed=seed)
+
+
+def detect_blends(
+    train_set: SMOTEDataset,
+    embed: Callable[[NDArray[np.int64]], NDArray[Any]],
+    *,
+    classes: Collection[int] | None = None,
+    seed: int = 0,
+) -> BlendDetectability:
+    """Measure what :func:`blend_detectability` measures, by embeddings that ``embed`` returns.
+
+    Args:
+        train_set: Its current draw is looked at.
+        embed: Returns the embeddings of samples of the set with these indices, shape ``(N, D)``. One may be asked for twice.
+        classes, seed: As there.
+
+    Raises:
+        ValueError: As there.
+    """
     plan = train_set.plan
     blended = np.flatnonzero((plan.base != plan.neighbor) & (plan.lam > 0))
     is_asked = classes is not None
@@ -132,27 +159,24 @@ def blend_detectability(
     if not classes:
         raise ValueError("the training set has no synthetic samples, so there is nothing to detect.")
     real_labels = train_set.labels[: plan.num_real]
-    view = train_set.real_subset(transform=transform).dataset
     groups = np.arange(plan.num_real) if train_set._groups is None else train_set._groups
     found, skipped = [], {}
-    with EmbeddingHook(unwrap(model), classifier) as hook:
-        for label in sorted(classes):
-            rng = np.random.default_rng([seed, label])
-            real, rows = np.flatnonzero(real_labels == label), blended[plan.label[blended] == label]
-            rows = np.sort(rng.permutation(rows)[: 2 * len(real)])
-            parents = np.stack([plan.base[rows], plan.neighbor[rows]], axis=1).astype(np.int64)
-            if reason := _too_few(label, len(np.unique(groups[real])), len(rows)):
-                if is_asked:
-                    raise ValueError(reason)
-                skipped[label] = reason
-                continue
-            indices = np.concatenate([real, plan.num_real + rows, parents[:, 0]])
-            loader = DataLoader(Subset(view, indices.tolist()), batch_size=batch_size, num_workers=num_workers)
-            embeddings = embed_images(hook, loader, seed=seed).embeddings
-            if bad := np.flatnonzero(~np.isfinite(embeddings).all(1)).tolist():
-                raise ValueError(f"the embedding of sample {indices[bad[0]]} holds NaN or infinity, of class {label}.")
-            parts = np.split(embeddings, [len(real), len(real) + len(rows)])
-            found.append(_measure(label, real, parents, parts, groups, rng))
+    for label in sorted(classes):
+        rng = np.random.default_rng([seed, label])
+        real, rows = np.flatnonzero(real_labels == label), blended[plan.label[blended] == label]
+        rows = np.sort(rng.permutation(rows)[: 2 * len(real)])
+        parents = np.stack([plan.base[rows], plan.neighbor[rows]], axis=1).astype(np.int64)
+        if reason := _too_few(label, len(np.unique(groups[real])), len(rows)):
+            if is_asked:
+                raise ValueError(reason)
+            skipped[label] = reason
+            continue
+        indices = np.concatenate([real, plan.num_real + rows, parents[:, 0]])
+        embeddings = embed(indices)
+        if bad := np.flatnonzero(~np.isfinite(embeddings).all(1)).tolist():
+            raise ValueError(f"the embedding of sample {indices[bad[0]]} holds NaN or infinity, of class {label}.")
+        parts = np.split(embeddings, [len(real), len(real) + len(rows)])
+        found.append(_measure(label, real, parents, parts, groups, rng))
     return BlendDetectability(tuple(found), skipped)
 
 

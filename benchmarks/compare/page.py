@@ -11,16 +11,9 @@ import pandas as pd
 from benchmarks.compare.scores import MEASURES
 from benchmarks.compare.verdict import JUDGED, PLAIN, differences, verdict
 from clesmote_losses.atomic_write import atomic_write
+from clesmote_losses.html_page import html_page
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8886; --mark: #2563a8; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: auto; padding: 1rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.verdict li:first-child { font-weight: 600; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-td, th { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
-td:first-child, th:first-child { text-align: left; }
 td span { white-space: nowrap; display: block; font-size: .85em; opacity: .75; }
 .row { margin: .7rem 0; } .row p { margin: 0; font-size: .9rem; }
 .axis { position: relative; height: 1rem; border-bottom: 1px solid var(--line); }
@@ -111,21 +104,15 @@ class Page:
             f"<tr><td>{escape(title)}</td>{''.join(f'<td>{mean}<span>{gap}</span></td>' for mean, gap in row)}</tr>"
             for title, row in self.cells()
         )
-        return "\n".join(
-            [
-                '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-                '<meta name="viewport" content="width=device-width, initial-scale=1">',
-                f"<title>{escape(self._heading)}</title><style>{_STYLE}</style></head><body>",
-                f"<h1>{escape(self._heading)}</h1>",
-                _list(self.verdict, "verdict"),
-                f'<div class="wide"><table><tr><th>Method</th>{head}</tr>{body}</table></div>',
-                *(f"<p>{escape(note)}</p>" for note in self._notes()),
-                *self._intervals(),
-                "<h2>How it was made</h2>",
-                _list(self._facts(), "facts"),
-                "</body></html>",
-            ]
-        )
+        parts = [
+            _list(self.verdict, "verdict"),
+            f'<div class="wide"><table><tr><th>Method</th>{head}</tr>{body}</table></div>',
+            *(f"<p>{escape(note)}</p>" for note in self._notes()),
+            *self._intervals(),
+            "<h2>How it was made</h2>",
+            _list(self._facts(), "facts"),
+        ]
+        return html_page(self._heading, "\n".join(parts), _STYLE)
 
     @property
     def _heading(self) -> str:

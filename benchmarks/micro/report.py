@@ -8,9 +8,9 @@ import pandas as pd
 
 from benchmarks.micro.measure import Measurement, Outcome, spread
 from benchmarks.micro.rows import Row
-from benchmarks.report.drawing import new_figure, save
 from benchmarks.report.tables import Table
 from clesmote_losses.atomic_write import atomic_write
+from clesmote_losses.drawing import new_figure, save
 
 _ORDER = ("missed", "undecided", "met", None)  # of the table, by outcome
 # Okabe and Ito's vermilion, orange and blue, and hatches for print in grey

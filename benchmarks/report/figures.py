@@ -10,10 +10,10 @@ import pandas as pd
 
 from benchmarks.data.experiments import KIND_TITLES
 from benchmarks.methods.registry import CLE_SMOTE
-from benchmarks.report.drawing import new_figure, save
 from benchmarks.report.groups import Group, baselines_of, title_of
 from benchmarks.report.statistics import differences
 from benchmarks.training.run import Record
+from clesmote_losses.drawing import new_figure, save
 
 _Content = TypeVar("_Content")
 # Okabe and Ito's colours, which readers of any colour vision can tell apart; dashes and markers for print in grey. Methods

@@ -22,8 +22,8 @@ from benchmarks.lookup import Lookup
 from benchmarks.methods.networks import make_network
 from benchmarks.methods.registry import BASELINES, CLE_SMOTE, REBALANCED_HEAD, UPPER_BOUND
 from benchmarks.report.figures import learning_curves
-from benchmarks.report.gallery import draw_gallery, score_synthetic_images, task_of
 from benchmarks.report.groups import in_effect, title_of
+from benchmarks.sweep.demo_report import inspect_run, report_files, task_of
 from benchmarks.sweep.estimate import estimate_time
 from benchmarks.sweep.store import Results, open_results
 from benchmarks.sweep.workers import progress_bar
@@ -47,9 +47,10 @@ Without --data-dir the images are three classes of handwritten digits that come 
 two minutes on two cores. What is found is printed as a table and written into the folder --out:
 
   runs.jsonl      one JSON line a run: configuration, learning curve, AUROC, share of synthetic images capped, times
-  runs/ID.npz     scores of the test images of a run; for CLE-SMOTE also cross-entropy and cap of every synthetic image
+  runs/ID.npz     for CLE-SMOTE, cross-entropy and cap of every synthetic image
   curves.png      test AUROC by epoch
-  gallery-*.png   synthetic images between their two parents with lambda, cross-entropy and cap, most-capped first
+  report-*.html   for CLE-SMOTE with the first seed: which synthetic images were not trusted, which real ones are doubtful
+  gallery-*.png   the synthetic images of that report between their two parents, most-capped first
 
 A run whose configuration is in runs.jsonl already is not made again; delete the file to make all anew."""
 
@@ -190,7 +191,7 @@ def run_demo(runs: Sequence[Run], results: Results, console: Console, *, without
             bar.set_description(f"{run.method.name}, seed {run.seed}")
             look = None
             if run.method.loss == "capped":
-                look = partial(score_synthetic_images, beta=run.method.beta, num_classes=len(run.experiment.classes))
+                look = partial(inspect_run, run, results.path.parent if run.seed == runs[0].seed else None)
             results.add(*run.make(device, on_steps=bar.update, look=look))
     _show(console, runs, results)
 
@@ -242,8 +243,7 @@ def _show(console: Console, runs: Sequence[Run], results: Results) -> None:
     learning_curves({"": lines}, "test", title, pictures[0])
     for name, method in methods.items():
         if method.loss == "capped":
-            pictures.append(results.path.with_name(f"gallery-{name}.png"))
-            draw_gallery(lines[name], [results.arrays(record["id"]) for record in lines[name]], pictures[-1])
+            pictures += [path for path in report_files(results.path.parent, name) if path.exists()]
     console.print(f"Written: {', '.join(map(str, [results.path, *pictures]))}")
 
 

@@ -133,6 +133,11 @@ class Options:
         at_least=0,
         metavar="MB",
     )
+    smote_report: bool = _smote(
+        False,
+        "write report.html (which synthetic images were not trusted, which real ones are doubtful) and suspects.csv into the folder "
+        "of the run at each best checkpoint and at the end; needs clesmote-losses[report]",
+    )
     cap: str = option(
         "cosine",
         "cap",

@@ -26,6 +26,7 @@ from clesmote_losses.inspection.images import (
 from clesmote_losses.inspection.inspection import Inspection
 from clesmote_losses.inspection.rule import CapRule, cap_rule
 from clesmote_losses.inspection.suspicion import label_doubt
+from clesmote_losses.inspection.wording import network_in_words
 from clesmote_losses.smote.base_dataset import image_path
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform
@@ -160,6 +161,8 @@ def inspect_synthetic(
         known=~np.isnan(centroids.numpy()).any(1),
         class_names=_names(class_names, train_set, num_classes),
         beta=rule.beta,
+        distance=rule.distance,
+        network=network_in_words(model),
         train_set=train_set,
         transform=transform,
         history=getattr(criterion, "history", None),

@@ -39,6 +39,8 @@ class Inspection:
         known: Which classes have a centroid, bool, shape ``(C,)``.
         class_names: Name of each class.
         beta: Noise tolerance of the caps.
+        distance: Distance that gives the cap; ``None`` for a constant one.
+        network: Name of the network and its number of parameters.
         train_set: The training set.
         transform: What replaced its transform; ``None`` if nothing did.
         history: ``criterion.history``, or ``None``.
@@ -52,6 +54,8 @@ class Inspection:
     known: NDArray[np.bool_]
     class_names: Sequence[str]
     beta: float
+    distance: str | None
+    network: str
     train_set: SMOTEDataset
     transform: Transform | None
     history: Any

@@ -29,7 +29,7 @@ def resize(image: Any, size: tuple[int, int]) -> Any:
         return attach_metadata(functional.resize(image, list(size)), read_metadata(image))
     decoded = decode(image)
     values = decoded.values
-    axis = _channel_axis(image)
+    axis = channel_axis(image)
     planes = values[None] if axis is None else values.movedim(axis, -3)
     if planes.shape[-2:] == size:
         return image
@@ -43,7 +43,7 @@ def resize(image: Any, size: tuple[int, int]) -> Any:
     return decoded.restore(planes.contiguous().to(values.dtype), decoded.metadata)
 
 
-def _channel_axis(image: Any) -> int | None:
+def channel_axis(image: Any) -> int | None:
     """Return the axis of the channels; ``None`` for an image of height and width only."""
     if _is_of_torchvision(image):
         return None if image.ndim == 2 else -3

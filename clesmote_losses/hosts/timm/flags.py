@@ -29,8 +29,11 @@ def flag_parser(options: type[Options] = Options) -> argparse.ArgumentParser:
     hints = get_type_hints(options)
     groups = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
     for field in dataclasses.fields(options):
-        default, choices = field.default, field.metadata["choices"]
-        groups[field.metadata["group"]].add_argument(
+        group, default, choices = groups[field.metadata["group"]], field.default, field.metadata["choices"]
+        if hints[field.name] is bool:
+            group.add_argument(_flag(field.name), help=field.metadata["help"], action="store_true")
+            continue
+        group.add_argument(
             _flag(field.name),
             help=field.metadata["help"] + ("" if default is None else f" (default: {default})"),
             type=(get_args(hints[field.name]) or (hints[field.name],))[0],  # of "float | None", float

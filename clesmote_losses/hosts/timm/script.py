@@ -30,7 +30,8 @@ from clesmote_losses.hosts.history import (
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.timm.flags import TESTED, check_script_arguments, errors_as_flags
 from clesmote_losses.hosts.timm.head import HeadStage
-from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, uneven_weights
+from clesmote_losses.hosts.timm.report import ReportStage
+from clesmote_losses.hosts.timm.script_loss import OwnLoss, loss_options, warn_of_uneven_weights
 from clesmote_losses.hosts.timm.transforms import evaluation_transform, normalized_transform
 from clesmote_losses.rebalanced_head import Kind
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -60,6 +61,7 @@ class Stages:
         self.criterion: Any = None  # CappedSMOTELoss or OwnLoss
         self.eval_transform: Transform | None = None
         self.head: HeadStage | None = None
+        self.report: ReportStage | None = None
         self.columns: dict[int, str] = {}  # classes that have some in summary.csv, and their names
 
     def put_into(self, script: ModuleType) -> None:
@@ -111,6 +113,8 @@ class Stages:
                 self.options = options
         if options.rebalance_head is not None:
             self.head = HeadStage(cast(Kind, options.rebalance_head))
+        if options.smote_report:
+            self.report = ReportStage()
         self.args = args
         args.clesmote = options.recorded()
         return args, yaml.safe_dump(vars(args), default_flow_style=False)
@@ -186,6 +190,8 @@ class Stages:
         if hasattr(sampler, "set_epoch"):
             # most scripts set the epoch of the sampler only if the data set has no set_epoch, and SMOTEDataset has one
             sampler.set_epoch(epoch)
+        if self.report is not None:
+            self.report.begin_epoch(given, self.criterion, self.train_set, self.eval_transform)
         batch_size = getattr(self.args, "validation_batch_size", None) or self.args.batch_size
         world_size = getattr(self.args, "world_size", 1)
         reading = recipe.refresh_options(
@@ -217,11 +223,13 @@ class Stages:
         return metrics
 
     def finish(self) -> None:
-        """Fit the classifier again, if asked for, after the script's ``main`` has returned.
+        """Write the report and fit the classifier again, if asked for, after the script's ``main`` has returned.
 
         Raises:
             SystemExit: With a message, if it cannot be fitted. The checkpoints of the script are written by then.
         """
+        if self.report is not None:
+            self.report.finish()
         if self.head is not None:
             with errors_as_flags(OSError, RuntimeError):
                 self.head.finish(self.args)
@@ -237,12 +245,7 @@ class Stages:
             else:
                 of_loss = balance_options(train_set, args.num_classes, options, **loss_options(replaced))
                 criterion = recipe.build_loss(model, args.num_classes, options, **of_loss)
-        if (weights := uneven_weights(replaced)) and train_set.oversampled_classes:
-            _logger.warning(
-                "the loss weights the classes (%s), and synthetic samples balance them too: together they favour the rare classes "
-                "twice. Drop one of the two.",
-                ", ".join(f"{weight:.3g}" for weight in weights),
-            )
+        warn_of_uneven_weights(replaced, train_set.oversampled_classes)
         tracker, resumed = tracker_of(criterion), getattr(args, "resume", None)
         if isinstance(criterion, CappedSMOTELoss):
             self.columns = classes_with_columns(train_set)

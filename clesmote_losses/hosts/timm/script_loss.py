@@ -1,5 +1,6 @@
 """The loss of timm's ``train.py``: its options, which the capped loss keeps, or the whole of it where nothing is capped."""
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 
 from clesmote_losses.loss_counts import LossCounts
 from clesmote_losses.targets import decode_target
+
+_logger = logging.getLogger(__name__)
 
 
 def loss_options(loss: Any) -> dict[str, Any]:
@@ -39,6 +42,16 @@ def uneven_weights(loss: Any) -> list[float] | None:
         if isinstance(weight, Tensor) and (weight != (1 if name == "pos_weight" else weight.flatten()[0])).any():
             return [float(value) for value in weight.flatten()]
     return None
+
+
+def warn_of_uneven_weights(loss: Any, oversampled: list[int]) -> None:
+    """Warn if a loss weights the classes and some are over-sampled too."""
+    if oversampled and (weights := uneven_weights(loss)):
+        _logger.warning(
+            "the loss weights the classes (%s), and synthetic samples balance them too: together they favour the rare classes "
+            "twice. Drop one of the two.",
+            ", ".join(f"{weight:.3g}" for weight in weights),
+        )
 
 
 class OwnLoss(nn.Module):

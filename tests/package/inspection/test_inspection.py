@@ -29,7 +29,7 @@ def inspection() -> Inspection:
     empty = np.empty((0, 2), np.float32)
     return Inspection(
         table=pd.DataFrame(), real=real, real_embeddings=empty, synthetic_embeddings=empty, centroids=empty,
-        known=np.ones(2, bool), class_names=["red", "blue"], beta=1.0, train_set=smote(colors()), transform=None,
+        known=np.ones(2, bool), class_names=["red", "blue"], beta=1.0, distance="cosine", network="", train_set=smote(colors()), transform=None,
         history=None,
     )  # fmt: skip
 

@@ -1,0 +1,153 @@
+"""What the numbers of an inspection mean, in words: what the cap does, and which images to look at first."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clesmote_losses.detectability import detect_blends
+from clesmote_losses.inspection.wording import class_name, file_names, nats, percent, shorten
+
+if TYPE_CHECKING:
+    from clesmote_losses.inspection.inspection import Inspection
+
+_NO_EFFECT, _MOST_CAPPED, _AIM = 0.01, 0.5, 0.25  # shares of the synthetic images
+_DOUBTFUL = 0.5  # score from which another label is likelier
+_FIRST = 3  # images that are named at the top
+_PROBED, _MEASURED = 300, 5  # most images of a class, and most classes, for the probes, which take a second each
+
+
+def cap_findings(inspection: "Inspection") -> list[str]:
+    """Say how many synthetic images are over their cap, what that means, and what to do."""
+    table = inspection.table
+    if not len(table):
+        return ["There are no synthetic images: the sampler had nothing to raise."]
+    share = float(table["capped"].mean())
+    found = [
+        f"{int(table['capped'].sum())} of {len(table)} synthetic images ({percent(share)}) are over their cap now."
+    ]
+    if not np.isfinite(table["cap"]).any():
+        return [*found, "No synthetic image has a cap: this is plain SMOTE."]
+    # the cap grows with beta, so a quantile of loss / cap tells the beta of another share
+    usage = np.nan_to_num((table["loss"] / table["cap"]).to_numpy(), nan=np.inf, posinf=np.inf)
+    other = inspection.beta * float(np.quantile(usage, 1 - _AIM, method="lower"))
+    hint = f" With beta {other:.2g}, about a quarter of them would be." if np.isfinite(other) and other > 0 else ""
+    if share < _NO_EFFECT:
+        found.append(f"The cap binds on {percent(share)}: this is plain SMOTE. A lower beta caps more.{hint}")
+    elif share >= _MOST_CAPPED:
+        found.append(
+            f"{percent(share)} are capped: the rare class is hardly trained on by its blends. Raise beta, or train longer before "
+            f"the cap (warmup_epochs).{hint}"
+        )
+    else:
+        found.append(f"The loss leaves out about 1 in {round(1 / share)} blends, and trains on the others.")
+    by_class = table.groupby("class")["capped"].mean().sort_values(ascending=False, kind="stable")
+    if len(by_class) > 1 and by_class.iloc[0] - by_class.iloc[-1] >= 0.05:
+        most, least = (
+            f"{class_name(inspection, int(by_class.index[i]))} ({percent(by_class.iloc[i])})" for i in (0, -1)
+        )
+        found.append(f"Most are capped in the class {most}, fewest in {least}.")
+    return [*found, *_training_findings(inspection.history, share)]
+
+
+def _training_findings(history: Any, share_now: float) -> list[str]:
+    """Say what the cap did in training, which the trained network no longer shows."""
+    shares = [share for epoch in getattr(history, "epochs", []) if (share := _share_capped(epoch)) is not None]
+    if not shares:
+        return []
+    text = f"In training, {percent(shares[0])} were capped in the first epoch"
+    text += f" and {percent(shares[-1])} in the last of {len(shares)}." if len(shares) > 1 else "."
+    if share_now < _NO_EFFECT <= max(shares):
+        text += " What was left out in training is fitted now."
+    return [text]
+
+
+def _share_capped(epoch: dict[str, Any]) -> float | None:
+    """Return the share of the synthetic samples of an epoch that were capped, over all classes; ``None`` without any."""
+    numbers = [one for one in epoch["classes"].values() if one["synthetic"] and one["share_capped"] is not None]
+    synthetic = sum(one["synthetic"] for one in numbers)
+    return sum(one["share_capped"] * one["synthetic"] for one in numbers) / synthetic if synthetic else None
+
+
+def suspect_reasons(inspection: "Inspection", suspects: Any) -> list[str]:
+    """Say for each suspect why its label is doubtful.
+
+    Args:
+        inspection: What :func:`inspect_synthetic` returned.
+        suspects: Rows of :meth:`Inspection.suspects`.
+    """
+    guessing = np.log(max(2, len(inspection.known)))
+    reasons = []
+    for row in suspects.to_dict("records"):
+        parts = []
+        if np.isfinite(row["score"]):
+            parts.append(f"a classifier that has not seen it gives its label {percent(1 - row['score'])}")
+        if row["loss"] > guessing or not np.isfinite(row["loss"]):
+            parts.append(f"its loss of {nats(row['loss'])} nats is above the {nats(guessing)} of guessing")
+        if row["capped_blends"] > 0:
+            parts.append(f"{percent(row['capped_blends'])} of its blends are capped")
+        if row["score"] >= _DOUBTFUL and row["nearest_class"] >= 0:
+            parts.append(f"the nearest other class is {class_name(inspection, row['nearest_class'])}")
+        reasons.append("; ".join(parts) or "nothing speaks against its label")
+    return [f"{reason[0].upper()}{reason[1:]}." for reason in reasons]
+
+
+def first_looks(inspection: "Inspection") -> list[str]:
+    """Say which images to look at first, and why."""
+    suspects = inspection.suspects()
+    if not len(suspects):
+        return ["No class is raised, so there is no rare image to doubt."]
+    doubtful = suspects[suspects["score"] >= _DOUBTFUL]
+    if not len(doubtful):
+        best = suspects["score"].max()
+        found = (
+            f" (highest score {best:.2f}; from {_DOUBTFUL} on another label is likelier)" if np.isfinite(best) else ""
+        )
+        return [f"No real image of a raised class has a doubtful label{found}."]
+    top = doubtful.head(_FIRST)
+    counted = "1 real image has" if len(doubtful) == 1 else f"{len(doubtful)} real images have"
+    said = [f"{counted} a doubtful label, of {len(suspects)} in the raised classes. Look at these first:"]
+    if len(doubtful) > len(suspects) / 2:
+        said = [
+            f"{counted} a doubtful label, of {len(suspects)}: the network hardly knows these classes. The most doubtful:"
+        ]
+    reasons, names = suspect_reasons(inspection, top), file_names(inspection, top["index"])
+    for name, label, reason in zip(names, top["class"], reasons, strict=True):
+        said.append(f"{shorten(name, 60)}, labelled {class_name(inspection, label)}. {reason}")
+    return said
+
+
+def blame_findings(inspection: "Inspection") -> list[str]:
+    """Say of how many capped blends a parent is over its cap too."""
+    capped = inspection.table[inspection.table["capped"]]
+    if not len(capped):
+        return []
+    bad = (capped["base_loss"] > capped["base_cap"]) | (capped["neighbor_loss"] > capped["neighbor_cap"])
+    said = [f"In {bad.sum()} of the {len(capped)} capped blends a parent is over its cap too: look at the parent."]
+    if not bad.all():
+        said.append(f"In {(~bad).sum()} both parents are within their caps: the blend is bad.")
+    return said
+
+
+def detectability_findings(inspection: "Inspection") -> list[str]:
+    """Say for the smallest blended classes whether blends are told from real images, by the embeddings of the inspection."""
+    train_set = inspection.train_set
+    row_of = {int(index): row for row, index in enumerate([*inspection.real["index"], *inspection.table["index"]])}
+    embeddings = np.concatenate([inspection.real_embeddings, inspection.synthetic_embeddings])
+    said = []
+    counts = inspection.real["class"].value_counts()
+    blended = [label for label in train_set.blended_classes if counts.get(label, 0) <= _PROBED]
+    blended.sort(key=lambda label: counts.get(label, 0))
+    for label in blended[:_MEASURED]:
+        try:
+            found = detect_blends(
+                train_set, lambda indices: embeddings[[row_of[int(i)] for i in indices]], classes=[label]
+            )
+        except (KeyError, ValueError) as error:
+            said.append(f"Not measured: {error}")
+        else:
+            said.append(str(found).replace(f"Class {label} ", f"Class {class_name(inspection, label)} ", 1))
+    if left := len(train_set.blended_classes) - min(len(blended), _MEASURED):
+        said.append(
+            f"{left} larger classes are not measured here; blend_detectability measures all, and takes a while."
+        )
+    return said

@@ -1,0 +1,157 @@
+"""What the numbers mean, in words."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+from clesmote_losses import blend_detectability
+from clesmote_losses.inspection.findings import (
+    blame_findings,
+    cap_findings,
+    detectability_findings,
+    first_looks,
+    suspect_reasons,
+)
+from tests.support.inspections import as_input, inspected
+
+
+def with_capped(count, **more):
+    """Return the inspection with that many of 1000 synthetic images over their cap of 1."""
+    inspection = inspected()
+    table = inspection.table.sample(1000, replace=True, random_state=0).reset_index(drop=True)
+    loss = np.where(np.arange(1000) < count, 2.0, np.linspace(0, 0.9, 1000))
+    return dataclasses.replace(inspection, table=table.assign(loss=loss, cap=1.0, capped=loss > 1), beta=1.0, **more)
+
+
+@pytest.mark.parametrize(
+    ("count", "meaning"),
+    [
+        (3, "The cap binds on 0.3 %: this is plain SMOTE."),
+        (870, "87 % are capped: the rare class is hardly trained on by its blends. Raise beta"),
+        (250, "The loss leaves out about 1 in 4 blends, and trains on the others."),
+    ],
+)
+def test_the_share_capped_has_a_meaning(count, meaning):
+    found = cap_findings(with_capped(count))
+    assert found[0].startswith(f"{count} of 1000 synthetic images (")
+    assert found[1].startswith(meaning)
+
+
+@pytest.mark.parametrize("beta", [0.01, 100.0])
+def test_the_beta_that_is_named_caps_about_a_quarter(beta):
+    inspection = inspected()
+    table = inspection.table
+    cap = table["cap"] * beta / inspection.beta
+    changed = table.assign(cap=cap, capped=table["loss"] > cap)
+    hint = cap_findings(dataclasses.replace(inspection, table=changed, beta=beta))[1]
+    named = float(hint.split("With beta ")[1].split(",")[0])
+    assert (table["loss"] > table["cap"] * named / inspection.beta).mean() == pytest.approx(0.25, abs=0.05)
+
+
+def test_without_caps_or_samples_it_is_said():
+    inspection = inspected()
+    uncapped = dataclasses.replace(inspection, table=inspection.table.assign(cap=np.inf, capped=False))
+    assert cap_findings(uncapped)[1] == "No synthetic image has a cap: this is plain SMOTE."
+    empty = dataclasses.replace(inspection, table=inspection.table.head(0))
+    assert cap_findings(empty) == ["There are no synthetic images: the sampler had nothing to raise."]
+    assert blame_findings(empty) == []
+
+
+def test_classes_that_differ_are_named():
+    inspection = with_capped(500)
+    classes = np.where(np.arange(1000) < 400, 1, 0)
+    table = inspection.table.assign(**{"class": classes})
+    found = cap_findings(dataclasses.replace(inspection, table=table))
+    assert found[2].startswith("Most are capped in the class <script>")
+    assert found[2].endswith("(100 %), fewest in common (17 %).")
+
+
+def epoch(*classes):
+    return {"classes": {i: {"synthetic": n, "share_capped": share} for i, (n, share) in enumerate(classes)}}
+
+
+def test_the_history_says_what_the_cap_did_in_training():
+    history = types.SimpleNamespace(
+        epochs=[epoch((0, None), (100, 0.9), (300, 0.1)), epoch((0, None), (100, 0.02), (300, 0.02))]
+    )
+    said = cap_findings(with_capped(3, history=history))[-1]
+    assert said.startswith("In training, 30 % were capped in the first epoch and 2.0 % in the last of 2.")
+    assert said.endswith("What was left out in training is fitted now.")
+    nothing = types.SimpleNamespace(epochs=[epoch((0, None))])
+    assert len(cap_findings(with_capped(3, history=nothing))) == len(cap_findings(with_capped(3)))
+
+
+def test_of_capped_blends_it_is_counted_in_how_many_a_parent_is_over_its_cap():
+    inspection = with_capped(10)
+    losses = np.where(np.arange(1000) < 4, 5.0, 0.0)
+    table = inspection.table.assign(base_loss=0.0, neighbor_loss=losses, base_cap=1.0, neighbor_cap=1.0)
+    parents, blends = blame_findings(dataclasses.replace(inspection, table=table))
+    assert parents == "In 4 of the 10 capped blends a parent is over its cap too: look at the parent."
+    assert blends == "In 6 both parents are within their caps: the blend is bad."
+    all_bad = table.assign(neighbor_loss=5.0)
+    assert len(blame_findings(dataclasses.replace(inspection, table=all_bad))) == 1
+
+
+def with_suspicion(*scores, **columns):
+    """Return the inspection with these scores of the first rare images, and a low one of the others."""
+    real = inspected().real.copy()
+    rare = real.index[real["raised"]]
+    real.loc[rare, ["suspicion", "loss", "capped_blends"]] = 0.1, 0.2, 0.0
+    real.loc[rare[: len(scores)], "suspicion"] = scores
+    for name, value in columns.items():
+        real.loc[rare[0], name] = value
+    return dataclasses.replace(inspected(), real=real)
+
+
+def test_the_first_looks_name_the_file_the_label_and_why():
+    inspection = with_suspicion(0.97, 0.6, loss=4.2, capped_blends=0.8, nearest_class=0)
+    said = first_looks(inspection)
+    assert said[0] == "2 real images have a doubtful label, of 24 in the raised classes. Look at these first:"
+    assert "060.png, labelled <script>" in said[1]
+    assert said[1].endswith(
+        "A classifier that has not seen it gives its label 3.0 %; its loss of 4.20 nats is above the 0.69 of guessing; 80 % of its "
+        "blends are capped; the nearest other class is common."
+    )
+    assert len(said) == 3
+
+
+def test_without_a_doubtful_label_it_is_said_and_with_most_doubtful_too():
+    assert first_looks(with_suspicion(0.31)) == [
+        "No real image of a raised class has a doubtful label (highest score 0.31; from 0.5 on another label is likelier)."
+    ]
+    assert "the network hardly knows these classes" in first_looks(with_suspicion(*[0.6] * 20))[0]
+    assert "has a doubtful label" in first_looks(with_suspicion(*[np.nan] * 24))[0]
+
+
+def test_an_image_without_a_fault_and_one_without_a_number_have_words_too():
+    inspection = with_suspicion(np.nan, loss=np.nan)
+    reasons = suspect_reasons(inspection, inspection.suspects())
+    assert reasons[0] == "A classifier that has not seen it gives its label 90 %."
+    assert reasons[-1] == "Its loss of not a number nats is above the 0.69 of guessing."
+
+
+def test_detectability_is_that_of_the_function_and_names_the_class():
+    import timm
+    import torch
+
+    inspection = inspected()
+    (said,) = detectability_findings(inspection)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = timm.create_model("test_resnet", num_classes=2)
+    expected = str(blend_detectability(model, inspection.train_set, transform=as_input))
+    assert said == expected.replace("Class 1 ", "Class <script>alert('rare')</script> ")
+
+
+def test_only_the_smallest_classes_are_measured(monkeypatch):
+    monkeypatch.setattr("clesmote_losses.inspection.findings._PROBED", 23)
+    assert detectability_findings(inspected()) == [
+        "1 larger classes are not measured here; blend_detectability measures all, and takes a while."
+    ]
+
+
+def test_a_class_too_small_to_measure_is_no_error(monkeypatch):
+    monkeypatch.setattr("clesmote_losses.detectability._FEWEST", 25)
+    assert detectability_findings(inspected())[0].startswith("Not measured: class 1 has 24 real images")
