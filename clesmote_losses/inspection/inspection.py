@@ -67,12 +67,12 @@ class Inspection:
         images (five folds; a patient of ``groups=`` is in one). Above 0.5 another class is likelier. It is no calibrated
         probability. Look at the images before you change a label: rare kinds of a class come early too.
 
-        **How well it finds wrong labels.** 100 images of a rare class, 10 or 30 of them mislabelled, and 500 of another; frozen
-        EfficientNet-Lite0; three pairs of classes, of photographs and X-rays. Of the first as many images as were mislabelled,
-        71 % were (chance 20 %, by the loss alone 50 %, by capped blends 42 %). It is worst where classes look alike: of cats
-        among dogs 42 % of 10 % (chance 10 %). A network that was trained from scratch has learnt some of the wrong labels, and
-        ranks worse: pass a pretrained one. The score was chosen on these data, and only wrong labels from *one* class were
-        planted. See ``benchmarks/FINDINGS.md``.
+        **How well it finds wrong labels.** 100 images of a rare class, 10 or 30 of them mislabelled, and 500 of another; three
+        pairs of classes of photographs and X-rays. Of the first as many images as were mislabelled, 71 % were with frozen
+        features of EfficientNet-Lite0 (chance 20 %; by the loss alone 50 %, by capped blends 42 %). It fails where classes look
+        alike to the network: of 10 dogs labelled as cats it found four. With a small network trained from scratch (one seed) it
+        was no better than the loss (51 and 50 %). The score was chosen on these data, and wrong labels came from *one* class.
+        Classes with sub-conditions were not tried. See ``benchmarks/FINDINGS.md``.
 
         Returns:
             ``index``, ``file``, ``class``, ``class_name``, ``score`` (the doubt, in ``[0, 1]``), and what may explain it:
