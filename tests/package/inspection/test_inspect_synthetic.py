@@ -242,12 +242,13 @@ def test_a_random_transform_is_told_and_the_evaluation_transform_is_silent(model
     def flip(image: Tensor) -> Tensor:
         return image.flip(-1) if torch.rand(()) < 0.5 else image
 
-    train_set = smote(colors(), transform=flip)
+    train_set, before = smote(colors(), transform=flip), random_states()
     with pytest.warns(UserWarning, match="draws random numbers"):
         first = inspect_synthetic(model, train_set)
     with pytest.warns(UserWarning, match="draws random numbers"):
         again = inspect_synthetic(model, train_set)
     assert first.table.equals(again.table)  # drawn by a seed
+    assert random_states() == before
     inspect_synthetic(model, train_set, transform=lambda image: image)
 
 
@@ -270,7 +271,9 @@ def inspected(rank: int, version: int = 0) -> list[Any]:
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
-        fully_shard(model, mesh=init_device_mesh("cpu", (dist.get_world_size(),)))
+        mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+        fully_shard(model.layer4, mesh=mesh)
+        fully_shard(model, mesh=mesh)
     sampler = SMOTE(sampling_strategy={1: 40, 2: 39}, k_neighbors=4, random_state=0)
     train_set = smote(data(), sampler=sampler)
     inspection = inspect_synthetic(model, train_set, tracker=ClassCentroidTracker(model, 3), batch_size=59)
@@ -284,7 +287,7 @@ on_cpu = pytest.mark.skipif(not hasattr(torch.cpu.Stream, "record_event"), reaso
 def test_two_ranks_run_a_share_each_and_have_the_whole(version: int, tmp_path: Path) -> None:
     expected = inspected(0)
     assert len(expected[0]) + len(expected[1]) == 119  # shares of two batches and of one
-    for found in in_two_processes(inspected, tmp_path, version):
+    for found in in_two_processes(inspected, tmp_path, version, timeout=90.0):
         for one, other in zip(found[:2], expected[:2], strict=True):
             assert one.columns.tolist() == other.columns.tolist()
             for column in other:
