@@ -23,7 +23,7 @@ from clesmote_losses.loss_inputs import (
     check_options,
     check_rows,
 )
-from clesmote_losses.raised_classes import RaisedClasses
+from clesmote_losses.oversampled_classes import OversampledClasses
 from clesmote_losses.targets import decode_target
 
 __all__ = ["Capped", "CappedSMOTELoss", "Tracker", "capped_cross_entropy"]
@@ -61,7 +61,7 @@ class CappedSMOTELoss(KeepsHistory):
             (:func:`euclidean_cap`); ``None`` for a constant cap.
         capped: Which samples are subject to the cap. ``"synthetic"``: those that SMOTE made (the paper). ``"oversampled"``:
             every sample of the over-sampled classes, real ones too, against wrong labels in the rare class (with
-            ``distance=None``, a constant cap). It needs :func:`begin_epoch` or :meth:`set_raised_classes`.
+            ``distance=None``, a constant cap). It needs :func:`begin_epoch` or :meth:`set_oversampled_classes`.
         gradient, weight, label_smoothing, ignore_index, reduction: As in :func:`capped_cross_entropy`.
         logit_adjustment: Added to the logits in training mode, float, shape ``(C,)`` (two entries for a single logit).
             :func:`log_prior` of the counts of the samples that the loader draws gives Menon et al. (2021), Eq. 10; the raw
@@ -129,8 +129,8 @@ class CappedSMOTELoss(KeepsHistory):
         self._epoch = -1  # unknown until set_epoch
         self.register_buffer("weight", weight)
         self.register_buffer("logit_adjustment", logit_adjustment)
-        self._raised = RaisedClasses()
-        self._counts = LossCounts(self._raised)
+        self._oversampled = OversampledClasses()
+        self._counts = LossCounts(self._oversampled)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch that begins, counted from 0: for ``warmup_epochs``, and a warning in epochs without centroids."""
@@ -140,7 +140,7 @@ class CappedSMOTELoss(KeepsHistory):
         self._epoch = epoch
         self._is_capping = epoch >= self.warmup_epochs
 
-    def set_raised_classes(self, classes: Iterable[int]) -> None:
+    def set_oversampled_classes(self, classes: Iterable[int]) -> None:
         """Set the over-sampled classes, ``train_set.oversampled_classes``; :func:`begin_epoch` does it in each epoch.
 
         Args:
@@ -151,7 +151,7 @@ class CappedSMOTELoss(KeepsHistory):
             TypeError: If they are no integers.
             ValueError: If one is negative.
         """
-        self._raised.update(classes)
+        self._oversampled.update(classes)
 
     def forward(
         self, logits: Tensor, target: Tensor, embeddings: Tensor | None = None, *, is_synthetic: Tensor | None = None
@@ -166,8 +166,8 @@ class CappedSMOTELoss(KeepsHistory):
             is_synthetic: Bool, shape ``(N,)``; by default decoded from ``target``.
 
         Raises:
-            RuntimeError: If the tracker holds no embeddings or no centroids yet, or ``set_epoch`` or ``set_raised_classes``
-                was not called although ``warmup_epochs`` or ``capped="oversampled"`` is set.
+            RuntimeError: If the tracker holds no embeddings or no centroids yet, or ``set_epoch`` or
+                ``set_oversampled_classes`` was not called although ``warmup_epochs`` or ``capped="oversampled"`` is set.
             TypeError, ValueError: As :func:`capped_cross_entropy`.
         """
         logits = as_columns(logits)
@@ -191,7 +191,7 @@ class CappedSMOTELoss(KeepsHistory):
         is_ignored = target == self.ignore_index
         subject = is_synthetic
         if self.capped == "oversampled":
-            subject = self._raised.rows(target, logits.shape[1]) & ~is_ignored
+            subject = self._oversampled.rows(target, logits.shape[1]) & ~is_ignored
         # also during warm-up, since an online tracker learns from each of these calls
         if self.tracker is not None and self.distance is not None:
             cap, is_unknown = self._distance_cap(self.tracker, logits, target, is_synthetic, embeddings)
@@ -247,9 +247,9 @@ class CappedSMOTELoss(KeepsHistory):
         all of the over-sampled classes. ``mean_cap``: mean of their finite caps, in nats, float32; NaN if there is none.
         ``without_centroid``: those of a class whose centroid is not known yet, int64.
 
-        ``mass_kept``: share of the loss of the classes with synthetic samples, and of those that :meth:`set_raised_classes`
-        set, that still trains, float32; NaN if there is none. It is a ratio of sums over all their samples. The denominator
-        is the loss before the cap. In the numerator, a sample over its cap counts 0 or, with ``gradient="scale"``, its cap.
+        ``mass_kept``: share of the loss of the classes with synthetic samples, and of over-sampled ones,
+        that still trains, float32; NaN if there is none. It is a ratio of sums over all their samples. The denominator is
+        the loss before the cap. In the numerator, a sample over its cap counts 0 or, with ``gradient="scale"``, its cap.
         Losses that are not finite count in neither.
 
         Values are of this process until :meth:`all_reduce_stats`. Reading one, or ``stats`` after an evaluation, waits for the

@@ -1,4 +1,4 @@
-"""Tell blends from real images by the embedding: only raised classes have blends, so what marks a blend marks the class."""
+"""Tell blends from real images by the embedding: rare classes alone have blends, so what marks a blend marks the class."""
 
 import dataclasses
 from collections.abc import Callable, Collection

@@ -7,7 +7,7 @@ from clesmote_losses.centroids import ClassCentroidTracker
 from clesmote_losses.errors import check_numbers, warn_user
 from clesmote_losses.smote.dataset import SMOTEDataset
 
-_OF_LOSS = ("train", "set_epoch", "reset_stats", "set_raised_classes", "all_reduce_stats", "stats", "tracker")
+_OF_LOSS = ("train", "set_epoch", "reset_stats", "set_oversampled_classes", "all_reduce_stats", "stats", "tracker")
 _OF_SET = ("set_epoch", "is_synthetic", "oversampled_classes")
 
 
@@ -62,7 +62,7 @@ def begin_epoch(criterion: CappedSMOTELoss, train_set: SMOTEDataset, epoch: int,
     criterion.train()
     criterion.set_epoch(epoch)
     criterion.reset_stats(expected_synthetic=int(train_set.is_synthetic.sum()))
-    criterion.set_raised_classes(train_set.oversampled_classes)
+    criterion.set_oversampled_classes(train_set.oversampled_classes)
     if (tracker := tracker_of(criterion)) is not None:
         tracker.refresh(train_set, **refresh)
 

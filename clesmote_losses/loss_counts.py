@@ -11,7 +11,7 @@ from torch import Tensor
 from clesmote_losses.class_sums import sum_dtype
 from clesmote_losses.distributed import gather_from_ranks, is_distributed
 from clesmote_losses.errors import warn_user
-from clesmote_losses.raised_classes import RaisedClasses
+from clesmote_losses.oversampled_classes import OversampledClasses
 
 _COUNTED = ("rows", "subject", "capped", "with_cap", "without_centroid", "with_loss")
 _SUMMED = ("cap", "loss", "kept")
@@ -31,7 +31,7 @@ class LossCounts:
     them, and copies of the weights (EMA) average them.
 
     Args:
-        raised: Classes whose loss is watched, besides those with synthetic samples.
+        oversampled: Classes whose loss is watched, besides those with synthetic samples.
 
     Attributes:
         counts: Numbers of :data:`_COUNTED`, int64, shape ``(C + 1, 2, 6)``: of ignored rows and then of each class, real and
@@ -41,11 +41,11 @@ class LossCounts:
         expected: Number of synthetic samples in the training set; ``None`` if it is not known.
     """
 
-    def __init__(self, raised: RaisedClasses | None = None) -> None:
+    def __init__(self, oversampled: OversampledClasses | None = None) -> None:
         self.counts = torch.zeros(1, 2, len(_COUNTED), dtype=torch.int64, device="cpu")
         self.sums = torch.zeros(1, 2, len(_SUMMED), dtype=torch.float64, device="cpu")
         self.expected: int | None = None
-        self._raised = RaisedClasses() if raised is None else raised
+        self._oversampled = OversampledClasses() if oversampled is None else oversampled
         self._total: tuple[Tensor, Tensor] | None = None  # over all ranks
         self._start = self._total_start = _NOTHING  # what was counted before the epoch, where nobody resets
         self._evaluated: Tensor | None = None  # synthetic samples in evaluation
@@ -128,10 +128,10 @@ class LossCounts:
         return sums[1:, :, 1:].sum(dim=1)
 
     def _is_watched(self) -> Tensor:
-        """Return which classes are raised or have synthetic samples, bool, shape ``(C,)``."""
+        """Return which classes are over-sampled or have synthetic samples, bool, shape ``(C,)``."""
         counts, _ = self._total or (self.counts, self.sums)
         has_classes = len(counts) > 1  # there was a batch
-        mask = self._raised.mask(len(counts) - 1, counts.device) if has_classes else None
+        mask = self._oversampled.mask(len(counts) - 1, counts.device) if has_classes else None
         has_synthetic = counts[1:, 1, _COUNTED.index("rows")] > 0
         return has_synthetic if mask is None else has_synthetic | mask
 

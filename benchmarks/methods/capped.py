@@ -104,7 +104,7 @@ class StratumCappedObjective(CappedObjective):
         return synthetic, capped
 
 
-class RaisedCappedObjective(CappedObjective):
+class OversampledCappedObjective(CappedObjective):
     """A cap on every image of the over-sampled classes, real ones too, against wrong labels. Shares are of these images.
 
     Args:
@@ -113,24 +113,24 @@ class RaisedCappedObjective(CappedObjective):
         num_classes: Number of classes.
     """
 
-    _is_raised: Tensor
+    _is_oversampled: Tensor
     _seen: Tensor
 
     def __init__(self, criterion: CappedSMOTELoss, data: TrainingSet, num_classes: int) -> None:
         super().__init__(criterion, None)
         labels, is_synthetic = decode_target(data.target)
         raised = labels[is_synthetic].unique().tolist()
-        criterion.set_raised_classes(raised)
-        self.register_buffer("_is_raised", torch.tensor([label in raised for label in range(num_classes)]))
+        criterion.set_oversampled_classes(raised)
+        self.register_buffer("_is_oversampled", torch.tensor([label in raised for label in range(num_classes)]))
         self.register_buffer("_seen", torch.zeros((), dtype=torch.int64))
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Compute the mean loss of a batch."""
-        self._seen += self._is_raised[decode_target(target)[0]].sum()
+        self._seen += self._is_oversampled[decode_target(target)[0]].sum()
         return super().forward(logits, target)
 
     def take_counts(self) -> tuple[float, float]:
-        """Return how many images of raised classes were seen and how many of them were capped, and count from zero again."""
+        """Return how many images of over-sampled classes were seen and how many were capped, and count from zero again."""
         _, capped = super().take_counts()
         seen = self._seen.item()
         self._seen.zero_()
@@ -164,7 +164,7 @@ def build_capped(method: Any, training: Training) -> CappedObjective:
             f"target_share chooses beta by cosine distance; {method.name} has distance={method.distance!r}."
         )
     if method.capped == "oversampled":
-        return RaisedCappedObjective(criterion, training.data, len(training.counts))
+        return OversampledCappedObjective(criterion, training.data, len(training.counts))
     return objective(criterion, tracker, method.target_share)
 
 

@@ -83,8 +83,8 @@ CANDIDATES: dict[str, Callable[[Inspection], Scores]] = {
 
 
 def all_scores(inspection: Inspection) -> dict[str, Scores]:
-    """Return the scores of every candidate, of the real images of raised classes, and mean ranks of two of them."""
-    raised = inspection.real["raised"].to_numpy()
+    """Return the scores of every candidate, of the real images of over-sampled classes, and mean ranks of two of them."""
+    raised = inspection.real["oversampled"].to_numpy()
     found = {name: score(inspection)[raised] for name, score in CANDIDATES.items()}
     for one, other in (("head", "loss"), ("head", "distance"), ("head", "blends")):
         found[f"{one} and {other}"] = rankdata(found[one]) + rankdata(found[other])

@@ -102,7 +102,7 @@ def make_record(run: Run) -> Record:
         with ClassCentroidTracker(model, len(names), classifier=embedding_layer(settings.model)) as tracker:
             inspection = inspect_synthetic(model, data.dataset, tracker=tracker, beta=_METHOD.beta, transform=_as_input)
         scores.update(all_scores(inspection))
-        scores["suspects()"] = inspection.real["suspicion"][inspection.real["raised"]].to_numpy()
+        scores["suspects()"] = inspection.real["suspicion"][inspection.real["oversampled"]].to_numpy()
         return {}
 
     line, _ = run.make(torch.device("cpu"), look=look)

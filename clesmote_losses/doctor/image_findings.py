@@ -57,7 +57,7 @@ def find_image_faults(part: Part, raised: Collection[int], *, is_blendable: bool
             "look at them; over-exposed or badly converted files are best made again.",
             names(saturated, lambda one: f"{one.largest_share:.1%} of one value"),
         )
-    is_raised = np.isin(part.labels, list(raised))
+    is_oversampled = np.isin(part.labels, list(raised))
     if turned := [i for i in read if facts[i].orientation != 1]:
         part.add(
             "warning",
@@ -67,7 +67,7 @@ def find_image_faults(part: Part, raised: Collection[int], *, is_blendable: bool
             "write the files upright, or let the data set return ImageOps.exif_transpose(image).",
             names(turned, lambda one: f"orientation {one.orientation}"),
         )
-    blended = [i for i in read if is_raised[i]] if part.title == "training" and not is_blendable else []
+    blended = [i for i in read if is_oversampled[i]] if part.title == "training" and not is_blendable else []
     _add_difference(
         part,
         "size",

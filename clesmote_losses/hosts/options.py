@@ -90,7 +90,7 @@ class Options:
     )
     smote_real_share: float | None = _sampled(
         None,
-        "at least this share of each raised class stays real: copies in the place of synthetic samples",
+        "at least this share of each over-sampled class stays real: copies in the place of synthetic samples",
         argument="dataset.real_share",
         at_least=0,
         at_most=1,

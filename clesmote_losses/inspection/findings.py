@@ -95,17 +95,17 @@ def first_looks(inspection: "Inspection") -> list[str]:
     """Say which images to look at first, and why."""
     suspects = inspection.suspects()
     if not len(suspects):
-        return ["No class is raised, so there is no rare image to doubt."]
+        return ["No class is over-sampled, so there is no rare image to doubt."]
     doubtful = suspects[suspects["score"] >= _DOUBTFUL]
     if not len(doubtful):
         best = suspects["score"].max()
         found = (
             f" (highest score {best:.2f}; from {_DOUBTFUL} on another label is likelier)" if np.isfinite(best) else ""
         )
-        return [f"No real image of a raised class has a doubtful label{found}."]
+        return [f"No real image of an over-sampled class has a doubtful label{found}."]
     top = doubtful.head(_FIRST)
     counted = "1 real image has" if len(doubtful) == 1 else f"{len(doubtful)} real images have"
-    said = [f"{counted} a doubtful label, of {len(suspects)} in the raised classes. Look at these first:"]
+    said = [f"{counted} a doubtful label, of {len(suspects)} in the over-sampled classes. Look at these first:"]
     if len(doubtful) > len(suspects) / 2:
         said = [
             f"{counted} a doubtful label, of {len(suspects)}: the network hardly knows these classes. The most doubtful:"

@@ -18,14 +18,14 @@ from clesmote_losses.restore import preserved_rng, random_states
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import same
 
-_MOST = 2000  # real images of a class that is not raised
+_MOST = 2000  # real images of a class that is not over-sampled
 _READINGS = 8  # of one image, to see whether its transform is random
 
 Rows = NDArray[np.int64]
 
 
 def choose_real(train_set: SMOTEDataset) -> Rows:
-    """Return the real images to run, ascending: of raised classes and parents all, of each other class evenly spaced ones."""
+    """Return the real images to run, ascending: all of over-sampled classes and parents, some of each other class."""
     plan = train_set.plan
     labels = train_set.labels[: plan.num_real]
     chosen = [plan.base.astype(np.int64), plan.neighbor.astype(np.int64)]

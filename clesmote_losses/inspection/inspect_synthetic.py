@@ -50,7 +50,7 @@ def inspect_synthetic(
     """Find which synthetic samples a trained network does not trust, and which real images are doubtful.
 
     Every synthetic sample of the set's current draw is run once in evaluation mode, and so are the real images: all of the
-    raised classes, all parents, and up to 2,000 of each other class, evenly spaced. Loss, cap and distance are what
+    over-sampled classes, all parents, and up to 2,000 of each other class, evenly spaced. Loss, cap and distance are what
     ``criterion`` would compute for them in training, if the centroids were refreshed for the model as it is now. The
     tracker's own belong to the weights at the start of the last epoch.
 
@@ -147,7 +147,7 @@ def inspect_synthetic(
             "cap": caps[:first],
             "distance": distances[:first],
             "nearest_class": nearest[:first],
-            "raised": raised,
+            "oversampled": raised,
             "capped_blends": _share_capped(base, neighbor, capped, plan.num_real)[real],
             "suspicion": np.where(raised, doubt, np.nan),
         }

@@ -30,9 +30,9 @@ class Inspection:
             the centroid of its class, ``nearest_class`` (the *other* class whose centroid is nearest, -1 for none), and
             ``base_loss``, ``neighbor_loss``, ``base_cap`` and ``neighbor_cap`` of its parents.
         real: One row for each real image that was run. ``index``, ``file`` (``None`` where the data set knows none), ``class``,
-            ``loss``, ``cap`` (what it would be), ``distance``, ``nearest_class``, ``raised`` (its class is over-sampled),
+            ``loss``, ``cap`` (what it would be), ``distance``, ``nearest_class``, ``oversampled`` (its class is over-sampled),
             ``capped_blends`` (share of the synthetic samples made with it that are capped, NaN if there are none) and
-            ``suspicion`` (see :meth:`suspects`; NaN where the class is not raised).
+            ``suspicion`` (see :meth:`suspects`; NaN where the class is not over-sampled).
         real_embeddings: Rows of ``real``, float32, shape ``(R, D)``.
         synthetic_embeddings: Rows of ``table``, float32, shape ``(S, D)``.
         centroids: Mean embedding of each class, float32, shape ``(C, D)``; NaN where no image was run.
@@ -61,7 +61,7 @@ class Inspection:
     history: Any
 
     def suspects(self) -> "DataFrame":
-        """Return the real images of the raised classes, those with the most doubtful label first.
+        """Return the real images of the over-sampled classes, those with the most doubtful label first.
 
         The score is one less the probability of the label, by a balanced logistic regression on the embeddings of the other
         images (five folds; a patient of ``groups=`` is in one). Above 0.5 another class is likelier. It is no calibrated
@@ -78,7 +78,7 @@ class Inspection:
             ``index``, ``file``, ``class``, ``class_name``, ``score`` (the doubt, in ``[0, 1]``), and what may explain it:
             ``nearest_class`` with ``nearest_class_name``, ``loss``, ``distance`` and ``capped_blends`` as in :attr:`real`.
         """
-        found = self.real[self.real["raised"]].rename(columns={"suspicion": "score"})
+        found = self.real[self.real["oversampled"]].rename(columns={"suspicion": "score"})
         found = found.sort_values(["score", "loss"], ascending=False, ignore_index=True)
         names = [*map(str, self.class_names), ""]  # the last for -1
         for column in ("class", "nearest_class"):

@@ -18,7 +18,7 @@ _SIZE = 80  # longest side of an image in pixels
 def page_map(inspection: "Inspection") -> Callable[[int], dict[str, Any]]:
     """Place the embeddings once, and return a function from a number of points to what the page shows.
 
-    Of more points, those are kept that the report shows elsewhere, and others by chance: a third real images of raised
+    Of more points, those are kept that the report shows elsewhere, and others by chance: a third real images of over-sampled
     classes, a third of the other classes, a third synthetic ones, where there are so many.
     """
     placed = map_points(inspection)

@@ -138,11 +138,11 @@ def _suspects(inspection: "Inspection") -> dict[str, Any]:
         strict=True,
     )
     note = (
-        f"{len(shown)} of {len(suspects)} real images of the raised classes (those with synthetic images). The score is from 0, the "
+        f"{len(shown)} of {len(suspects)} real images of the over-sampled classes (those with synthetic images). The score is from 0, the "
         "label is surely right, to 1. It is a reason to look, not a proof; Inspection.suspects() has the whole list."
     )
     return {
-        "suspects_note": note if len(suspects) else "No class is raised.",
+        "suspects_note": note if len(suspects) else "No class is over-sampled.",
         "suspects": [
             {
                 "picture": picture,

@@ -23,7 +23,7 @@ WORDS = (
     ("Over its cap, not trusted", "A blend whose loss is above its cap. In the default setting it has no gradient in training."),
     ("Embedding", "The numbers that the last layer of the network takes: what the network makes of an image."),
     ("Centroid", "The mean embedding of the real images of a class."),
-    ("Raised class", "A class that the sampler raises, with synthetic images or copies, to more images than it has."),
+    ("Over-sampled class", "A class that the sampler raises, with synthetic images or copies, to more images than it has."),
 )  # fmt: skip
 
 _SAMPLER_WORDS = {
@@ -36,7 +36,7 @@ _MEANINGS = {
     "k_neighbors": "nearest images that a blend's second parent is drawn from",
     "random_state": "seed of the draw",
     "small_class": "what is done with a class of k or fewer images",
-    "real_share": "at least this share of each raised class stays real",
+    "real_share": "at least this share of each over-sampled class stays real",
     "blend": "which classes have blends",
     "blend_share": "share of each class that is blends",
     "partners": "which images may be blended",
@@ -53,16 +53,16 @@ def trained(inspection: "Inspection") -> list[str]:
         f"Network: {inspection.network}.",
         f"Training set: {type(train_set.base).__name__} of {total} real images, and {len(train_set) - total} samples added by "
         f"{train_set.plan.options['sampler']}.",
-        f"Raised classes: {', '.join(class_name(inspection, c) for c in raised[:20])}{', …' if len(raised) > 20 else ''}."
+        f"Over-sampled classes: {', '.join(class_name(inspection, c) for c in raised[:20])}{', …' if len(raised) > 20 else ''}."
         if raised
-        else "No class is raised.",
+        else "No class is over-sampled.",
         f"Looked at through: {shorten(' '.join(str(transform).split()), 400)}."
         if transform is not None
         else "The images are looked at without a transform.",
     ]
     if len(real) < total:
         said.append(
-            f"{len(real)} real images were run: all of the raised classes, all parents, and a part of the others."
+            f"{len(real)} real images were run: all of the over-sampled classes, all parents, and a part of the others."
         )
     return said
 

@@ -65,9 +65,9 @@ class SMOTEDataset(SampleRecords):
         image: Returns raw image ``index``, for a ``base`` whose images cannot be had without its transform. The items of
             ``base`` are not read then, and images go through ``transform`` alone. Pass it too: loaders collate no PIL images.
         small_class: What to do with a class of ``k`` or fewer samples; see :meth:`SMOTEPlan.from_sampler`.
-        real_share: At least this share of each raised class stays real: plain copies of its real images, which are not flagged,
-            take the place of synthetic samples. By default what SMOTE gives. Where only the rare class is blended, a blend
-            marks it, and the network learns to see blends.
+        real_share: At least this share of each over-sampled class stays real: plain copies of its real images, which are not
+            flagged, take the place of synthetic samples. By default what SMOTE gives. Where only the rare class is blended, a
+            blend marks it, and the network learns to see blends.
         blend: ``"all"``: samples of every class are blended, so that a blend marks none. Every real sample stays, so the set
             grows: each class has the size that the sampler gives it in real samples (copies where it has fewer), and blends
             on top. Only with ``SMOTE``.

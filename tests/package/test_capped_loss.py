@@ -132,7 +132,7 @@ def test_capped_oversampled_caps_every_row_of_the_raised_classes(
     criterion = CappedSMOTELoss(
         0.4, tracker=tracker, distance=distance, capped="oversampled", warmup_epochs=1, **options
     )
-    criterion.set_raised_classes([3, 1])
+    criterion.set_oversampled_classes([3, 1])
     criterion.set_epoch(1)
     known = target.clamp(min=0)
     cap = torch.full((N,), 0.4) if distance is None else cosine_cap(tracker.embeddings, known, tracker.centroids, 0.4)
@@ -159,7 +159,7 @@ def test_capped_oversampled_caps_every_row_of_the_raised_classes(
 
 def test_a_single_logit_has_its_rows_of_the_raised_class_capped() -> None:
     criterion = CappedSMOTELoss(0.5, distance=None, capped="oversampled", reduction="none")
-    criterion.set_raised_classes([1])
+    criterion.set_oversampled_classes([1])
     losses = criterion(torch.tensor([3.0, -3.0, 3.0]), torch.tensor([0, 1, 1]))
     bce = F.binary_cross_entropy_with_logits(torch.tensor([3.0, 3.0]), torch.tensor([0.0, 1.0]), reduction="none")
     torch.testing.assert_close(losses, torch.stack([bce[0], torch.tensor(0.5), bce[1]]))
@@ -333,7 +333,7 @@ def test_the_over_sampled_classes_and_the_adjustment_compile_into_one_graph(batc
     torch._dynamo.reset()
     compiled = torch.compile(criterion, fullgraph=True, backend="aot_eager")
     for classes in ([1], [1], [1, 3]):
-        criterion.set_raised_classes(classes)
+        criterion.set_oversampled_classes(classes)
         found = compiled(logits, target, is_synthetic=flags)
         torch.testing.assert_close(found, criterion(logits, target, is_synthetic=flags))
     assert criterion.stats["synthetic"] == 6 * flags.sum()

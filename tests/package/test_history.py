@@ -40,7 +40,7 @@ def mean(values: list[float]) -> Any:
 def test_an_epoch_holds_the_numbers_of_each_class(options: dict[str, Any]) -> None:
     criterion = CappedSMOTELoss(1.5, distance=None, **options)
     criterion.set_epoch(0)
-    criterion.set_raised_classes([1, 2])
+    criterion.set_oversampled_classes([1, 2])
     ignored, weight = criterion.ignore_index, criterion.weight
     labels = TARGET.masked_fill(TARGET < 0, ignored)
     for rows in (slice(0, 20), slice(20, None)):

@@ -21,9 +21,9 @@ def history(classes: int, epochs: int = 3, raised: int | None = None) -> LossHis
         numbers = {}
         for label in range(classes):
             values = [label / classes, 1.0 + label, 2.0 + label + epoch, 1.0 + epoch]
-            is_raised = 0 < label <= (classes if raised is None else raised)
-            known = values if is_raised else [None, None, None, values[-1]]
-            numbers[label] = {"synthetic": 5 * is_raised, "real": 3, **dict(zip(KEYS, known, strict=True))}
+            is_oversampled = 0 < label <= (classes if raised is None else raised)
+            known = values if is_oversampled else [None, None, None, values[-1]]
+            numbers[label] = {"synthetic": 5 * is_oversampled, "real": 3, **dict(zip(KEYS, known, strict=True))}
         found.epochs.append({"epoch": epoch, "classes": numbers})
     return found
 

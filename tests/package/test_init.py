@@ -137,7 +137,7 @@ def test_hook_tracker_loss_and_stats_never_wait_for_the_gpu(mode: Any, options: 
     criterion = CappedSMOTELoss(tracker=tracker, **options)
     images, labels = base.tensors
     target = encode_target(labels, labels > 0)
-    criterion.set_raised_classes([1, 2])
+    criterion.set_oversampled_classes([1, 2])
     with NoWaiting():
         criterion(model(images), target).backward()
     with pytest.raises(AssertionError, match="_local_scalar_dense waits"), NoWaiting():

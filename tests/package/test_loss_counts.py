@@ -104,13 +104,15 @@ def test_the_mean_cap_is_that_of_the_finite_caps_of_synthetic_samples() -> None:
     assert counts.stats()["mean_cap"] == torch.tensor(expected, dtype=torch.float32)
 
 
-@pytest.mark.parametrize("raised", [None, [1, 2], [3]])
+@pytest.mark.parametrize("oversampled", [None, [1, 2], [3]])
 @pytest.mark.parametrize("gradient", ["stop", "scale"])
-def test_the_mass_kept_is_the_share_of_the_loss_of_the_raised_classes_that_trains(gradient: Any, raised: Any) -> None:
+def test_the_mass_kept_is_the_share_of_the_loss_of_the_oversampled_classes_that_trains(
+    gradient: Any, oversampled: Any
+) -> None:
     logits, labels, flags, _ = make_batch()
     criterion = CappedSMOTELoss(1.5, distance=None, gradient=gradient, weight=WEIGHT)
-    if raised is not None:
-        criterion.set_raised_classes(raised)
+    if oversampled is not None:
+        criterion.set_oversampled_classes(oversampled)
     flags = flags & ((labels == 1) | (labels == 2))
     for _ in range(2):
         criterion(logits, labels, is_synthetic=flags)
@@ -118,7 +120,7 @@ def test_the_mass_kept_is_the_share_of_the_loss_of_the_raised_classes_that_train
     ignored = labels == -100
     losses = F.cross_entropy(logits, labels, WEIGHT, reduction="none")
     for loss, label, flag, skip in zip(losses.tolist(), labels.tolist(), flags.tolist(), ignored.tolist(), strict=True):
-        if not skip and label in {1, 2, *(raised or ())}:
+        if not skip and label in {1, 2, *(oversampled or ())}:
             cap = 1.5 * WEIGHT[label].item()
             before += loss
             kept += loss if not flag or loss <= cap else {"stop": 0, "scale": cap}[gradient]
@@ -126,9 +128,9 @@ def test_the_mass_kept_is_the_share_of_the_loss_of_the_raised_classes_that_train
     assert kept < before
 
 
-def test_a_class_that_is_blended_and_not_raised_is_watched_too() -> None:
+def test_a_class_that_is_blended_and_not_oversampled_is_watched_too() -> None:
     criterion = CappedSMOTELoss(1e-3, distance=None)
-    criterion.set_raised_classes([])  # balanced before, with blend="all"
+    criterion.set_oversampled_classes([])  # balanced before, with blend="all"
     criterion(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1]), is_synthetic=torch.tensor([False, False, True, True]))
     assert criterion.stats["mass_kept"] == 0.5
     criterion(torch.zeros(3, 2), torch.tensor([1, 1, 1]), is_synthetic=torch.tensor([True, True, False]))
@@ -169,9 +171,9 @@ def test_a_loss_that_overflows_does_not_spoil_the_share() -> None:
     assert criterion.stats["mass_kept"] == 1
 
 
-def test_without_a_sample_of_a_raised_class_there_is_no_share() -> None:
+def test_without_a_sample_of_an_oversampled_class_there_is_no_share() -> None:
     criterion = CappedSMOTELoss(5.0, distance=None)
-    criterion.set_raised_classes([1])
+    criterion.set_oversampled_classes([1])
     assert criterion.stats["mass_kept"].isnan()
     criterion(torch.zeros(2, 2), torch.tensor([0, 0]))
     assert criterion.stats["mass_kept"].isnan()
@@ -209,7 +211,7 @@ def test_a_class_that_trains_is_not_warned_of(options: dict[str, Any]) -> None:
 
 def test_real_samples_that_are_capped_are_warned_of_without_a_synthetic_one() -> None:
     criterion = CappedSMOTELoss(0.5, distance=None, capped="oversampled")
-    criterion.set_raised_classes([1])
+    criterion.set_oversampled_classes([1])
     criterion.reset_stats(expected_synthetic=0)
     criterion(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1]))
     with pytest.warns(UserWarning, match="only 0 % of the loss of class 1 still trains"):
@@ -289,7 +291,7 @@ def test_the_sum_over_the_ranks_decides_whether_a_synthetic_sample_was_seen(tmp_
 def mass_on_rank(rank: int) -> list[Any]:
     """Rank 0 trains all of class 1, rank 1 caps three quarters of it, in an epoch of unequal shares; then rank 0 alone."""
     criterion = CappedSMOTELoss(0.5, distance=None)
-    criterion.set_raised_classes([1])
+    criterion.set_oversampled_classes([1])
     found: list[Any] = []
     for synthetic in ([0, 6], [4, None]):
         flags = synthetic[rank]

@@ -42,7 +42,7 @@ def loss(**options: Any) -> c.CappedSMOTELoss:
 
 def of_another_model() -> None:
     criterion = loss(capped="oversampled")
-    criterion.set_raised_classes([1, 4])
+    criterion.set_oversampled_classes([1, 4])
     criterion(LOGITS, LABELS)
 
 
@@ -696,14 +696,14 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "over-sampled classes that nobody told": (
         lambda: loss(capped="oversampled")(LOGITS, LABELS),
         RuntimeError,
-        r"begin_epoch\(criterion, train_set, epoch\), or criterion.set_raised_classes\(train_set.oversampled_classes\)",
+        r"begin_epoch\(criterion, train_set, epoch\), or criterion.set_oversampled_classes\(train_set.oversampled_classes\)",
     ),
     "a mask of over-sampled classes": (
-        lambda: loss().set_raised_classes(torch.tensor([False, True])),
+        lambda: loss().set_oversampled_classes(torch.tensor([False, True])),
         TypeError,
         "classes must be class indices, such as train_set.oversampled_classes; got torch.bool",
     ),
-    "a negative over-sampled class": (lambda: loss().set_raised_classes([-1]), ValueError, "0 or more; got -1"),
+    "a negative over-sampled class": (lambda: loss().set_oversampled_classes([-1]), ValueError, "0 or more; got -1"),
     "an over-sampled class without logits": (
         of_another_model,
         ValueError,

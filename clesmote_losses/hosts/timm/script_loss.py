@@ -97,7 +97,7 @@ class OwnLoss(nn.Module):
     def set_epoch(self, epoch: int) -> None:
         """Do nothing: no option depends on the epoch."""
 
-    def set_raised_classes(self, classes: Iterable[int]) -> None:
+    def set_oversampled_classes(self, classes: Iterable[int]) -> None:
         """Do nothing: no class has a cap."""
 
     @property

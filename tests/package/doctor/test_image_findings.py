@@ -11,7 +11,7 @@ PLAIN = ImageFacts(shape=(8, 8), kind="RGB")
 
 
 def faults(*changes: dict[str, Any], title: str = "training", is_blendable: bool = False) -> list[tuple[Any, ...]]:
-    """Findings of five images of which the last are changed; of these, the last two are of the raised class."""
+    """Findings of five images of which the last are changed; of these, the last two are of the over-sampled class."""
     facts = [PLAIN] * (5 - len(changes)) + [dataclasses.replace(PLAIN, **change) for change in changes]
     part = Part(title, None, labels=np.array([0, 0, 0, 1, 1]), facts=facts, names=list("abcde"))
     find_image_faults(part, [1], is_blendable=is_blendable)

@@ -97,7 +97,7 @@ def test_of_capped_blends_it_is_counted_in_how_many_a_parent_is_over_its_cap():
 def with_suspicion(*scores, **columns):
     """Return the inspection with these scores of the first rare images, and a low one of the others."""
     real = inspected().real.copy()
-    rare = real.index[real["raised"]]
+    rare = real.index[real["oversampled"]]
     real.loc[rare, ["suspicion", "loss", "capped_blends"]] = 0.1, 0.2, 0.0
     real.loc[rare[: len(scores)], "suspicion"] = scores
     for name, value in columns.items():
@@ -108,7 +108,7 @@ def with_suspicion(*scores, **columns):
 def test_the_first_looks_name_the_file_the_label_and_why():
     inspection = with_suspicion(0.97, 0.6, loss=4.2, capped_blends=0.8, nearest_class=0)
     said = first_looks(inspection)
-    assert said[0] == "2 real images have a doubtful label, of 24 in the raised classes. Look at these first:"
+    assert said[0] == "2 real images have a doubtful label, of 24 in the over-sampled classes. Look at these first:"
     assert "060.png, labelled <script>" in said[1]
     assert said[1].endswith(
         "A classifier that has not seen it gives its label 3.0 %; its loss of 4.20 nats is above the 0.69 of guessing; 80 % of its "
@@ -119,7 +119,7 @@ def test_the_first_looks_name_the_file_the_label_and_why():
 
 def test_without_a_doubtful_label_it_is_said_and_with_most_doubtful_too():
     assert first_looks(with_suspicion(0.31)) == [
-        "No real image of a raised class has a doubtful label (highest score 0.31; from 0.5 on another label is likelier)."
+        "No real image of an over-sampled class has a doubtful label (highest score 0.31; from 0.5 on another label is likelier)."
     ]
     assert "the network hardly knows these classes" in first_looks(with_suspicion(*[0.6] * 20))[0]
     assert "has a doubtful label" in first_looks(with_suspicion(*[np.nan] * 24))[0]

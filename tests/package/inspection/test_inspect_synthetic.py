@@ -120,7 +120,7 @@ def test_a_row_names_its_parents_and_repeats_their_losses(planted: Inspection) -
     for index in PLANTED:
         own = table[(table["base"] == index) | (table["neighbor"] == index)]
         assert real.loc[index, "capped_blends"] == pytest.approx(own["capped"].mean())
-    assert real["suspicion"].isna().tolist() == (~real["raised"]).tolist()
+    assert real["suspicion"].isna().tolist() == (~real["oversampled"]).tolist()
     assert real["capped_blends"].isna()[real["class"] == 0].all()
 
 

@@ -21,7 +21,7 @@ def inspection() -> Inspection:
             "cap": 1.0,
             "distance": [0.1, 0.2, 0.3, 0.4, 0.5],
             "nearest_class": [1, 0, 0, -1, 0],
-            "raised": [False, True, True, True, True],
+            "oversampled": [False, True, True, True, True],
             "capped_blends": [np.nan, 0.0, 1.0, 0.5, 0.0],
             "suspicion": [np.nan, 0.7, 0.2, 0.7, np.nan],
         }

@@ -109,7 +109,7 @@ def test_a_set_without_synthetic_images_has_a_report(tmp_path):
         train_set=plain,
         table=inspection.table.head(0),
         synthetic_embeddings=inspection.synthetic_embeddings[:0],
-        real=inspection.real.assign(raised=False, suspicion=np.nan),
+        real=inspection.real.assign(oversampled=False, suspicion=np.nan),
     )
     empty.report(tmp_path / "report.html")
     assert "There are no synthetic images" in (tmp_path / "report.html").read_text()
@@ -138,7 +138,7 @@ def test_a_report_of_many_large_noisy_images_of_many_classes_is_below_five_megab
         inspected(),
         train_set=train_set,
         table=table,
-        real=samples[:count].assign(file=None, raised=True, capped_blends=0.5, suspicion=rng.uniform(0, 1, count)),
+        real=samples[:count].assign(file=None, oversampled=True, capped_blends=0.5, suspicion=rng.uniform(0, 1, count)),
         real_embeddings=embeddings[:count],
         synthetic_embeddings=embeddings[count:],
         centroids=rng.normal(size=(classes, 8)).astype(np.float32),

@@ -24,6 +24,16 @@ def pixels(image):
     return np.asarray(picture)
 
 
+KINDS_OF_GREY = ["L", "LA", "array", "last", "2-D tensor", "first", "unit", "bfloat16", "half"] + [
+    "I;16",
+    "uint16",
+    "F",
+    "normalised",
+    "volume",
+    "two channels",
+]
+
+
 @pytest.mark.parametrize(
     "image",
     [
@@ -43,7 +53,7 @@ def pixels(image):
         torch.from_numpy(GREY)[None, None].repeat(1, 5, 1, 1),  # a volume of five slices
         torch.from_numpy(np.stack([GREY, 255 - GREY])),  # two channels: the first
     ],
-    ids=str,
+    ids=KINDS_OF_GREY,
 )
 def test_a_grey_image_of_any_kind_is_a_ramp_from_black_to_white(image):
     drawn = pixels(image)

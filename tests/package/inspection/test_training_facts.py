@@ -44,7 +44,7 @@ def test_options_have_a_meaning_and_those_of_other_sets_are_told_too():
     )  # fmt: skip
     inspection = dataclasses.replace(inspected(), train_set=other, distance=None)
     rows = {name: (value, meaning) for name, value, meaning in option_rows(inspection)}
-    assert rows["real_share"] == ("0.5", "at least this share of each raised class stays real")
+    assert rows["real_share"] == ("0.5", "at least this share of each over-sampled class stays real")
     assert rows["redraw"][1] == "new synthetic images in each epoch"
     assert rows["distance"][1] == "a constant cap of beta nats"
     assert "patient" in rows["groups"][1]

@@ -1,4 +1,4 @@
-"""The raised classes: their rows, and a mask that is no state of the loss."""
+"""The over-sampled classes: their rows, and a mask that is no state of the loss."""
 
 import copy
 import pickle
@@ -11,13 +11,13 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from clesmote_losses import CappedSMOTELoss
-from clesmote_losses.raised_classes import RaisedClasses
+from clesmote_losses.oversampled_classes import OversampledClasses
 from tests.support.gloo import in_two_processes
 
 
 @pytest.mark.parametrize("classes", [[3, 1, 3], (1, 3), np.array([1, 3]), torch.tensor([3, 1]), {1, 3}])
 def test_rows_are_those_whose_label_is_raised(classes: list[int]) -> None:
-    raised = RaisedClasses()
+    raised = OversampledClasses()
     raised.update(classes)
     labels = torch.tensor([0, 1, 2, 3, 4, 3, 1])
     assert raised.rows(labels, 5).tolist() == [label in (1, 3) for label in labels]
@@ -27,18 +27,18 @@ def test_rows_are_those_whose_label_is_raised(classes: list[int]) -> None:
 
 
 def test_the_mask_stays_while_the_classes_are_the_same_and_follows_the_labels_to_their_device() -> None:
-    raised = RaisedClasses()
+    raised = OversampledClasses()
     raised.update([1])
     raised.rows(torch.zeros(2, dtype=torch.int64, device="meta"), 3)
     raised.update([1])
     mask = raised.mask(3, torch.device("meta"))
     assert mask is raised.mask(3, torch.device("meta"))
-    assert RaisedClasses().mask(3, torch.device("cpu")) is None
+    assert OversampledClasses().mask(3, torch.device("cpu")) is None
 
 
 def test_the_classes_are_copied_and_pickled_with_the_loss_and_are_no_state_of_it() -> None:
     criterion = CappedSMOTELoss(beta=0.01, distance=None, capped="oversampled")
-    criterion.set_raised_classes([1])
+    criterion.set_oversampled_classes([1])
     assert not list(criterion.state_dict())
     assert not list(criterion.buffers())
     expected = criterion(torch.zeros(2, 3), torch.tensor([0, 1]))
@@ -53,7 +53,7 @@ class Whole(nn.Module):
         super().__init__()
         self.network = nn.Linear(2, 2)
         self.criterion = CappedSMOTELoss(beta=0.01, distance=None, capped="oversampled")
-        self.criterion.set_raised_classes([rank])
+        self.criterion.set_oversampled_classes([rank])
 
     def forward(self, images: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         loss: torch.Tensor = self.criterion(self.network(images), target)

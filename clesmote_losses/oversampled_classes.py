@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-class RaisedClasses:
-    """Remember which classes are raised, and find their rows without waiting for the GPU.
+class OversampledClasses:
+    """Remember which classes are over-sampled, and find their rows without waiting for the GPU.
 
     This is no buffer of the loss: it belongs to the training set, not to the weights, and each epoch tells it anew.
 
     Attributes:
-        classes: The raised classes, ascending; ``None`` if they are not known.
+        classes: The over-sampled classes, ascending; ``None`` if they are not known.
     """
 
     def __init__(self) -> None:
@@ -44,10 +44,10 @@ class RaisedClasses:
             )
 
     def mask(self, num_classes: int, device: torch.device) -> Tensor | None:
-        """Return ``True`` for each raised class, bool, shape ``(C,)``; ``None`` if they are not known.
+        """Return ``True`` for each over-sampled class, bool, shape ``(C,)``; ``None`` if they are not known.
 
         Raises:
-            ValueError: If a raised class is none of the ``num_classes``.
+            ValueError: If a over-sampled class is none of the ``num_classes``.
         """
         if self.classes is None:
             return None
@@ -60,7 +60,7 @@ class RaisedClasses:
         return F.pad(self._mask, (0, num_classes - len(self._mask))).to(device, non_blocking=True)
 
     def rows(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Return which rows are of a raised class, bool, shape ``(N,)``; a label that is no class is read as the nearest.
+        """Return which rows are of a over-sampled class, bool, shape ``(N,)``; a label that is no class is read as the nearest.
 
         Raises:
             RuntimeError: If the classes are not known.
@@ -70,7 +70,7 @@ class RaisedClasses:
         if mask is None:
             raise RuntimeError(
                 'capped="oversampled" needs the classes that are over-sampled: call begin_epoch(criterion, train_set, epoch), or '
-                "criterion.set_raised_classes(train_set.oversampled_classes)."
+                "criterion.set_oversampled_classes(train_set.oversampled_classes)."
             )
         self._mask = mask
         return mask.index_select(0, labels.clamp(0, num_classes - 1))
