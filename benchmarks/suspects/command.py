@@ -110,10 +110,11 @@ def as_page(records: Sequence[Record]) -> str:
         shown = shown.loc[overall.index]
         shown.insert(0, "mean", overall.map("{:.3f}".format))
         seeds = of_network["seed"].nunique()
-        parts.append(f"## {network}, {seeds} seeds\n\n{shown.to_markdown()}\n")
+        parts.append(f"## {network}, {seeds} seed{'s' * (seeds > 1)}\n\n{shown.to_markdown()}\n")
     return "# Precision among the first n images, n the number of wrong labels\n\n" + "\n".join(parts)
 
 
 def _mean_and_interval(values: Any) -> str:
     low, high = mean_interval(values.to_list(), 0, 1)
-    return f"{np.mean(values):.2f} ({low:.2f} to {high:.2f})"
+    interval = f" ({low:.2f} to {high:.2f})" if len(values) > 1 else ""
+    return f"{np.mean(values):.2f}{interval}"

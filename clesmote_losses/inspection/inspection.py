@@ -68,8 +68,8 @@ class Inspection:
         probability. Look at the images before you change a label: rare kinds of a class come early too.
 
         **How well it finds wrong labels.** 100 images of a rare class, 10 or 30 of them mislabelled, and 500 of another; three
-        pairs of classes of photographs and X-rays. Of the first as many images as were mislabelled, 71 % were with frozen
-        features of EfficientNet-Lite0 (chance 20 %; by the loss alone 50 %, by capped blends 42 %). It fails where classes look
+        pairs of classes of photographs and X-rays. Of the first as many images as were mislabelled, 74 % were with frozen
+        features of EfficientNet-Lite0 (chance 20 %; by the loss alone 52 %, by capped blends 43 %). It fails where classes look
         alike to the network: of 10 dogs labelled as cats it found four. With a small network trained from scratch (one seed) it
         was no better than the loss (51 and 50 %). The score was chosen on these data, and wrong labels came from *one* class.
         Classes with sub-conditions were not tried. See ``benchmarks/FINDINGS.md``.
