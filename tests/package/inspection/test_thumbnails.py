@@ -24,7 +24,8 @@ def pixels(image):
     return np.asarray(picture)
 
 
-KINDS_OF_GREY = ["L", "LA", "array", "last", "2-D tensor", "first", "unit", "bfloat16", "half"] + [
+KINDS_OF_GREY = [
+    *("L", "LA", "array", "last", "2-D tensor", "first", "unit", "bfloat16", "half"),
     "I;16",
     "uint16",
     "F",
