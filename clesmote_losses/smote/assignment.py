@@ -1,9 +1,13 @@
-"""Refuse attributes that a user sets on a finished SMOTEDataset and that nothing would read."""
+"""Refuse attributes that a user sets on a finished SMOTEDataset, or on its base, and that nothing would read."""
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
+from torch.utils.data import Dataset
+
 from clesmote_losses.smote.base_dataset import unwrapped
+from clesmote_losses.smote.base_transform import transforms_of
 
 
 def check_assignable(dataset: Any, name: str, kind: type) -> None:
@@ -28,3 +32,53 @@ def check_assignable(dataset: Any, name: str, kind: type) -> None:
             f"{name} has no effect when it is set on a {kind.__name__}. Set it on the data set (here a "
             f"{type(dataset.base).__name__}) before the {kind.__name__} is made of it; transform alone can be set later."
         )
+
+
+class GivenBase:
+    """The data set that a user gave, of which a :class:`SMOTEDataset` reads a copy if it has a transform.
+
+    Args:
+        base: The data set. A copy of this object in another process does not hold it, and checks nothing.
+    """
+
+    def __init__(self, base: Any) -> None:
+        self._base, self._transforms = base, transforms_of(base)
+        self._is_checked = transforms_of(base) == self._transforms  # else a property makes them anew
+
+    def check_transforms(self) -> None:
+        """Raise ``ValueError`` if the data set has other transforms than when it was given."""
+        if not self._is_checked or transforms_of(self._base) == self._transforms:
+            return
+        name = type(self._base).__name__
+        had, effect = "another", "does not reach the SMOTEDataset"
+        if not any(self._transforms):
+            had, effect = "no", "would change images before they are blended"
+        raise ValueError(
+            f"{name} had {had} transform when the SMOTEDataset was made of it. What it has now {effect}. Assign "
+            f"it to the SMOTEDataset: train_set.transform = ... To read {name} in another way elsewhere, copy it."
+        )
+
+    def check_epoch(self, own: Any) -> None:
+        """Raise ``ValueError`` if an attribute of the data set with "epoch" in its name has not reached the copy ``own``."""
+        of_base, of_own = dict(_epochs_of(self._base, set())), dict(_epochs_of(own, set()))
+        if missed := [name for name, value in of_base.items() if of_own.get(name) != value]:
+            raise ValueError(
+                f"{missed[0]} of {type(self._base).__name__} was set after the SMOTEDataset was made of it, and does not reach the "
+                "SMOTEDataset. Give the data set a method set_epoch(epoch) that sets it: train_set.set_epoch calls it."
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.check_transforms()  # before it is sent to a worker
+        return {"_base": None, "_transforms": [], "_is_checked": False}
+
+
+def _epochs_of(part: Any, seen: set[int]) -> Iterator[tuple[str, int]]:
+    """Yield name and value of the attributes that number an epoch, of a data set and of those that it holds."""
+    if not isinstance(part, Dataset) or id(part) in seen:
+        return
+    seen.add(id(part))
+    for name, value in vars(part).items():
+        if "epoch" in name and isinstance(value, int):
+            yield name, value
+        for held in value if isinstance(value, list) and len(value) < 100 else [value]:
+            yield from _epochs_of(held, seen)

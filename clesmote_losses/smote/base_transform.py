@@ -11,11 +11,16 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from clesmote_losses.errors import shortened
 from clesmote_losses.restore import preserved_rng
 from clesmote_losses.smote.labels import Labels
-from clesmote_losses.smote.transform_probe import Transform, TransformProbe, apply_transform, same
+from clesmote_losses.smote.transform_probe import (
+    Transform,
+    TransformProbe,
+    apply_transform,
+    is_steadily_other,
+)
 
 _REMEDY = (
     "Let it call the transform once, as its last step. Or pass image=, a function that returns the raw image of an index, and "
-    "transform=, a function that does all that follows."
+    "transform=, a function that does all that follows. The index counts the samples of base (of the Subset, if it is one)."
 )
 
 
@@ -44,7 +49,7 @@ def split_transform(
         ValueError: If the transform cannot be split off without a change of the images.
     """
     leaves = _leaves(dataset)
-    transforms = [_transform_of(leaf) for leaf in leaves]
+    transforms = transforms_of(dataset)
     transform = transforms[0]
     differ = any(other != transform for other in transforms)
     if differ:
@@ -63,24 +68,30 @@ def split_transform(
     probe = TransformProbe(type(leaves[0]).__name__, remedy)
     try:
         raw = _copy_with(probe, transforms, dataset, leaves)
-        own: Any = _copy_with(_twin(transform), transforms, dataset, leaves) if compare else None
+        own: Any = _copy_with(twin(transform), transforms, dataset, leaves) if compare else None
     except Exception as error:
         raise probe.refusal(f"cannot be copied ({type(error).__name__}: {error})") from error
     if transform is None:
         return raw, None, None
-    watched, compared = None if differ else _twin(transform), _twin(transform)
-    for index in _indices(dataset, labels):
+    watched, compared = None if differ else twin(transform), twin(transform)
+    for index in some_indices(dataset, labels):
         with preserved_rng():
             image = _read_transformed(own, raw, index, read) if compare else None
         with preserved_rng():
             raw_image = probe.read_raw(raw, index, watched)
-        with preserved_rng():
-            different = compare and not same(apply_transform(probe.by_name(compared), raw_image), image)
-        if different:
-            with preserved_rng():  # it may differ by itself
-                again = read(own, index)
-            if same(again, image):
-                raise probe.refusal(f"gives another image {index} than its transform of the raw image")
+        if not compare:
+            continue
+
+        def read_own(index: int = index) -> Any:
+            with preserved_rng():
+                return read(own, index)
+
+        def transform_raw(raw_image: Any = raw_image) -> Any:
+            with preserved_rng():
+                return apply_transform(probe.by_name(compared), copy.copy(raw_image))
+
+        if is_steadily_other(image, read_own, transform_raw):
+            raise probe.refusal(f"gives another image {index} than its transform of the raw image")
     unread = _copy_with(probe, transforms, dataset, leaves)
     return unread, probe.by_name(transform), probe
 
@@ -101,15 +112,6 @@ def _read_transformed(own: Any, raw: Any, index: int, read: Callable[[Any, int],
         ) from cause
 
 
-def check_untransformed(dataset: Any) -> None:
-    """Raise ``ValueError`` if a data set that gave raw images has a transform now."""
-    if any(_transform_of(leaf) is not None for leaf in _leaves(dataset)):
-        raise ValueError(
-            f"{type(dataset).__name__} had no transform when the SMOTEDataset was made of it, and has one now, which would change "
-            "images before they are blended. Assign it to the SMOTEDataset: train_set.transform = ..."
-        )
-
-
 def reading_copy(dataset: Any) -> Any:
     """Copy a data set to read it here: a file that its first reading opens (HDF5) must not be handed to worker processes."""
     try:
@@ -118,29 +120,9 @@ def reading_copy(dataset: Any) -> Any:
         return dataset
 
 
-class ImagesByIndex(Subset[Any]):
-    """The samples of a data set, with images read by a function of the index.
-
-    Args:
-        dataset: Knows the names of files.
-        image: Returns raw image ``index``.
-        labels: Class index of every sample, int64, shape ``(N,)``.
-    """
-
-    def __init__(self, dataset: "Dataset[Any]", image: Callable[[int], Any], labels: Labels) -> None:
-        if not callable(image):
-            raise TypeError(
-                f"image must be a function that returns the raw image of an index; got {type(image).__name__}."
-            )
-        super().__init__(dataset, range(len(labels)))
-        self.image, self.labels = image, labels
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        return self.image(index), int(self.labels[index])
-
-    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, int]]:
-        """Return several samples; torch wants it of a ``Subset`` that reads in its own way."""
-        return [self[index] for index in indices]
+def transforms_of(dataset: Any) -> list[Transform | None]:
+    """Return the transform of each part of a data set that calls one, or could."""
+    return [_transform_of(leaf) for leaf in _leaves(dataset)]
 
 
 def _leaves(dataset: Any) -> list[Any]:
@@ -202,7 +184,7 @@ def _copy_with(
     return new
 
 
-def _twin(transform: Any) -> Any:
+def twin(transform: Any) -> Any:
     """Copy a transform, so that the user's own spends no random numbers; not a method, which holds all images."""
     try:
         return transform if inspect.ismethod(transform) else copy.deepcopy(transform)
@@ -210,7 +192,7 @@ def _twin(transform: Any) -> Any:
         return transform
 
 
-def _indices(dataset: Any, labels: Labels | None) -> list[int]:
+def some_indices(dataset: Any, labels: Labels | None) -> list[int]:
     """Choose items to be checked: of each class (16 at most), of each part of a ``ConcatDataset``, in the middle, the last."""
     chosen = {0, len(dataset) // 2, len(dataset) - 1}
     if labels is not None:

@@ -46,11 +46,14 @@ def check_column(name: str, values: Any, length: int) -> NDArray[Any]:
     """
     array = to_array(name, values)
     if array.shape != (length,):
-        raise ValueError(f"{name} must have shape {(length,)}, one group for each sample; got {array.shape}.")
-    if gaps := gaps_in(array):
         raise ValueError(
-            f"{name} must give every sample a group; sample {gaps[0]} has {array[gaps[0]]!r} (and {len(gaps) - 1} others have "
-            "none). Fill the gaps, or leave these samples out (Subset)."
+            f"{name} must have shape {(length,)}, one group for each sample; got {array.shape}.{advice_for_subset(name, array.size, length)}"
+        )
+    if gaps := gaps_in(array):
+        others = f" ({len(gaps)} samples have none)" if len(gaps) > 1 else ""
+        raise ValueError(
+            f"{name} must give every sample a group; sample {gaps[0]} has {array.tolist()[gaps[0]]!r}{others}. "
+            "Fill the gaps, or leave these samples out (Subset)."
         )
     if array.dtype == object:
         kinds = {"str" if isinstance(value, str) else "number" for value in array}
@@ -58,6 +61,11 @@ def check_column(name: str, values: Any, length: int) -> NDArray[Any]:
             raise ValueError(f"{name} must be numbers or strings; got both. Convert them: [str(g) for g in {name}].")
         array = np.array(array.tolist())
     return array
+
+
+def advice_for_subset(name: str, given: int, length: int) -> str:
+    """Say what to pass where values are of the whole data set that a ``Subset`` is a part of."""
+    return f" If they are of the whole data set of a Subset, pass {name}[subset.indices]." if given > length else ""
 
 
 def gaps_in(array: NDArray[Any]) -> list[int]:

@@ -13,18 +13,19 @@ from torch.utils.data import Dataset, Subset
 
 from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
-from clesmote_losses.smote.assignment import check_assignable
-from clesmote_losses.smote.base_dataset import check_base, image_names, unwrapped
-from clesmote_losses.smote.base_transform import ImagesByIndex, check_untransformed, reading_copy, split_transform
+from clesmote_losses.smote.assignment import GivenBase, check_assignable
+from clesmote_losses.smote.base_dataset import check_base, image_names
+from clesmote_losses.smote.base_transform import split_transform
 from clesmote_losses.smote.clipped_images import warn_of_clipped_images
 from clesmote_losses.smote.columns import check_column
 from clesmote_losses.smote.draw_options import Blend, DrawOptions, Partners
+from clesmote_losses.smote.images_by_index import ImagesByIndex, check_images_by_index
 from clesmote_losses.smote.labels import check_labels, find_labels, own_labels
 from clesmote_losses.smote.plan import SMOTEPlan
 from clesmote_losses.smote.real_images import RealImages, as_row
 from clesmote_losses.smote.relabelling import Relabelling
 from clesmote_losses.smote.resampling import SmallClass
-from clesmote_losses.smote.sample_records import SampleRecords
+from clesmote_losses.smote.sample_records import SampleRecords, check_holds_no_records
 from clesmote_losses.smote.samplers import kind_of, plain_sampler
 from clesmote_losses.smote.strata import strata_of
 from clesmote_losses.smote.synthetic_images import blends, copied_image, some_parents
@@ -61,9 +62,11 @@ class SMOTEDataset(SampleRecords):
             images keep their size.
         plan: A plan made before (:meth:`SMOTEPlan.load`); nothing is searched then.
         transform: Applied to every image; by default that of ``base``, which is taken over. Assign to ``.transform``
-            to change it later, as timm's ``create_loader`` does. albumentations is called by name.
-        image: Returns raw image ``index``, for a ``base`` whose images cannot be had without its transform. The items of
-            ``base`` are not read then, and images go through ``transform`` alone. Pass it too: loaders collate no PIL images.
+            to change it later, as timm's ``create_loader`` does; workers that live on (``persistent_workers``) keep the old
+            one. albumentations is called by name.
+        image: Returns raw image ``index``, for a ``base`` whose images cannot be had without its transform; the index counts
+            the samples of ``base`` (of the ``Subset``, if it is one). Images go through ``transform`` alone then. A few are
+            compared with the items of ``base``, if these can be read. Pass it too: loaders collate no PIL images.
         small_class: What to do with a class of ``k`` or fewer samples; see :meth:`SMOTEPlan.from_sampler`.
         real_share: At least this share of each over-sampled class stays real: plain copies of its real images, which are not
             flagged, take the place of synthetic samples. By default what SMOTE gives. Where only the rare class is blended, a
@@ -84,7 +87,7 @@ class SMOTEDataset(SampleRecords):
         TypeError: If ``base``, ``sampler``, labels or images are of the wrong kind.
         ValueError: If labels are not found or contradict those of ``base``, sizes differ, a class is too small, the plan does
             not fit, or an option is wrong; if ``base`` augments without its ``transform``, or does more to an image than its
-            transform does.
+            transform does; if ``image`` gives other images.
         RuntimeError: If an image cannot be read; the message names it.
 
     Example:
@@ -120,10 +123,7 @@ class SMOTEDataset(SampleRecords):
         device: torch.device | str | None = None,
         cache_mb: float = 256,
     ) -> None:
-        if any(isinstance(part, SMOTEDataset) for part in unwrapped(base)):
-            raise TypeError(
-                "base is or holds a SMOTEDataset already, and SMOTE takes real images. Pass the real data set."
-            )
+        check_holds_no_records(base)
         check_base(base)
         check_choice("redraw", redraw, get_args(Redraw))
         check_choice("flag", flag, get_args(Flag))
@@ -162,9 +162,10 @@ class SMOTEDataset(SampleRecords):
                 self.transform = base_transform
         else:
             self.base, probe = ImagesByIndex(base, image, self._labels), None
-        self._is_raw = image is None and probe is None
+            check_images_by_index(self.base, transform)
+        self._given = GivenBase(base)
         self._images = read_images(self.base, probe=probe)
-        images = read_images(reading_copy(self.base), probe=probe)
+        images = self._images.readable()
         if labels is not None:
             images.check_passed_labels(own_labels(base), items=image is None)
         if plan is None:
@@ -179,8 +180,8 @@ class SMOTEDataset(SampleRecords):
             sampler = plain_sampler(sampler, plan.options, strata_of(self._labels, self._strata))
         self._sampler = sampler
         self._plan = plan.copy().share_memory_()  # or workers that live on would not see a new draw
-        images.check_steady(some_parents(plan, strata_of(self._labels, self._strata)) or [0])
-        warn_of_clipped_images(images.base)
+        self._digests = images.check_steady(some_parents(plan, strata_of(self._labels, self._strata)) or [0])
+        warn_of_clipped_images(images, list(self._digests))
 
     def _make_plan(
         self,
@@ -251,8 +252,7 @@ class SMOTEDataset(SampleRecords):
         """
         wanted = np.ones(len(self._labels), dtype=bool) if classes is None else np.isin(self._labels, list(classes))
         view = copy.copy(self)
-        view._images = copy.copy(self._images)
-        view._images.base = reading_copy(self.base)
+        view._images = self._images.readable()
         if transform is not None:
             view.transform = transform
         return Subset(view, np.flatnonzero(wanted).tolist())
@@ -262,9 +262,13 @@ class SMOTEDataset(SampleRecords):
 
         The draw is seeded by ``(random_state, epoch)``: the same on every rank and in a resumed run.
         """
+        self._given.check_transforms()
         if hasattr(self.base, "set_epoch"):
             self.base.set_epoch(epoch)
             self._images.forget()  # the images may be others now
+        else:
+            self._given.check_epoch(self.base)
+            self._images.readable().check_unchanged(self._digests, epoch)
         if self.redraw == "epoch":
             self._plan.copy_(self._plan.redrawn(self._sampler, self._labels, self._strata, self._groups, epoch=epoch))
 
@@ -273,8 +277,7 @@ class SMOTEDataset(SampleRecords):
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, ...]]:
         """Return the samples of a batch, which torch's loaders ask for at once: small images are blended together."""
-        if self._is_raw:
-            check_untransformed(self.base)
+        self._given.check_transforms()
         indices = [self._normalize_index(index) for index in indices]
         count, plan = len(self._labels), self._plan
         shown = [index if index < count else copied_image(plan, index - count) for index in indices]

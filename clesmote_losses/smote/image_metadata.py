@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clesmote_losses.errors import shortened
+
 Metadata = dict[str, Any]
 
 _ORIENTATION = 0x0112  # of EXIF: how a viewer turns the pixels
@@ -99,10 +101,18 @@ def _difference(key: str, one: Any, other: Any) -> ValueError:
         "transparency": 'convert them in the base data set: image.convert("RGBA")',
         "affine": "bring them to one spacing and orientation in the base data set, by Spacing and Orientation of MONAI",
     }.get(key, "make it equal, or remove it, in the base data set")
-    told = (f"{len(v)} bytes" if isinstance(v, bytes) else " ".join(repr(v).split())[:100] for v in (one, other))
     return ValueError(
-        f"they differ in {key}, by which a transform may make other pixels: {' and '.join(told)}. To blend them, {remedy}."
+        f"they differ in {key}, by which a transform may make other pixels: {_told(one)} and {_told(other)}. To blend them, {remedy}."
     )
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if isinstance(value, np.ndarray | Tensor):
+        array = np.asarray(value)
+        return str(array.round(4).tolist()) if array.size <= 16 else f"values of shape {array.shape}"
+    return shortened(repr(value))
 
 
 def is_same(one: Any, other: Any) -> bool:

@@ -10,7 +10,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from clesmote_losses.errors import shortened
 from clesmote_losses.smote.base_dataset import subset_indices, unwrapped
-from clesmote_losses.smote.columns import gaps_in, to_array
+from clesmote_losses.smote.columns import advice_for_subset, gaps_in, to_array
 from clesmote_losses.targets import decode_target
 
 Labels = NDArray[np.int64]
@@ -120,7 +120,7 @@ def check_labels(labels: Any, length: int) -> Labels:
     array = to_array("labels", labels)
     if array.shape != (length,):
         raise ValueError(
-            f"labels must have shape {(length,)}, one for each sample of the data set; got {array.shape}.{_advice_for_table(array, labels)}"
+            f"labels must have shape {(length,)}, one for each sample of the data set; got {array.shape}.{_advice_for_table(array, labels)}{advice_for_subset('labels', len(array), length) if array.ndim == 1 else ''}"
         )
     if array.dtype == object and all(isinstance(label, int | np.integer) for label in array):
         array = array.astype(np.int64)

@@ -1,8 +1,8 @@
 """The real images of a data set: read, checked, resized, laid out as rows of features, and kept decoded."""
 
+import copy
 import math
 import pickle
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,13 +15,14 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from clesmote_losses.errors import check_numbers, prefixed, shortened
-from clesmote_losses.restore import random_states
 from clesmote_losses.smote.base_dataset import image_path
+from clesmote_losses.smote.base_transform import reading_copy
 from clesmote_losses.smote.blending import make_alike
 from clesmote_losses.smote.decoding import DecodedImage, decode
 from clesmote_losses.smote.labels import Labels
 from clesmote_losses.smote.relabelling import Relabelling, label_key
 from clesmote_losses.smote.resizing import resize
+from clesmote_losses.smote.steadiness import Digests, check_steady, check_unchanged
 from clesmote_losses.smote.transform_probe import TransformProbe
 
 _COMPARED = 32  # items whose label is read, where labels are passed
@@ -70,6 +71,12 @@ class RealImages:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": {}, "_room": self.cache_mb * 2**20}
+
+    def readable(self) -> "RealImages":
+        """Return a copy to be read in this process, see :func:`reading_copy`."""
+        images = copy.copy(self)
+        images.base = reading_copy(self.base)
+        return images
 
     def read(self, index: int) -> Any:
         """Read an image as the base data set stores it.
@@ -208,7 +215,13 @@ class RealImages:
                 first, shape = decoded._replace(values=torch.empty(0)), row.shape
                 rows = torch.empty((len(indices), row.numel()), dtype=row.dtype)
             with prefixed(f"images {indices[0]} and {index}"):
-                make_alike(first, decoded)
+                try:
+                    make_alike(first, decoded)
+                except ValueError:
+                    self.check_steady(
+                        [int(indices[0]), index]
+                    )  # a flip or crop inside makes other sizes and affines too
+                    raise
                 if row.shape != shape or row.dtype != rows.dtype:
                     raise ValueError(
                         "features= gives rows that differ in shape or dtype: "
@@ -221,27 +234,17 @@ class RealImages:
             rows[i].view(torch.uint8).numpy()[:] = row.reshape(-1).contiguous().view(torch.uint8).numpy()
         return rows
 
-    def check_steady(self, indices: Sequence[int]) -> None:
-        """Raise ``ValueError`` if reading one of the images draws random numbers, or gives another image the next time.
+    def check_steady(self, indices: Sequence[int]) -> Digests:
+        """Call :func:`check_steady` with the images of some indices."""
+        return check_steady(self.values, indices, type(self.base).__name__)
 
-        The global generators show every draw. For a generator of the data set's own, images are read up to eight times,
-        within a second: a flip with p=0.1 passes once in 700,000 times among 16 images of a class.
-        """
-        first: dict[int, Tensor] = {}
-        end = time.monotonic() + 1
-        for reading in range(8):
-            for index in indices:
-                before = random_states()
-                image = self._decode(index, self.resized(index)).values
-                drawn = random_states() != before
-                if drawn or not torch.equal(first.setdefault(index, image.clone()), image):
-                    raise ValueError(
-                        f"{type(self.base).__name__} {'draws random numbers' if drawn else 'gave two different images'} for index "
-                        f"{index}: it augments inside __getitem__. A blend needs raw images: let it return them, and pass the "
-                        "augmentation as transform=. A transform is also found as the attribute transform of the data set."
-                    )
-            if reading and time.monotonic() > end:
-                return
+    def check_unchanged(self, known: Digests, epoch: int) -> None:
+        """Call :func:`check_unchanged` with the known images."""
+        check_unchanged(self.values, known, type(self.base).__name__, epoch)
+
+    def values(self, index: int) -> Tensor:
+        """Read the values of an image, decoded and resized."""
+        return self._decode(index, self.resized(index)).values
 
 
 def as_row(features: Any) -> Tensor:
@@ -262,8 +265,10 @@ def _check_finite(values: Tensor) -> None:
 
 def _no_pair(index: int, item: Any) -> str:
     """Say how a data set of other items is made to give pairs."""
-    kind, pair = f"a {type(item).__name__}", "item[0], item[1]"
+    kind, pair, transform = f"a {type(item).__name__}", "item[0], item[1]", 'getattr(base, "transform", None)'
     if isinstance(item, Mapping):
+        is_monai = any(type(value).__module__.startswith("monai.") for value in item.values())
+        transform = "None" if is_monai else f"{transform}  # None if base calls it with the dict"
         kind, pair = f"a {type(item).__name__} of {', '.join(map(repr, item))}", "item['image'], item['label']"
     elif isinstance(item, tuple | list):
         kind = f"a {type(item).__name__} of {len(item)}"
@@ -271,7 +276,8 @@ def _no_pair(index: int, item: Any) -> str:
             kind, pair = f"{kind} whose second is the image", "item[1], item[0]"
     return f"""the base data set must give (image, label); item {index} is {kind}. Wrap it, with the two that are image and label, and pass labels=:
     class Pairs(torch.utils.data.Dataset):
-        def __init__(self, base): self.base = base
+        def __init__(self, base):
+            self.base, self.transform = base, {transform}
         def __len__(self): return len(self.base)
         def __getitem__(self, index): item = self.base[index]; return {pair}"""
 

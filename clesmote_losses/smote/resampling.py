@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clesmote_losses.errors import Argument, ArgumentError
+from clesmote_losses.smote.columns import advice_for_subset
 from clesmote_losses.smote.neighbors import nearest_neighbors
 
 SmallClass = Literal["error", "shrink_k", "duplicate"]
@@ -95,6 +96,7 @@ class NeighborSearch:
             if matrix.ndim != 2 or len(matrix) != len(groups):
                 raise ValueError(
                     f"features must have shape ({len(groups)}, D), a row for each sample; got {tuple(matrix.shape)}."
+                    + advice_for_subset("features", len(matrix), len(groups))
                 )
             features = partial(_finite_rows, matrix.to(_INDEXABLE.get(matrix.dtype, matrix.dtype)))
         self._rows_of: Callable[[Any], Tensor] = features

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from clesmote_losses.smote.base_dataset import attribute_of, image_path
+from clesmote_losses.smote.base_dataset import attribute_of, image_path, unwrapped
 from clesmote_losses.smote.draw_options import recorded_draws
 from clesmote_losses.smote.labels import Labels, find_labels
 from clesmote_losses.smote.plan import SMOTEPlan
@@ -161,3 +161,9 @@ class SampleRecords(Dataset[Any]):
 
 def _unique(labels: Labels) -> list[int]:
     return [int(label) for label in np.unique(labels)]
+
+
+def check_holds_no_records(base: Any) -> None:
+    """Raise ``TypeError`` if a data set is or holds a :class:`SMOTEDataset`."""
+    if any(isinstance(part, SampleRecords) for part in unwrapped(base)):
+        raise TypeError("base is or holds a SMOTEDataset already, and SMOTE takes real images. Pass the real data set.")

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from clesmote_losses.errors import Argument, ArgumentError, check_choice
+from clesmote_losses.errors import Argument, ArgumentError, check_choice, shortened
 from clesmote_losses.smote.draw_options import DrawOptions
 from clesmote_losses.smote.resampling import SmallClass, neighbor_count, wanted_others
 
@@ -120,6 +120,14 @@ def sampler_options(
         options["random_state"] = repr(options["random_state"])
     elif options["random_state"] is not None:
         options["random_state"] = int(options["random_state"])
+    strategy = options["sampling_strategy"]
+    if isinstance(strategy, dict) and (unknown := [key for key in strategy if key not in set(groups.tolist())]):
+        raise ArgumentError(
+            "sampling_strategy",
+            "keys of ",
+            Argument("sampling_strategy"),
+            f" are class indices (strata, where there are any); got {unknown[0]!r}, and there are {shortened(np.unique(groups).tolist())}.",
+        )
     n_samples = check_sampling_strategy(options.pop("sampling_strategy"), groups, "over-sampling")
     wanted = [[group.item() if isinstance(group, np.generic) else group, int(n)] for group, n in n_samples.items() if n]
     options = {"sampler": name, **options, "n_samples": wanted, "small_class": small_class, **draws.given()}

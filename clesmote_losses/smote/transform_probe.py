@@ -77,7 +77,7 @@ class TransformProbe:
         image = self._read(raw, index, lambda image: image)
         if random_states() != before:
             raise self.refusal("draws random numbers beside those of the transform, to which all augmentation belongs")
-        if not _is_image(image):
+        if not is_image(image):
             raise self.refusal(f"gives it a {type(image).__name__}, which is no image")
         return image
 
@@ -135,13 +135,30 @@ def same(one: Any, other: Any) -> bool:
         if one.shape != other.shape or one.dtype != other.dtype:
             return False
         return bool(((one == other) | ((one != one) & (other != other))).all())
-    if _is_image(one):
+    if is_image(one):
         one, other = np.asarray(one), np.asarray(other)
         return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
     return bool(one == other)
 
 
-def _is_image(value: Any) -> bool:
+def is_steadily_other(image: Any, read: Callable[[], Any], made: Callable[[], Any], same: Any = same) -> bool:
+    """Tell whether an image differs from one that is made, and both stay what they are.
+
+    A transform may draw from a generator that no copy and no global state shows. Then one of the two is another the next
+    time, and that they differ says nothing: a flip with any p passes as steady once in 30,000 times.
+
+    Args:
+        image: As ``read`` gave it.
+        read: Reads the image again.
+        made: Makes the image it is compared with.
+        same: Compares two images.
+    """
+    first = made()
+    return not same(first, image) and all(same(read(), image) and same(made(), first) for _ in range(8))
+
+
+def is_image(value: Any) -> bool:
+    """Tell whether a value is an image of a kind that is known."""
     from PIL import Image  # not at the top: users of the loss alone need no Pillow
 
     return isinstance(value, np.ndarray | Tensor | Image.Image)

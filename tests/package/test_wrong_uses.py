@@ -300,6 +300,16 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         r"features must have shape \(30, D\)",
     ),
+    "features of the whole data set": (
+        lambda: smote(features=torch.rand(40, 4)),
+        ValueError,
+        r"got \(40, 4\)\. If they are of the whole data set of a Subset, pass features\[subset\.indices\]",
+    ),
+    "labels of the whole data set": (
+        lambda: smote(labels=[0, 1] * 20),
+        ValueError,
+        r"got \(40,\)\. If they are of the whole data set of a Subset, pass labels\[subset\.indices\]",
+    ),
     "different transforms": (
         lambda: c.SMOTEDataset(ConcatDataset([items(lambda i: IMAGES[i], transform=f) for f in (abs, str)])),
         ValueError,

@@ -11,8 +11,7 @@ from PIL import Image
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 from torchvision import transforms
 
-from clesmote_losses.smote.base_dataset import image_path
-from clesmote_losses.smote.base_transform import ImagesByIndex, split_transform
+from clesmote_losses.smote.base_transform import split_transform
 from clesmote_losses.smote.labels import find_labels
 from tests.support.base_datasets import LABELS, Pictures, Unreadable, merged
 
@@ -229,11 +228,29 @@ def test_a_data_set_that_cannot_be_copied_is_refused_with_the_reason() -> None:
         split_transform(Alone(transform=transforms.ToTensor()))
 
 
-def test_images_by_index_have_the_paths_and_the_number_of_the_data_set() -> None:
-    base = Unreadable(samples=[(f"a/{i}.png", label) for i, label in enumerate(LABELS)])
-    images = ImagesByIndex(base, lambda index: index * 10, LABELS)
-    assert [images[2], *images.__getitems__([0])] == [(20, LABELS[2]), (0, LABELS[0])]
-    assert image_path(images, 3) == "a/3.png"
-    assert len(images) == len(LABELS)
-    with pytest.raises(TypeError, match=r"image must be a function .* got list"):
-        ImagesByIndex(base, [1, 2], LABELS)
+GENERATOR = np.random.default_rng(0)
+
+
+def hidden_flip(image: Any) -> Any:
+    """Flip by a generator of the module, which no copy of the transform has for itself."""
+    array = np.asarray(image)
+    return array[:, ::-1] if GENERATOR.random() < 0.5 else array
+
+
+def test_a_transform_with_a_generator_that_twins_share_is_taken_over_every_time() -> None:
+    for _ in range(20):  # each reads four items, and differs in half of them
+        assert split_transform(Pictures(transform=hidden_flip))[1] is hidden_flip
+
+
+def test_a_steady_difference_is_refused_though_the_transform_is_called_once_and_last() -> None:
+    class SeesTheProbe(Pictures):
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            image = Image.fromarray(self.data[index])
+            is_own = self.transform is own
+            return self.transform(image.rotate(180) if is_own else image), self.targets[index]
+
+    def own(image: Any) -> Any:
+        return np.asarray(image)
+
+    with pytest.raises(ValueError, match="gives another image 0 than its transform of the raw image"):
+        split_transform(SeesTheProbe(transform=own))

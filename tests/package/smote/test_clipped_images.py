@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from timm.data import create_dataset
-from torch.utils.data import Subset
+from torch.utils.data import Dataset, Subset
 from torchvision.datasets import ImageFolder
 
 from clesmote_losses import SMOTEDataset
@@ -146,3 +146,34 @@ def test_big_endian_files_are_found_by_their_values(tmp_path: Path) -> None:
         assert image.mode == "I;16B"
     assert "0.tif" in (clipped_image(ImageFolder(tmp_path / "a")) or "")
     assert clipped_image(ImageFolder(tmp_path / "b")) is None
+
+
+class NoPaths(Dataset[Any]):
+    """A data set of a CSV file: it knows its files under a name of its own."""
+
+    def __init__(self, folder: Path, load: Callable[[str], Any]) -> None:
+        self.files, self.load = sorted(folder.rglob("*.png")), load
+        self.targets = [0] * 14 + [1] * 8
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.load(str(self.files[index])), self.targets[index]
+
+
+def test_white_images_of_files_that_the_data_set_does_not_tell_are_noticed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(22):
+        image = rng.integers(256, 65536, (32, 32)).astype(np.uint16)
+        image[:8] = 0
+        Image.fromarray(image).save(tmp_path / f"{i:02}.png")
+    with pytest.warns(UserWarning, match=r"most images of NoPaths are more than half white.*convert\(\"L\"\)"):
+        SMOTEDataset(NoPaths(tmp_path, as_bytes))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SMOTEDataset(NoPaths(tmp_path, lambda path: (np.asarray(Image.open(path)) // 257).astype(np.uint8)))
+        # white paper with grey print
+        SMOTEDataset(
+            Items(list(np.where(rng.random((22, 32, 32)) < 0.3, 90, 255).astype(np.uint8)), [0] * 14 + [1] * 8)
+        )

@@ -83,3 +83,16 @@ def test_a_series_whose_index_is_a_shuffled_numbering_is_refused_since_either_or
 def test_values_of_another_shape_are_refused(values: Any) -> None:
     with pytest.raises(ValueError, match=r"strata must (have shape|hold one value)"):
         check_column("strata", values, 3)
+
+
+def test_one_gap_is_not_said_to_have_others_and_values_of_the_whole_data_set_are_told_apart() -> None:
+    with pytest.raises(ValueError, match=r"sample 1 has nan\. Fill the gaps"):
+        check_column("groups", [1.0, np.nan, 2.0], 3)
+    with pytest.raises(ValueError, match=r"sample 1 has nan \(2 samples have none\)"):
+        check_column("groups", [1.0, np.nan, np.nan], 3)
+    with pytest.raises(
+        ValueError, match=r"got \(5,\)\. If they are of the whole data set of a Subset, pass groups\[subset\.ind"
+    ):
+        check_column("groups", [1, 2, 3, 4, 5], 3)
+    with pytest.raises(ValueError, match=r"got \(2,\)\.$"):
+        check_column("groups", [1, 2], 3)

@@ -106,7 +106,7 @@ def test_imbalanced_learn_itself_wraps_around_on_uint8_images() -> None:
 # --- what is read ----------------------------------------------------------------------------------------------------
 
 
-FEW = 16 * 8  # reads that ask whether the base gives the same image again
+FEW = 16 * 8 + 8  # reads that ask whether the base gives the same image again, and whether images are white
 
 
 @EVERY_SAMPLER
@@ -116,9 +116,9 @@ def test_the_images_that_the_search_needs_are_read_once_and_no_others(sampler: A
     needed = np.flatnonzero(base.labels != 0) if type(sampler) is SMOTE else np.arange(470)
     reads = Counter(base.reads)
     assert sorted(reads) == needed.tolist()
-    again = [n for n in reads.values() if n > 1]  # looked at for augmentation
+    again = [n for n in reads.values() if n > 1]  # looked at for augmentation, and some of them for white images
     assert len(again) <= 64
-    assert max(again) <= 9
+    assert max(again) <= 10
 
 
 def test_with_given_features_or_a_given_plan_only_a_few_images_are_read() -> None:

@@ -13,6 +13,7 @@ from torchvision import transforms
 from clesmote_losses import SMOTEDataset
 from tests.support.base_datasets import Pictures
 from tests.support.smote_data import float_images
+from tests.support.user_datasets import ARRAYS, Scans
 
 IMAGES, LABELS = float_images({0: 60, 1: 24, 2: 16})
 SAMPLER = SMOTE(k_neighbors=3, random_state=0)
@@ -171,3 +172,18 @@ def test_the_wrapper_that_the_message_shows_works() -> None:
         assert torch.equal(image, torch.from_numpy(IMAGES[index]))
         assert target == LABELS[index]
     assert sum(len(images) for images, _ in DataLoader(train_set, 50)) == 180
+
+
+def test_the_wrapper_that_the_message_shows_hands_on_a_transform_of_a_data_set_that_augments() -> None:
+    class Triples(Scans):
+        def __getitem__(self, index: int) -> Any:
+            return self.image(index), self.targets[index], f"{index}.png"
+
+    base = Triples()
+    with pytest.raises(TypeError) as caught:
+        SMOTEDataset(base)
+    scope: dict[str, Any] = {"torch": torch}
+    exec("if True:\n" + str(caught.value).split("labels=:\n")[1], scope)
+    train_set = SMOTEDataset(scope["Pairs"](base), labels=base.targets)
+    assert train_set.transform is base.transform
+    assert np.array_equal(np.asarray(train_set.raw_image(3)), ARRAYS[3])

@@ -419,3 +419,13 @@ def test_a_function_that_augments_is_refused_as_a_data_set_is() -> None:
     for options in ({}, {"transform": v2.Compose(TO_FLOAT)}):
         with pytest.raises(ValueError, match="draws random numbers"):
             SMOTEDataset(base, image=lambda index: base[index][0], **options)
+
+
+def test_the_wrapper_that_the_message_shows_for_a_data_set_of_monai_works() -> None:
+    base = monai_dicts(Path(), "Dataset")
+    with pytest.raises(TypeError) as caught:
+        SMOTEDataset(base, labels=LABELS)
+    scope: dict[str, Any] = {"torch": torch}
+    exec("if True:\n" + str(caught.value).split("labels=:\n")[1], scope)
+    train_set = SMOTEDataset(scope["Pairs"](base), labels=LABELS)
+    assert torch.equal(train_set[3][0], base[3]["image"])

@@ -242,6 +242,9 @@ def test_scans_of_other_spacing_axes_or_pending_operations_are_refused() -> None
     for other in (meta_tensor(1.0), turned):
         with pytest.raises(ValueError, match=r"they differ in affine.*Spacing and Orientation of MONAI"):
             blend(one, other, 0.5)
+    told = r"other pixels: \[\[2\.0, 0\.0, .* 1\.0\]\] and \[\[-2\.0, 0\.0, .* 1\.0\]\]\. To blend"  # whole
+    with pytest.raises(ValueError, match=told):
+        blend(one, turned, 0.5)
     with pytest.raises(ValueError, match="they differ in space"):
         blend(one, meta_tensor(2.0, space="LPS"), 0.5)
     lazy = meta_tensor(2.0)

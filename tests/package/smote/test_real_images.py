@@ -335,3 +335,24 @@ def test_features_in_any_layout_are_rows() -> None:
     for features in (rows[::-1][::-1], rows.astype(">f4"), np.asfortranarray(rows), pd.DataFrame(rows)):
         assert as_row(features).tolist() == rows.tolist()
     assert as_row(rows[::-1]).tolist() == rows[::-1].tolist()
+
+
+class CropsInside(Dataset):
+    """Crops at random, by a generator of its own, so that two images differ in size."""
+
+    def __init__(self) -> None:
+        self.targets, self.rng = [0] * 14 + [1] * 8, np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
+        if self.rng.random() < 0.5:
+            image = image.resize((6, 8))
+        return image, self.targets[index]
+
+
+def test_images_that_differ_because_they_are_augmented_inside_are_refused_for_that_reason() -> None:
+    with pytest.raises(ValueError, match="CropsInside gave two different images for index 14: it augments inside"):
+        SMOTEDataset(CropsInside())

@@ -156,3 +156,11 @@ def test_a_plain_sampler_can_be_pickled_and_draws_what_the_sampler_draws(make: A
         assert len(ours) > 0
         for name in ("base", "neighbor", "lam"):
             np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+
+
+@pytest.mark.parametrize("keys", [{"virus": 50}, {1: 9, 7: 50}])
+def test_keys_that_are_no_classes_are_named_with_the_classes_there_are(keys: dict[Any, int]) -> None:
+    with pytest.raises(ArgumentError, match=r"are class indices .* got ('virus'|7), and there are \[0, 1\]") as raised:
+        sampler_options(SMOTE(sampling_strategy=keys), LABELS)
+    assert raised.value.argument == "sampling_strategy"
+    assert sampler_options(SMOTE(sampling_strategy={"b": 20}), np.array(["a", "b"])[LABELS])["n_samples"] == [["b", 12]]
