@@ -136,7 +136,7 @@ def _ratio(total: float, number: int) -> float | None:
 
 
 class KeepsHistory(nn.Module):
-    """A module with a history that is part of its state.
+    """A module with a history that is part of its own ``state_dict()``, and not of that of a module around it.
 
     Attributes:
         history: The epochs that ended, class by class. An epoch ends at :func:`end_epoch`, or in an own loop at
@@ -157,7 +157,12 @@ class KeepsHistory(nn.Module):
         """Restore what :meth:`get_extra_state` gave."""
         self.history.load_json(state.cpu().numpy().tobytes().decode())
 
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if prefix:  # averages of a network (timm's EMA) and sharded checkpoints need tensors that keep their shapes
+            del destination[f"{prefix}_extra_state"]
+
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        # states of earlier versions, and of torch's cross-entropy, have no history
+        # states of a network, of earlier versions, and of torch's cross-entropy have no history
         state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state())
         super()._load_from_state_dict(state_dict, prefix, *rest)

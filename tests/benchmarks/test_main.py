@@ -50,6 +50,7 @@ def test_a_rerun_makes_nothing_anew_and_more_trials_only_what_is_missing(finishe
     assert (finished / "runs.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_report_is_made_from_the_lines_alone_and_byte_for_byte_again(finished, tmp_path):
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()

@@ -23,6 +23,7 @@ def python(*arguments):
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=one_thread(), check=False)
 
 
+@pytest.mark.slow
 def test_the_plain_loop_trains_and_tells_what_was_capped(data):
     done = python(FOLDER / "plain_loop.py", data, "--model", "test_resnet", "--epochs", "2")
     assert done.returncode == 0, done.stderr

@@ -106,6 +106,7 @@ def test_the_copies_of_a_patient_in_two_folds_would_be_recognised() -> None:
     assert by_image - by_patient > 0.1
 
 
+@pytest.mark.slow
 def test_states_stay_and_a_seed_gives_the_same_numbers() -> None:
     model, train_set = Network().train(), smote(noise(), transform=lambda image: image + torch.randn_like(image))
     plan, weights, before = train_set.plan, [p.clone() for p in model.parameters()], random_states()
@@ -130,6 +131,7 @@ def test_the_transform_of_the_set_is_what_the_network_sees() -> None:
     assert only(of_sharp).auroc < 0.65  # the variance showed the blends
 
 
+@pytest.mark.slow
 def test_each_raised_class_is_measured() -> None:
     images, labels = noise(60).tensors
     labels = torch.where(torch.arange(180) < 100, 0, torch.where(torch.arange(180) < 140, 1, 2))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_model, save_model
+from timm.utils import ModelEmaV3
 from torch import nn
 
 from clesmote_losses import CappedSMOTELoss, end_epoch, log_prior
@@ -195,14 +196,14 @@ def trained(epochs: range, whole: Whole) -> Whole:
 
 def test_a_resumed_run_keeps_its_epochs(tmp_path: Path) -> None:
     first = trained(range(2), Whole())
-    torch.save(first.state_dict(), tmp_path / "state.pt")
-    save_model(first, str(tmp_path / "state.safetensors"))
+    torch.save(first.criterion.state_dict(), tmp_path / "state.pt")
+    save_model(first.criterion, str(tmp_path / "state.safetensors"))
     for name in ("state.pt", "state.safetensors"):
         resumed = Whole()
         if name == "state.pt":
-            resumed.load_state_dict(torch.load(tmp_path / name, weights_only=True))
+            resumed.criterion.load_state_dict(torch.load(tmp_path / name, weights_only=True))
         else:
-            load_model(resumed, tmp_path / name)
+            load_model(resumed.criterion, tmp_path / name)
         assert resumed.criterion.history.epochs == first.criterion.history.epochs
         assert seen(trained(range(2, 4), resumed).criterion) == [(0, 3), (1, 4), (2, 5), (3, 6)]
     assert seen(first.criterion) == [(0, 3), (1, 4)]
@@ -211,6 +212,17 @@ def test_a_resumed_run_keeps_its_epochs(tmp_path: Path) -> None:
     batch(own_loop, 9)
     own_loop.reset_stats()
     assert seen(own_loop) == [(0, 3), (1, 4), (2, 9)]
+
+
+def test_the_state_of_a_network_with_the_loss_in_it_keeps_its_shapes() -> None:
+    whole = Whole()
+    shapes = {name: value.shape for name, value in whole.state_dict().items()}
+    average = ModelEmaV3(whole)
+    trained(range(2), whole)
+    assert {name: value.shape for name, value in whole.state_dict().items()} == shapes
+    average.update(whole)
+    whole.load_state_dict(Whole().state_dict())  # of another run: the epochs stay
+    assert seen(whole.criterion) == [(0, 3), (1, 4)]
 
 
 def test_a_state_without_history_loads() -> None:

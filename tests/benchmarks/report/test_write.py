@@ -22,6 +22,7 @@ def test_a_folder_of_one_method_has_a_report_too(suite, tmp_path):
 COMMITTED = sorted(path.parent for path in RESULTS.glob("*/report.md"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
 def test_committed_reports_are_those_of_the_committed_lines(folder, monkeypatch, tmp_path):
     # names of figures are compared, and pixels are not: test_figures.py draws

@@ -109,6 +109,7 @@ def train_on_rank(rank: int, script: Path, data: Path, output: Path) -> None:
         torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends_group", [True, False])
 def test_one_of_two_ranks_writes_the_checkpoint(ends_group: bool, data: Path, tmp_path: Path) -> None:
     end = "torch.distributed.destroy_process_group()"

@@ -99,6 +99,7 @@ def train_distributed(rank):
     return stats, wrapped.get_task_state()
 
 
+@pytest.mark.slow
 def test_ranks_agree_on_counts_and_state(tmp_path):
     (stats, state), (others, other_state) = in_two_processes(train_distributed, tmp_path)
     for own, other in zip(stats, others, strict=True):
