@@ -60,8 +60,8 @@ class CappedSMOTELoss(KeepsHistory):
         distance: A name in :data:`clesmote_losses.caps.CAPS`, such as ``"cosine"`` (:func:`cosine_cap`) or ``"euclidean"``
             (:func:`euclidean_cap`); ``None`` for a constant cap.
         capped: Which samples are subject to the cap. ``"synthetic"``: those that SMOTE made (the paper). ``"oversampled"``:
-            every sample of the over-sampled classes, real ones too, against wrong labels in the rare class (with
-            ``distance=None``, a constant cap). It needs :func:`begin_epoch` or :meth:`set_oversampled_classes`.
+            every sample of the over-sampled classes, real ones too. It needs :func:`begin_epoch` or this class's
+            ``set_oversampled_classes``, and ``warmup_epochs``: a constant cap from the first step stopped the rare class.
         gradient, weight, label_smoothing, ignore_index, reduction: As in :func:`capped_cross_entropy`.
         logit_adjustment: Added to the logits in training mode, float, shape ``(C,)`` (two entries for a single logit).
             :func:`log_prior` of the counts of the samples that the loader draws gives Menon et al. (2021), Eq. 10; the raw

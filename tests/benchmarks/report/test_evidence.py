@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.report.evidence import write_evidence
+from tests.support.committed import RESULTS, assert_committed
 from tests.support.run_lines import line
 
 
@@ -22,6 +23,14 @@ def test_lines_of_several_folders_are_tested_together(tmp_path):
     assert "photographs: difference to plain training" in text
     assert "X-rays: difference to plain training" in text
     assert (tmp_path / "out" / "hypotheses.csv").exists()
+
+
+@pytest.mark.slow
+def test_the_committed_page_is_that_of_the_committed_lines(tmp_path):
+    folder = RESULTS / "evidence"
+    main(["evidence", str(folder), "--out", str(tmp_path)])
+    assert_committed(tmp_path.iterdir(), folder)
+    assert all(path.stat().st_size < 1_000_000 for path in folder.glob("*.jsonl"))
 
 
 def test_lines_without_a_trial_of_the_preset_raise(tmp_path):
