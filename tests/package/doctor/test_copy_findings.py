@@ -1,6 +1,5 @@
 import dataclasses
 import time
-from typing import Any
 
 import numpy as np
 import pytest
