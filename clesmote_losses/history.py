@@ -85,7 +85,7 @@ class LossHistory:
         largest share capped have a colour, and the others are grey.
 
         Args:
-            path: File to write, in a format that matplotlib writes, such as ``"history.png"``.
+            path: File to write, whole or not at all, in a format that matplotlib writes, such as ``"history.png"``.
             class_names: Name of each class, such as ``train_set.classes``; by default its index.
 
         Returns:
@@ -95,11 +95,12 @@ class LossHistory:
             ImportError: If matplotlib is not installed.
             ValueError: If no epoch has ended.
         """
+        from clesmote_losses.drawing import save
         from clesmote_losses.history_figure import draw_history
 
         figure = draw_history(self.epochs, class_names)
         if path is not None:
-            figure.savefig(path)
+            save(figure, path)
         return figure
 
     def to_json(self) -> str:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clesmote_losses.drawing import new_figure
+
 # of Okabe and Ito, for the colour-blind; marker and dashes tell the lines apart in black and white
 _STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "marker": "o", "linestyle": "-"},
@@ -27,17 +29,12 @@ _LONGEST_NAME = 32
 
 def draw_history(epochs: Sequence[dict[str, Any]], class_names: Sequence[str] | Mapping[int, str] | None) -> Any:
     """Draw epochs of a :class:`LossHistory`; arguments, result and errors as of :meth:`LossHistory.plot`."""
-    try:
-        from matplotlib.figure import Figure  # without pyplot, which would keep the figure and ask for a screen
-    except ImportError as error:
-        raise ImportError('a plot needs matplotlib: pip install "clesmote-losses[report]".') from error
     if not epochs:
         raise ValueError(
             "the history has no epoch yet: call end_epoch(criterion), or criterion.reset_stats(), after the first one."
         )
     chosen, others = _chosen_classes(epochs)
-    figure = Figure(figsize=(8.5, 6.2), dpi=120, layout="constrained")
-    panels = figure.subplots(2, 2, sharex=True)
+    figure, panels = new_figure(8.5, 6.2, 2, 2, sharex=True)
     panels[1, 0].sharey(panels[1, 1])
     for axes, (key, title) in zip(panels.flat, _PANELS.items(), strict=True):
         _draw_panel(axes, epochs, key, chosen, others)

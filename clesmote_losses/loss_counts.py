@@ -50,7 +50,7 @@ class LossCounts:
         self._start = self._total_start = _NOTHING  # what was counted before the epoch, where nobody resets
         self._evaluated: Tensor | None = None  # synthetic samples in evaluation
         self._is_checked = False
-        self._is_told = False  # of synthetic samples in the running evaluation
+        self._is_warned = False  # of synthetic samples in the running evaluation
         self._warned_classes: set[int] = set()
         self._warned_unknown: set[int] = set()  # classes without a centroid
 
@@ -99,13 +99,13 @@ class LossCounts:
     @torch.no_grad()
     def add_evaluated(self, is_synthetic: Tensor) -> None:
         """Count the synthetic samples of a batch of evaluation, unless the loss is compiled; on the CPU, warn at once."""
-        if torch.compiler.is_compiling() or self._is_told:  # a CUDA graph would overwrite the sum
+        if torch.compiler.is_compiling() or self._is_warned:  # a CUDA graph would overwrite the sum
             return
         count = is_synthetic.sum()
         # no sum in place: a tensor made in inference mode cannot be changed outside
         self._evaluated = count if self._evaluated is None else self._evaluated + count
         if count.device.type == "cpu":  # where no value has to be waited for
-            self._tell_evaluated()
+            self._warn_evaluated()
 
     def stats(self) -> dict[str, Tensor]:
         """Return what :attr:`CappedSMOTELoss.stats` documents."""
@@ -183,15 +183,15 @@ class LossCounts:
 
     def check_evaluated(self) -> None:
         """Warn if synthetic samples came in evaluation and it was not said yet; without evaluation no value is read."""
-        self._tell_evaluated()
-        self._is_told = False
+        self._warn_evaluated()
+        self._is_warned = False
 
-    def _tell_evaluated(self) -> None:
+    def _warn_evaluated(self) -> None:
         if self._evaluated is None:
             return
         evaluated, self._evaluated = int(self._evaluated), None
         if evaluated:
-            self._is_told = True
+            self._is_warned = True
             warn_user(
                 f"{evaluated} synthetic samples came to the loss in evaluation mode (criterion.eval()). Was the validation set split off "
                 "from a SMOTEDataset? Its synthetic images are made of training images: split first, and wrap only the training part "

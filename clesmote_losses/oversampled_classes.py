@@ -1,4 +1,4 @@
-"""The classes that the sampler raises, as a mask where the loss needs it."""
+"""The classes that the sampler over-samples, as a mask where the loss needs it."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,5 +1,6 @@
 """Check a data set before training."""
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from clesmote_losses.doctor.image_facts import require_imagehash
 from clesmote_losses.doctor.image_findings import find_image_faults
 from clesmote_losses.doctor.part import Part, class_names, look_at_part
 from clesmote_losses.errors import check_numbers
-from clesmote_losses.hosts.strata_file import read_groups
+from clesmote_losses.hosts.strata_file import read_groups, read_table
 from clesmote_losses.restore import preserved_rng
 from clesmote_losses.smote.columns import check_column
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -31,7 +32,7 @@ from clesmote_losses.smote.samplers import make_sampler, sampler_options
 def check(
     train_set: Any,
     validation: Any = None,
-    groups: ArrayLike | str | None = None,
+    groups: ArrayLike | str | os.PathLike[str] | None = None,
     *,
     validation_groups: ArrayLike | None = None,
     labels: ArrayLike | Tensor | None = None,
@@ -52,10 +53,10 @@ def check(
             Images are PIL images, arrays or tensors. Items that are dicts are looked at too.
         validation: Data set to evaluate on.
         groups: One group for each training sample, shape ``(N,)``, such as its patient. Or the path of a CSV file with the
-            columns ``filename`` and ``group``, for both sets.
-        validation_groups: One group for each validation sample, shape ``(M,)``.
-        labels: Class index of every training sample, as in :class:`SMOTEDataset`.
-        sampler: Of imbalanced-learn; by default ``SMOTE(k_neighbors=5, random_state=0)``.
+            columns ``filename`` and ``group``, for both sets. By default those of a :class:`SMOTEDataset`.
+        validation_groups: One group for each validation sample, shape ``(M,)``, if ``groups`` is no file.
+        labels: Class index of every training sample, as in :class:`SMOTEDataset`, which has its own.
+        sampler: Of imbalanced-learn; by default ``SMOTE(k_neighbors=5, random_state=0)``, or that of the :class:`SMOTEDataset`.
         beta: Of :class:`CappedSMOTELoss`.
         num_classes: Number of classes of the model; by default that of ``model``, or of the labels.
         model: Network to train, or the name of one of timm.
@@ -65,18 +66,21 @@ def check(
     Raises:
         ImportError: If imagehash is not installed.
         TypeError: If a data set cannot be looked up by index, or an argument is of the wrong kind.
-        ValueError: If a data set is empty, or an argument does not fit.
+        ValueError: If a data set is empty, an argument does not fit or would not be used, or the file of groups cannot be read.
 
     Example:
         >>> images = torch.rand(30, 3, 16, 16, generator=torch.Generator().manual_seed(0))
         >>> report = check(TensorDataset(images, torch.tensor([0] * 26 + [1] * 4)))
-        >>> print(report.of("error")[0].topic)
+        >>> print(report.with_severity("error")[0].topic)
         small class
     """
     require_imagehash()
     check_numbers(beta=beta, batch_size=batch_size)
     if not beta > 0 or not batch_size >= 1:
         raise ValueError(f"beta must be above 0 and batch_size 1 or more; got {beta} and {batch_size}.")
+    if isinstance(groups, os.PathLike):
+        groups = os.fspath(groups)
+    _check_used(train_set, validation, groups, validation_groups, labels=labels, sampler=sampler)
     train = look_at_part("training", train_set, labels, num_workers=num_workers)
     held_out = None if validation is None else look_at_part("validation", validation, num_workers=num_workers)
     parts = [train] if held_out is None else [train, held_out]
@@ -87,19 +91,18 @@ def check(
     train_groups, held_out_groups = _groups_of(parts, groups, validation_groups)
     find_class_faults(train, held_out, names, num_classes)
     options, added = _sampling(train, sampler)
-    raised = [label for label, count in added.items() if count]
+    oversampled = [label for label, count in added.items() if count]
     if options is not None and not isinstance(train_set, SMOTEDataset):  # which has refused them
         find_small_classes(train, options, names, train_groups)
     for part in parts:
-        find_image_faults(part, raised, is_blendable=isinstance(train_set, SMOTEDataset))
-    copies = find_copies(train, held_out, raised)
+        find_image_faults(part, oversampled, is_blendable=isinstance(train_set, SMOTEDataset))
+    copies = find_copies(train, held_out, oversampled)
     if train_groups is not None and held_out_groups is not None:
         copies += find_shared_groups(train_groups, held_out_groups)
-    elif held_out is not None:
-        remedy = (
-            "pass groups, a file of filename,group: patients on both sides are the most common leak in medical images."
-        )
-        train.add("note", "groups", "Patients are not known, so a patient on both sides is not noticed.", remedy)
+    elif held_out is not None and not any(
+        finding.topic == "groups" for finding in (*train.findings, *held_out.findings)
+    ):
+        train.add("note", "groups", *_missing_groups(train_groups, held_out_groups))
     if network is not None:
         find_model_faults(network, num_classes or len(names), input_size, train)
     k = None if options is None else options["k_neighbors"]
@@ -119,6 +122,37 @@ def _network(model: nn.Module | str | None, num_classes: int) -> tuple[nn.Module
         network: nn.Module = timm.create_model(model, num_classes=num_classes)
     size = network.pretrained_cfg["input_size"]  # type: ignore[index]
     return network, (int(size[1]), int(size[2]))
+
+
+def _check_used(train_set: Any, validation: Any, groups: Any, validation_groups: Any, **options: Any) -> None:
+    """Raise ``ValueError`` for arguments that nothing would read, and for a file of groups that cannot be read."""
+    given = [f"{name}=" for name, value in options.items() if value is not None]
+    if given and isinstance(train_set, SMOTEDataset):
+        raise ValueError(
+            f"{' and '.join(given)} cannot be changed for a SMOTEDataset, which has its own. Leave out {' and '.join(given)}, or pass the "
+            "data set that the SMOTEDataset is made of."
+        )
+    if validation_groups is not None and validation is None:
+        raise ValueError("validation_groups= are of a validation set, and none was given. Pass validation= too.")
+    if isinstance(groups, str):
+        if validation_groups is not None:
+            raise ValueError(
+                f"groups= is a file ({groups}) for training and validation, and validation_groups= came too. Leave validation_groups= "
+                "out, or pass one group for each training sample as groups=."
+            )
+        if not groups.endswith(".npy"):
+            read_table(groups, "group")  # before images are read
+
+
+def _missing_groups(train: NDArray[Any] | None, validation: NDArray[Any] | None) -> tuple[str, str]:
+    """Say whose groups are missing, and what to pass."""
+    whose, option = "Patients", "groups, a file of filename,group"
+    if train is not None:
+        whose, option = "Patients of the validation set", "validation_groups= too, or groups=, a file of filename,group"
+    elif validation is not None:
+        whose, option = "Patients of the training set", "groups= too, or only groups=, a file of filename,group"
+    remedy = f"pass {option}: patients on both sides are the most common leak in medical images."
+    return f"{whose} are not known, so a patient on both sides is not noticed.", remedy
 
 
 def _groups_of(

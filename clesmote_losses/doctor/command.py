@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         looked_at = f"training {train_folder}, validation {held_out_folder or 'none'}"
         sys.stdout.write(f"clesmote-doctor: {looked_at}\n\n{report}\n")
-    is_bad = report.of("error") or (given.strict and report.of("warning"))
+    is_bad = report.with_severity("error") or (given.strict and report.with_severity("warning"))
     raise SystemExit(1 if is_bad else 0)
 
 

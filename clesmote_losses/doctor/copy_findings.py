@@ -1,6 +1,7 @@
 """What is there twice: images inside training, in training and validation, under two labels; patients on both sides."""
 
 from collections.abc import Collection, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ from clesmote_losses.doctor.findings import Finding, Severity, counted
 from clesmote_losses.doctor.part import Part
 
 
-def find_copies(train: Part, validation: Part | None, raised: Collection[int]) -> list[Finding]:
+def find_copies(train: Part, validation: Part | None, oversampled: Collection[int]) -> list[Finding]:
     """Find images that are there twice.
 
     Args:
         train, validation: The parts.
-        raised: Classes whose images are blended: SMOTE takes copies for neighbours.
+        oversampled: Classes whose images are blended: SMOTE takes copies for neighbours.
     """
     parts = [train] if validation is None else [train, validation]
     names = [name for part in parts for name in part.names]
@@ -24,13 +25,13 @@ def find_copies(train: Part, validation: Part | None, raised: Collection[int]) -
     held_out = np.repeat([part is validation for part in parts], [len(part) for part in parts])
     found = find_duplicates([facts for part in parts for facts in part.facts], held_out)
     return [
-        *_exact(found, names, labels, held_out, raised),
-        *_near(found, names, labels, held_out, raised),
+        *_exact(found, names, labels, held_out, oversampled),
+        *_near(found, names, labels, held_out, oversampled),
     ]
 
 
 def _exact(
-    found: Duplicates, names: Sequence[str], labels: NDArray[Any], held_out: NDArray[Any], raised: Collection[int]
+    found: Duplicates, names: Sequence[str], labels: NDArray[Any], held_out: NDArray[Any], oversampled: Collection[int]
 ) -> list[Finding]:
     def add(severity: Severity, groups: Sequence[list[int]], message: str, remedy: str) -> None:
         if groups:
@@ -50,17 +51,17 @@ def _exact(
     torn = [group for group in found.exact if len(_known(labels[group])) > 1]
     add("error", torn, "With the same pixels and different labels: {}.", "look at them: one of the labels is wrong.")
     trained = [kept for group in found.exact if len(kept := [i for i in group if not held_out[i]]) > 1]
-    rare = [group for group in trained if _known(labels[group]) & set(raised)]
+    is_rare = [not _known(labels[group]).isdisjoint(oversampled) for group in trained]
     add(
         "warning",
-        rare,
-        "More than once in the classes that SMOTE raises: {}. Copies take the place of neighbours, and a blend of two is the same "
+        list(compress(trained, is_rare)),
+        "More than once in over-sampled classes: {}. Copies take the place of neighbours, and a blend of two is the same "
         "image again.",
         "keep one of each.",
     )
     add(
         "note",
-        [group for group in trained if group not in rare],
+        [group for group, rare in zip(trained, is_rare, strict=True) if not rare],
         "More than once in other training classes: {}.",
         "keep one of each.",
     )
@@ -75,7 +76,7 @@ def _exact(
 
 
 def _near(
-    found: Duplicates, names: Sequence[str], labels: NDArray[Any], held_out: NDArray[Any], raised: Collection[int]
+    found: Duplicates, names: Sequence[str], labels: NDArray[Any], held_out: NDArray[Any], oversampled: Collection[int]
 ) -> list[Finding]:
     def add(severity: Severity, pairs: Sequence[tuple[int, int, int]], message: str, remedy: str) -> None:
         if pairs:
@@ -93,24 +94,28 @@ def _near(
         "Look the same, one in training and one in validation: {} (compressed, resized, or taken a moment later).",
         "look at them; keep the pair on one side.",
     )
-    torn = [pair for pair in found.near if len(_known(labels[list(pair[:2])])) > 1]
+    is_torn = [len(_known(labels[list(pair[:2])])) > 1 for pair in found.near]
     add(
         "warning",
-        torn,
+        list(compress(found.near, is_torn)),
         "Look the same and have different labels: {}.",
         "look at them: is one label wrong?",
     )
-    trained = [pair for pair in found.near if not held_out[pair[0]] and not held_out[pair[1]] and pair not in torn]
-    rare = [pair for pair in trained if labels[pair[0]] in raised]
+    trained = [
+        pair
+        for pair, torn in zip(found.near, is_torn, strict=True)
+        if not (torn or held_out[pair[0]] or held_out[pair[1]])
+    ]
+    is_rare = np.isin(labels[[pair[0] for pair in trained]], list(oversampled))
     add(
         "warning",
-        rare,
-        "Look the same in the classes that SMOTE raises: {}. A blend of the two is nearly the same image.",
+        list(compress(trained, is_rare)),
+        "Look the same in over-sampled classes: {}. A blend of the two is nearly the same image.",
         "look at them; keep one of each, or give both one group (groups=), since images of one group are not blended.",
     )
     add(
         "note",
-        [pair for pair in trained if pair not in rare],
+        list(compress(trained, ~is_rare)),
         "Look the same in other training classes: {}.",
         "",
     )
@@ -127,7 +132,15 @@ def find_shared_groups(train: NDArray[Any], validation: NDArray[Any]) -> list[Fi
     Args:
         train: Group of each training image, shape ``(N,)``.
         validation: Group of each validation image, shape ``(M,)``.
+
+    Raises:
+        ValueError: If one has numbers and the other strings.
     """
+    if len({array.dtype.kind in "US" for array in (train, validation)}) > 1:
+        raise ValueError(
+            f"the groups of training and validation must both be numbers or both strings; got {train[0]!r} and {validation[0]!r}. "
+            "Write them in one way: [str(g) for g in groups]."
+        )
     shared = np.intersect1d(train, validation)
     if not len(shared):
         return []

@@ -34,14 +34,14 @@ def describe_costs(train: Part, added: Mapping[int, int], k: int | None, batch_s
         return Finding(
             "note", "costs", f"The classes are balanced: SMOTE adds nothing. {counted(before, 'step')} an epoch."
         )
-    raised = [label for label, count in added.items() if count]
-    blended = np.flatnonzero(np.isin(train.labels, raised)).tolist()
+    oversampled = [label for label, count in added.items() if count]
+    blended = np.flatnonzero(np.isin(train.labels, oversampled)).tolist()
     lines = [f"plan: {_size(_plan_bytes(train, new, len(blended), k))} in memory"]
     if facts := [train.facts[i] for i in blended if not train.facts[i].error]:
         decoded = sum(one.nbytes for one in facts) * train.bytes_scale
         if k is not None:
             row, reading = decoded / len(facts), sum(one.seconds for one in facts)
-            sizes = [int((train.labels == label).sum()) for label in raised]
+            sizes = [int((train.labels == label).sum()) for label in oversampled]
             searching = sum(2 * size**2 * row for size in sizes) / _operations_per_second()
             lines.append(
                 f"search for neighbours: about {max(1, round(reading + searching))} s, and {_size(max(sizes) * row)} of pixels at a time"
@@ -51,7 +51,7 @@ def describe_costs(train: Part, added: Mapping[int, int], k: int | None, batch_s
             f"cache: the {len(facts):,} images that are blended take {_size(decoded)} decoded; cache_mb={_CACHE_MB} keeps "
             f"{min(1.0, _CACHE_MB * 2**20 / decoded):.0%} of them in each worker"
         )
-    message = f"{real:,} real + {new:,} synthetic samples: {after:,} steps an epoch at batch size {batch_size}, {before:,} without SMOTE."
+    message = f"{real:,} real + {new:,} synthetic samples: {counted(after, 'step')} an epoch at batch size {batch_size}, {before:,} without SMOTE."
     return Finding("note", "costs", message, tuple(lines))
 
 

@@ -55,7 +55,7 @@ class Report:
         ordered = sorted(self.findings, key=lambda finding: _ORDER.index(finding.severity))
         object.__setattr__(self, "findings", tuple(ordered))
 
-    def of(self, severity: Severity) -> list[Finding]:
+    def with_severity(self, severity: Severity) -> list[Finding]:
         """Return the findings of one severity."""
         return [finding for finding in self.findings if finding.severity == severity]
 
@@ -63,12 +63,12 @@ class Report:
         """Return everything as values that JSON keeps."""
         return {
             "counts": {name: dict(counts) for name, counts in self.counts.items()},
-            "number_of": {severity: len(self.of(severity)) for severity in _ORDER},
+            "number_of": {severity: len(self.with_severity(severity)) for severity in _ORDER},
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
         }
 
     def __str__(self) -> str:
-        numbers = [counted(len(self.of(severity)), severity) for severity in _ORDER]
+        numbers = [counted(len(self.with_severity(severity)), severity) for severity in _ORDER]
         serious = [finding for finding in self.findings if finding.severity != "note"]
         if serious:
             last = f"{', '.join(numbers)}. Start with the first one, then run this again."

@@ -13,12 +13,12 @@ from clesmote_losses.doctor.part import Part
 _NEARLY_ONE_VALUE = 0.99
 
 
-def find_image_faults(part: Part, raised: Collection[int], *, is_blendable: bool) -> None:
+def find_image_faults(part: Part, oversampled: Collection[int], *, is_blendable: bool) -> None:
     """Add findings about the images of a part.
 
     Args:
         part: Training or validation.
-        raised: Classes whose images are blended.
+        oversampled: Classes whose images are blended.
         is_blendable: Whether the data set is a ``SMOTEDataset``, which has seen that its images fit each other.
     """
     facts, read = part.facts, [i for i, one in enumerate(part.facts) if not one.error]
@@ -57,7 +57,7 @@ def find_image_faults(part: Part, raised: Collection[int], *, is_blendable: bool
             "look at them; over-exposed or badly converted files are best made again.",
             names(saturated, lambda one: f"{one.largest_share:.1%} of one value"),
         )
-    is_oversampled = np.isin(part.labels, list(raised))
+    is_oversampled = np.isin(part.labels, list(oversampled))
     if turned := [i for i in read if facts[i].orientation != 1]:
         part.add(
             "warning",
@@ -115,7 +115,7 @@ def _add_difference(
         return
     differ = len({value_of(part.facts[i]) for i in blended}) > 1
     lines = tuple(f"{told(value)}: {counted(count, 'image')}" for value, count in counts.most_common())
-    where = "The images of the classes that SMOTE raises" if differ else f"The {part.title} images"
+    where = "The images of the over-sampled classes" if differ else f"The {part.title} images"
     part.add("warning" if differ else "note", name, f"{where} differ in {name}.", remedy, lines)
 
 

@@ -34,7 +34,7 @@ def read_groups(path: str, base: Any, column: str = "stratum") -> NDArray[Any]:
                 f"{path} cannot be read ({error}). Save groups as numbers or strings: array.astype(str)."
             ) from error
         return check_column(path, given, len(base))
-    group_of = _read_table(path, column)
+    group_of = read_table(path, column)
     image_of: dict[str, str] = {}
     groups = []
     for index in range(len(base)):
@@ -57,8 +57,12 @@ def read_groups(path: str, base: Any, column: str = "stratum") -> NDArray[Any]:
     return np.array(groups)
 
 
-def _read_table(path: str, column: str) -> dict[str, str]:
-    """Read the group of each file name."""
+def read_table(path: str, column: str) -> dict[str, str]:
+    """Read the group of each file name from a CSV.
+
+    Raises:
+        ValueError: If it cannot be read, lacks a column, or gives a file two groups.
+    """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:  # Excel writes a byte-order mark
             rows = [[cell.strip() for cell in row] for row in csv.reader(file)]

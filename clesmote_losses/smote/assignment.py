@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from clesmote_losses.smote.base_dataset import unwrapped
+from clesmote_losses.smote.base_dataset import epoch_holders, unwrapped
 from clesmote_losses.smote.base_transform import transforms_of
 
 
@@ -59,8 +59,11 @@ class GivenBase:
         )
 
     def check_epoch(self, own: Any) -> None:
-        """Raise ``ValueError`` if an attribute of the data set with "epoch" in its name has not reached the copy ``own``."""
-        of_base, of_own = dict(_epochs_of(self._base, set())), dict(_epochs_of(own, set()))
+        """Raise ``ValueError`` if an attribute of the data set with "epoch" in its name has not reached the copy ``own``.
+
+        Data sets whose ``set_epoch`` is called are left out.
+        """
+        of_base, of_own = (dict(_epochs_of(part, {*map(id, epoch_holders(part))})) for part in (self._base, own))
         if missed := [name for name, value in of_base.items() if of_own.get(name) != value]:
             raise ValueError(
                 f"{missed[0]} of {type(self._base).__name__} was set after the SMOTEDataset was made of it, and does not reach the "

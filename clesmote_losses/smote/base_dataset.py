@@ -66,14 +66,48 @@ def attribute_of(dataset: "Dataset[Any]", name: str) -> Any:
     return first
 
 
-def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
-    """Return the path of sample ``index``, if the data set knows it."""
+def forward_epoch(dataset: Any, epoch: int) -> bool:
+    """Call ``set_epoch`` of each data set of :func:`epoch_holders`, and return whether there is one."""
+    holders = {id(holder): holder for holder in epoch_holders(dataset)}
+    for holder in holders.values():
+        holder.set_epoch(epoch)
+    return bool(holders)
+
+
+def epoch_holders(dataset: Any) -> Iterator[Any]:
+    """Yield a data set, or those inside ``Subset`` and ``ConcatDataset``, where it has a method ``set_epoch``."""
+    if hasattr(dataset, "set_epoch"):
+        yield dataset
+    elif isinstance(dataset, Subset):
+        yield from epoch_holders(dataset.dataset)
+    elif isinstance(dataset, ConcatDataset):
+        for part in dataset.datasets:
+            yield from epoch_holders(part)
+
+
+def has_epoch(dataset: Any, index: int) -> bool:
+    """Return whether sample ``index`` is of one of the :func:`epoch_holders`."""
+    if hasattr(dataset, "set_epoch"):
+        return True
+    held = _held(dataset, index)
+    return held is not None and has_epoch(*held)
+
+
+def _held(dataset: Any, index: int) -> tuple[Any, int] | None:
+    """Return the data set that a ``Subset`` or ``ConcatDataset`` has sample ``index`` from, and the index there."""
     if isinstance(dataset, Subset):
-        return image_path(dataset.dataset, int(dataset.indices[index]))
+        return dataset.dataset, int(dataset.indices[index])
     if isinstance(dataset, ConcatDataset):
         index %= len(dataset)
         part = int(np.searchsorted(dataset.cumulative_sizes, index, side="right"))
-        return image_path(dataset.datasets[part], index - (dataset.cumulative_sizes[part - 1] if part else 0))
+        return dataset.datasets[part], index - (dataset.cumulative_sizes[part - 1] if part else 0)
+    return None
+
+
+def image_path(dataset: "Dataset[Any]", index: int) -> str | None:
+    """Return the path of sample ``index``, if the data set knows it."""
+    if held := _held(dataset, index):
+        return image_path(*held)
     for holder in (dataset, getattr(dataset, "reader", None)):
         samples = getattr(holder, "samples", getattr(holder, "_samples", None))
         if isinstance(samples, list | tuple | np.ndarray) and len(samples) == len(dataset):  # type: ignore[arg-type]

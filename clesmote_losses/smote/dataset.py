@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Subset
 from clesmote_losses.distributed import is_distributed
 from clesmote_losses.errors import Argument, ArgumentError, check_choice
 from clesmote_losses.smote.assignment import GivenBase, check_assignable
-from clesmote_losses.smote.base_dataset import check_base, image_names
+from clesmote_losses.smote.base_dataset import check_base, forward_epoch, image_names
 from clesmote_losses.smote.base_transform import split_transform
 from clesmote_losses.smote.clipped_images import warn_of_clipped_images
 from clesmote_losses.smote.columns import check_column
@@ -260,15 +260,14 @@ class SMOTEDataset(SampleRecords):
     def set_epoch(self, epoch: int) -> None:
         """Draw new synthetic samples if ``redraw="epoch"``; workers that live on see them too.
 
-        The draw is seeded by ``(random_state, epoch)``: the same on every rank and in a resumed run.
+        The draw is seeded by ``(random_state, epoch)``: the same on every rank and in a resumed run. ``set_epoch`` of the base
+        data set is called too, also where it lies in a ``Subset`` or ``ConcatDataset``.
         """
         self._given.check_transforms()
-        if hasattr(self.base, "set_epoch"):
-            self.base.set_epoch(epoch)
+        if forward_epoch(self.base, epoch):
             self._images.forget()  # the images may be others now
-        else:
-            self._given.check_epoch(self.base)
-            self._images.readable().check_unchanged(self._digests, epoch)
+        self._given.check_epoch(self.base)
+        self._images.check_unchanged(self._digests, epoch)
         if self.redraw == "epoch":
             self._plan.copy_(self._plan.redrawn(self._sampler, self._labels, self._strata, self._groups, epoch=epoch))
 

@@ -102,11 +102,11 @@ def _difference(key: str, one: Any, other: Any) -> ValueError:
         "affine": "bring them to one spacing and orientation in the base data set, by Spacing and Orientation of MONAI",
     }.get(key, "make it equal, or remove it, in the base data set")
     return ValueError(
-        f"they differ in {key}, by which a transform may make other pixels: {_told(one)} and {_told(other)}. To blend them, {remedy}."
+        f"they differ in {key}, by which a transform may make other pixels: {_describe(one)} and {_describe(other)}. To blend them, {remedy}."
     )
 
 
-def _told(value: Any) -> str:
+def _describe(value: Any) -> str:
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     if isinstance(value, np.ndarray | Tensor):

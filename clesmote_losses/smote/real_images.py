@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from clesmote_losses.errors import check_numbers, prefixed, shortened
-from clesmote_losses.smote.base_dataset import image_path
+from clesmote_losses.smote.base_dataset import has_epoch, image_path
 from clesmote_losses.smote.base_transform import reading_copy
 from clesmote_losses.smote.blending import make_alike
 from clesmote_losses.smote.decoding import DecodedImage, decode
@@ -239,8 +239,10 @@ class RealImages:
         return check_steady(self.values, indices, type(self.base).__name__)
 
     def check_unchanged(self, known: Digests, epoch: int) -> None:
-        """Call :func:`check_unchanged` with the known images."""
-        check_unchanged(self.values, known, type(self.base).__name__, epoch)
+        """Call :func:`check_unchanged` with the known images of data sets without ``set_epoch``."""
+        known = {index: digest for index, digest in known.items() if not has_epoch(self.base, index)}
+        if known:
+            check_unchanged(self.readable().values, known, type(self.base).__name__, epoch)
 
     def values(self, index: int) -> Tensor:
         """Read the values of an image, decoded and resized."""

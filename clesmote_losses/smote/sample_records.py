@@ -56,9 +56,9 @@ class SampleRecords(Dataset[Any]):
 
     @property
     def oversampled_classes(self) -> list[int]:
-        """Classes that the sampler raises, ascending."""
+        """Classes that the sampler over-samples, ascending."""
         p = self._plan
-        # with blend="all" every class has blends, and those that are raised have copies too
+        # with blend="all" every class has blends, and those that are over-sampled have copies too
         return _unique(p.label[~p.is_synthetic] if p.options.get("blend") == "all" else p.label)
 
     @property

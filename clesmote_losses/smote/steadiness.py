@@ -59,8 +59,8 @@ def check_unchanged(read: Callable[[int], Tensor], known: Digests, owner: str, e
         if _digest(read(index)) != known[index]:
             raise ValueError(
                 f"{owner} gives another image for index {index} in epoch {epoch} than when the SMOTEDataset was made of it: a "
-                f"transform writes to images that it holds, or {_REMEDY} If its images shall change with the epoch, give it a "
-                "method set_epoch(epoch), which train_set.set_epoch calls."
+                f"transform writes to images that it holds, or {_REMEDY} If its images shall change with the epoch, give the "
+                "data set that makes them a method set_epoch(epoch), which train_set.set_epoch calls."
             )
         if time.monotonic() > end:
             return

@@ -85,6 +85,26 @@ def test_lines_differ_without_colour_and_the_legend_covers_no_panel(
         assert len(set(parts)) == len(looks)
 
 
+def test_a_picture_that_fails_leaves_the_last_one_and_equal_histories_are_equal_files(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    for name in ("one.png", "two.png"):
+        history(3).plot(tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    with Image.open(tmp_path / "one.png") as image:
+        assert "Software" not in image.info
+
+    def interrupted(_: Any, file: Any, **options: Any) -> None:
+        Path(file).write_bytes(b"half")
+        raise OSError("no space")
+
+    before = (tmp_path / "one.png").read_bytes()
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", interrupted)
+    with pytest.raises(OSError, match="no space"):
+        history(3).plot(tmp_path / "one.png")
+    assert (tmp_path / "one.png").read_bytes() == before
+
+
 def test_a_history_without_an_epoch_and_a_machine_without_matplotlib_are_told_what_to_do(monkeypatch: Any) -> None:
     with pytest.raises(ValueError, match=r"no epoch yet: call end_epoch\(criterion\)"):
         CappedSMOTELoss(distance=None).history.plot()

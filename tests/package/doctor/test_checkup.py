@@ -13,7 +13,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from clesmote_losses import SMOTEDataset
-from clesmote_losses.doctor import Report, check
+from clesmote_losses.doctor import Report, check, checkup
 from clesmote_losses.restore import random_states
 from tests.support.class_folders import picture, state_of, write_pictures
 
@@ -27,7 +27,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def found(report: Report, severity: Any) -> list[str]:
-    return [finding.topic for finding in report.of(severity)]
+    return [finding.topic for finding in report.with_severity(severity)]
 
 
 def check_folders(train: Path, validation: Path, **options: Any) -> Report:
@@ -70,7 +70,7 @@ def test_a_changed_copy_in_validation_is_found(folders: tuple[Path, Path], chang
     train, validation = folders
     size, options = {"quality": (48, {"quality": 50}), "smaller": (32, {}), "larger": (96, {})}[change]
     picture(3).resize((size, size), Image.Resampling.BICUBIC).save(validation / "common" / "copy.jpg", **options)
-    (finding,) = check_folders(train, validation).of("warning")
+    (finding,) = check_folders(train, validation).with_severity("warning")
     assert finding.topic == "near duplicates"
     assert len(finding.evidence) == 1
     assert finding.evidence[0].startswith("train/common/3.png ~ validation/common/copy.jpg")
@@ -82,11 +82,51 @@ def test_a_patient_on_both_sides_is_found_and_one_on_one_side_is_not(
     rows = [f"{path.relative_to(tmp_path)},p{number}" for number, path in enumerate(sorted(tmp_path.rglob("*.png")))]
     table = tmp_path / "patients.csv"
     table.write_text("\n".join(["filename,group", *rows]))
-    assert not check_folders(*folders, groups=str(table)).of("error")
+    assert not check_folders(*folders, groups=str(table)).with_severity("error")
     table.write_text("\n".join(["filename,group", *rows]).replace(f",p{len(rows) - 1}", ",p0"))
-    (finding,) = check_folders(*folders, groups=str(table)).of("error")
+    (finding,) = check_folders(*folders, groups=str(table)).with_severity("error")
     assert finding.topic == "groups"
     assert finding.evidence == ("p0: 1 image in training, 1 in validation",)
+
+
+def test_a_file_of_groups_may_be_a_path_and_is_read_before_the_images(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"{path.relative_to(tmp_path)},p" for path in tmp_path.rglob("*.png")]
+    (tmp_path / "patients.csv").write_text("\n".join(["filename,group", *rows]))
+    assert found(check_folders(*folders, groups=tmp_path / "patients.csv"), "error") == ["groups", "small class"]
+    monkeypatch.setattr(checkup, "look_at_part", None)
+    with pytest.raises(ValueError, match=r"patient.csv cannot be read"):
+        check_folders(*folders, groups=tmp_path / "patient.csv")
+
+
+def test_options_that_nothing_would_read_are_refused(folders: tuple[Path, Path]) -> None:
+    train, validation = (ImageFolder(str(folder)) for folder in folders)
+    train_set = SMOTEDataset(train)
+    with pytest.raises(ValueError, match=r"labels= and sampler= cannot be changed for a SMOTEDataset.* Leave out"):
+        check(train_set, labels=train.targets, sampler=SMOTE())
+    with pytest.raises(ValueError, match="Leave validation_groups= out"):
+        check(train, validation, "patients.csv", validation_groups=[0] * 8)
+    with pytest.raises(ValueError, match="Pass validation= too"):
+        check(train, validation_groups=[0] * 8)
+
+
+@pytest.mark.parametrize(
+    ("options", "whose", "option"),
+    [
+        ({}, "Patients are", "pass groups,"),
+        ({"groups": range(21)}, "Patients of the validation set are", "pass validation_groups= too"),
+        ({"validation_groups": range(8)}, "Patients of the training set are", "pass groups= too"),
+    ],
+)
+def test_the_set_without_groups_is_named(
+    folders: tuple[Path, Path], options: dict[str, Any], whose: str, option: str
+) -> None:
+    report = check_folders(*folders, **{name: list(values) for name, values in options.items()})
+    (note,) = (finding for finding in report.findings if finding.topic == "groups")
+    assert note.severity == "note"
+    assert note.message.startswith(whose)
+    assert note.remedy.startswith(option)
 
 
 def test_groups_are_given_as_arrays_too(folders: tuple[Path, Path]) -> None:
@@ -99,17 +139,17 @@ def test_groups_are_given_as_arrays_too(folders: tuple[Path, Path]) -> None:
 
 def test_a_group_file_without_an_image_is_an_error(folders: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "patients.csv").write_text("filename,group\ntrain/common/0.png,a\n")
-    errors = check_folders(*folders, groups=str(tmp_path / "patients.csv")).of("error")
+    errors = check_folders(*folders, groups=str(tmp_path / "patients.csv")).with_severity("error")
     assert [error.topic for error in errors] == ["groups", "groups"]
     assert "has no group for image 1" in errors[0].message
 
 
 def test_each_class_too_small_for_its_neighbours_is_named(tmp_path: Path) -> None:
     train = ImageFolder(str(write_pictures(tmp_path / "train", {"a": 9, "b": 4, "c": 6, "d": 5})))
-    errors = check(train).of("error")
+    errors = check(train).with_severity("error")
     assert [error.topic for error in errors] == ["small class", "small class"]
     assert [error.message[:2] for error in errors] == ["b:", "d:"]
-    assert not check(train, sampler=SMOTE(k_neighbors=3)).of("error")
+    assert not check(train, sampler=SMOTE(k_neighbors=3)).with_severity("error")
 
 
 def test_groups_count_for_the_neighbours_of_a_class(tmp_path: Path) -> None:
@@ -149,7 +189,7 @@ class _Augmenting(_Wrapped):
 
 @pytest.mark.parametrize("kind", [_Wrapped, _Augmenting])
 def test_a_transform_that_is_not_last_is_an_error(folders: tuple[Path, Path], kind: Any) -> None:
-    (error,) = check(kind(ImageFolder(str(folders[0])))).of("error")
+    (error,) = check(kind(ImageFolder(str(folders[0])))).with_severity("error")
     assert error.topic == "transform"
     assert "goes on working on the image" in error.message or "augments inside" in error.message
 
@@ -157,9 +197,9 @@ def test_a_transform_that_is_not_last_is_an_error(folders: tuple[Path, Path], ki
 def test_labels_that_disagree_are_an_error(folders: tuple[Path, Path]) -> None:
     train = ImageFolder(str(folders[0]))
     train.targets = train.targets[::-1]
-    assert "real sample 0 has label 0" in str(check(train).of("error"))
+    assert "real sample 0 has label 0" in str(check(train).with_severity("error"))
     passed = np.roll(np.repeat([0, 1], [14, 7]), 3)
-    (error,) = check(ImageFolder(str(folders[0])), labels=passed).of("error")
+    (error,) = check(ImageFolder(str(folders[0])), labels=passed).with_severity("error")
     assert "labels= contradict" in error.message
 
 
@@ -172,8 +212,8 @@ def test_tensors_and_arrays_are_looked_at() -> None:
     images[20], images[5] = images[3], 7
     report = check(TensorDataset(images, torch.tensor([0] * 14 + [1] * 7)))
     assert found(report, "error") == ["duplicates"]
-    assert report.of("error")[0].evidence == ("training image 3 = training image 20",)
-    assert [(f.topic, f.evidence) for f in report.of("warning")] == [
+    assert report.with_severity("error")[0].evidence == ("training image 3 = training image 20",)
+    assert [(f.topic, f.evidence) for f in report.with_severity("warning")] == [
         ("duplicates", ("training image 3 = training image 20",)),
         ("constant", ("training image 5",)),
     ]

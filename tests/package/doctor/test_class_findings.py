@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import timm
+import torch
 from torch import nn
 
 from clesmote_losses.caps import cosine_cap
@@ -65,7 +66,9 @@ def test_the_distance_in_the_text_is_where_the_cap_is_chance() -> None:
     (finding,) = find_beta_faults(0.9, 3)
     distance = float(finding.message.split("above ")[1].rstrip("."))
     assert distance == pytest.approx(0.9 / math.log(3), abs=0.005)
-    assert "cosine" in cosine_cap.__name__
+    embedding = torch.tensor([[1 - distance, math.sqrt(1 - (1 - distance) ** 2)]])  # at this distance of (1, 0)
+    cap = cosine_cap(embedding, torch.tensor([0]), torch.tensor([[1.0, 0.0]]), beta=0.9)
+    assert cap.item() == pytest.approx(math.log(3), abs=0.01)  # the loss of a network that knows nothing
 
 
 def test_a_model_whose_embedding_is_found_is_fine_and_small_images_are_noted() -> None:

@@ -45,6 +45,7 @@ def test_a_warning_is_an_error_of_the_exit_code_only_if_strict(data: Path) -> No
         (["{data}", "--model", "resnet81"], "timm has no model 'resnet81'. Near it: resnet"),
         (["{data}", "--k-neighbors", "0"], "must ask for at least 1 neighbour"),
         (["{data}", "--batch-size", "0"], "batch_size 1 or more"),
+        (["{data}", "--groups", "{data}/nowhere.csv"], "nowhere.csv cannot be read"),
     ],
 )
 def test_a_wrong_command_line_ends_with_2(

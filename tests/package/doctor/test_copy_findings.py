@@ -1,8 +1,11 @@
 import dataclasses
+import time
 
 import numpy as np
+import pytest
 
-from clesmote_losses.doctor.copy_findings import find_copies, find_shared_groups
+from clesmote_losses.doctor.copy_findings import _exact, _near, find_copies, find_shared_groups
+from clesmote_losses.doctor.duplicates import Duplicates
 from clesmote_losses.doctor.image_facts import facts_of
 from clesmote_losses.doctor.part import Part
 from tests.support.class_folders import picture
@@ -16,7 +19,7 @@ def part(title: str, seeds: list[int], labels: list[int]) -> Part:
 def test_copies_are_told_apart_by_where_they_are() -> None:
     train = part("t", [0, 0, 1, 2, 2, 3, 4, 4], [0, 0, 0, 1, 1, 1, 0, 1])
     validation = part("v", [5, 5, 1], [0, 0, 0])
-    found = find_copies(train, validation, raised=[1])
+    found = find_copies(train, validation, oversampled=[1])
     assert [(f.severity, f.evidence) for f in found] == [
         ("error", ("t2 = v2",)),
         ("error", ("t6 = t7",)),  # another label
@@ -35,7 +38,7 @@ def test_pairs_that_look_alike_are_told_apart_by_where_they_are() -> None:
             one.facts[i], digest=bytes([i]) + one.title.encode(), thumbnail=grey.tobytes()
         )
     same = " (0 of 256 bits differ)"
-    assert [(f.severity, f.evidence) for f in find_copies(train, validation, raised=[1])] == [
+    assert [(f.severity, f.evidence) for f in find_copies(train, validation, oversampled=[1])] == [
         ("warning", (f"t2 ~ v0{same}",)),
         ("warning", (f"t5 ~ t6{same}",)),  # another label
         ("warning", (f"t3 ~ t4{same}",)),
@@ -52,3 +55,23 @@ def test_groups_on_both_sides_are_counted() -> None:
     (finding,) = find_shared_groups(np.array(["a", "b", "a"]), np.array(["c", "a", "b", "a", "d"]))
     assert finding.evidence == ("a: 2 images in training, 2 in validation", "b: 1 image in training, 1 in validation")
     assert "2 groups (patients), with 3 of the 5 validation images" in finding.message
+
+
+def test_groups_that_are_numbers_on_one_side_and_strings_on_the_other_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"both be numbers or both strings; got .*0.* and .*'0'.* \[str\(g\)"):
+        find_shared_groups(np.arange(3), np.array(["0", "5"]))
+    (finding,) = find_shared_groups(np.arange(3), np.array([0.0, 5.0]))
+    assert finding.evidence == ("0.0: 1 image in training, 1 in validation",)
+
+
+@pytest.mark.parametrize("kind", ["exact", "near"])
+def test_a_hundred_thousand_copies_take_seconds(kind: str) -> None:
+    count = 100_000
+    found = Duplicates([[i, i + 1] for i in range(count)], [(i, i + 1, 10) for i in range(count)])
+    labels, names = np.arange(count + 1) // 1000 % 2, [str(i) for i in range(count + 1)]
+    start = time.monotonic()
+    findings = {"exact": _exact, "near": _near}[kind](found, names, labels, np.zeros(count + 1, bool), {1})
+    assert (
+        sum(len(one.evidence) for one in findings[1:]) + (len(findings[0].evidence) if kind == "near" else 0) == count
+    )
+    assert time.monotonic() - start < 20

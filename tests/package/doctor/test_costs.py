@@ -16,6 +16,11 @@ def test_steps_and_samples_are_those_of_the_smote_dataset() -> None:
     assert len(train_set) == 40
 
 
+def test_one_step_is_no_steps() -> None:
+    finding = describe_costs(look_at_part("training", BASE), {1: 10}, 5, batch_size=64)
+    assert "1 step an epoch at batch size 64, 1 without SMOTE" in finding.message
+
+
 def test_the_bytes_of_the_cache_are_those_of_the_decoded_images() -> None:
     finding = describe_costs(look_at_part("training", BASE), {1: 10}, 5, batch_size=8)
     megabytes = 10 * (3 * 32 * 32 * 4 + 2048) / 2**20

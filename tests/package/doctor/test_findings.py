@@ -8,7 +8,7 @@ NOTE, WARNING, ERROR = (Finding(severity, severity, f"A {severity}.") for severi
 def test_errors_come_first_and_notes_last() -> None:
     report = Report({}, (NOTE, WARNING, NOTE, ERROR))
     assert [finding.severity for finding in report.findings] == ["error", "warning", "note", "note"]
-    assert (report.of("error"), report.of("note")) == ([ERROR], [NOTE, NOTE])
+    assert (report.with_severity("error"), report.with_severity("note")) == ([ERROR], [NOTE, NOTE])
     assert str(report).endswith("1 error, 1 warning, 2 notes. Start with the first one, then run this again.")
     assert "Nothing stands in the way" in str(Report({}, (NOTE,)))
 

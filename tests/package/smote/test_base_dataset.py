@@ -11,10 +11,10 @@ import timm.data
 import torch
 from PIL import Image
 from torch import nn
-from torch.utils.data import ConcatDataset, Subset
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
 from torchvision.datasets import DatasetFolder, ImageFolder
 
-from clesmote_losses.smote.base_dataset import image_path
+from clesmote_losses.smote.base_dataset import forward_epoch, has_epoch, image_path
 from clesmote_losses.smote.base_transform import split_transform
 from tests.support.base_datasets import LABELS, Pictures, Unreadable
 
@@ -61,3 +61,19 @@ def test_a_data_set_folder_of_tensors_has_paths_too(tmp_path: Path) -> None:
     raw, transform, _ = split_transform(dataset)
     assert transform is dataset.transform
     assert torch.equal(raw[0][0], torch.zeros(1))
+
+
+class _Epoch(TensorDataset):
+    epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch += epoch  # a second call would be seen
+
+
+def test_an_epoch_is_forwarded_once_to_each_data_set_that_wants_it() -> None:
+    silent, told = TensorDataset(torch.zeros(3)), _Epoch(torch.zeros(4))
+    joined = ConcatDataset([silent, Subset(told, [1, 3]), told])
+    assert forward_epoch(Subset(joined, range(9)), 5)
+    assert told.epoch == 5
+    assert [has_epoch(joined, i) for i in range(9)] == [False] * 3 + [True] * 6
+    assert not forward_epoch(Subset(silent, [0]), 5)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from clesmote_losses import CappedSMOTELoss, SMOTEDataset, begin_epoch
 from clesmote_losses.smote import steadiness
@@ -110,17 +110,57 @@ def test_an_epoch_that_does_not_reach_the_copy_of_the_data_set_is_refused() -> N
         train_set.set_epoch(1)
 
 
-def test_a_data_set_with_a_method_set_epoch_may_change_its_images() -> None:
-    class Told(EpochSeeded):
-        def set_epoch(self, epoch: int) -> None:
-            self.epoch = epoch
+class Told(EpochSeeded):
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
 
+
+def test_a_data_set_with_a_method_set_epoch_may_change_its_images() -> None:
     for base in (Told(), Told(np.negative)):
         train_set = SMOTEDataset(base)
         for epoch in range(2):
             base.set_epoch(epoch)
             train_set.set_epoch(epoch)
             assert all(np.array_equal(train_set[i][0], base[i][0]) for i in range(20))
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda base: Subset(base, range(20)), lambda base: ConcatDataset([base, Subset(base, range(12, 20))])]
+)
+@pytest.mark.parametrize("transform", [None, np.negative])
+def test_an_epoch_reaches_a_data_set_inside_wrappers_and_images_of_the_last_one_are_forgotten(
+    wrap: Any, transform: Any
+) -> None:
+    base, twin = Told(transform), Told(transform)
+    train_set, same = SMOTEDataset(wrap(base)), wrap(twin)
+    blends = []
+    for epoch in range(3):
+        base.set_epoch(epoch)
+        twin.set_epoch(epoch)
+        train_set.set_epoch(epoch)
+        assert all(np.array_equal(train_set[i][0], same[i][0]) for i in range(len(same)))
+        blends.append([np.asarray(train_set[i][0]) for i in range(len(same), len(train_set))])
+    plan, first = train_set.plan, len(same)
+    for i in range(len(plan.base)):
+        lam = plan.lam[i]
+        own = (1 - lam) * same[plan.base[i]][0] + lam * same[plan.neighbor[i]][0]
+        np.testing.assert_allclose(train_set[first + i][0], own, atol=1e-6)
+    assert not np.array_equal(blends[0], blends[1])
+
+
+def test_beside_a_data_set_with_set_epoch_images_of_one_without_may_not_change() -> None:
+    other = EpochSeeded()
+    train_set = SMOTEDataset(ConcatDataset([Told(), other]))
+    train_set.set_epoch(1)
+    other.epoch = 1
+    with pytest.raises(ValueError, match=r"ConcatDataset gives another image .* the data set that makes them a method"):
+        train_set.set_epoch(2)
+    copied = EpochSeeded(np.negative)
+    train_set = SMOTEDataset(ConcatDataset([Told(np.negative), copied]))
+    train_set.set_epoch(1)
+    copied.epoch = 1
+    with pytest.raises(ValueError, match="epoch of ConcatDataset was set after"):
+        train_set.set_epoch(2)
 
 
 def test_a_check_at_each_epoch_is_over_soon_where_reading_is_slow() -> None:
