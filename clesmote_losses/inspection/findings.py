@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clesmote_losses.detectability import detect_blends
+from clesmote_losses.inspection.suspicion import fitted_images
 from clesmote_losses.inspection.wording import class_name, file_names, nats, percent, shorten
 
 if TYPE_CHECKING:
     from clesmote_losses.inspection.inspection import Inspection
 
 _NO_EFFECT, _MOST_CAPPED, _AIM = 0.01, 0.5, 0.25  # shares of the synthetic images
-_DOUBTFUL = 0.5  # score from which another label is likelier
 _FIRST = 3  # images that are named at the top
 _PROBED, _MEASURED = 300, 5  # most images of a class, and most classes, for the probes, which take a second each
 
@@ -75,18 +75,20 @@ def suspect_reasons(inspection: "Inspection", suspects: Any) -> list[str]:
         inspection: What :func:`inspect_synthetic` returned.
         suspects: Rows of :meth:`Inspection.suspects`.
     """
-    guessing = np.log(max(2, len(inspection.known)))
+    guessing = np.log(max(2, len(inspection.centroids)))
     reasons = []
     for row in suspects.to_dict("records"):
         parts = []
         if np.isfinite(row["score"]):
-            parts.append(f"a classifier that has not seen it gives its label {percent(1 - row['score'])}")
+            given = f"a classifier that has not seen it gives its label {percent(1 - row['score'])}"
+            is_other = row["likely_class"] not in (-1, row["class"])
+            parts.append(
+                f"{given}, and finds {class_name(inspection, row['likely_class'])} more probable" if is_other else given
+            )
         if row["loss"] > guessing or not np.isfinite(row["loss"]):
             parts.append(f"its loss of {nats(row['loss'])} nats is above the {nats(guessing)} of guessing")
         if row["capped_blends"] > 0:
             parts.append(f"{percent(row['capped_blends'])} of its blends are capped")
-        if row["score"] >= _DOUBTFUL and row["nearest_class"] >= 0:
-            parts.append(f"the nearest other class is {class_name(inspection, row['nearest_class'])}")
         reasons.append("; ".join(parts) or "nothing speaks against its label")
     return [f"{reason[0].upper()}{reason[1:]}." for reason in reasons]
 
@@ -96,19 +98,26 @@ def first_looks(inspection: "Inspection") -> list[str]:
     suspects = inspection.suspects()
     if not len(suspects):
         return ["No class is over-sampled, so there is no rare image to doubt."]
-    doubtful = suspects[suspects["score"] >= _DOUBTFUL]
+    if suspects["score"].isna().all():
+        classes, width = inspection.real["class"].nunique(), inspection.real_embeddings.shape[1]
+        if not fitted_images(classes, width):
+            return [
+                f"No label was checked: with {classes} classes and embeddings of {width} numbers it would take too long. The real images "
+                "below are in the order of their loss."
+            ]
+        return ["No label was checked: that needs two classes of two images (or groups) at least."]
+    doubtful = suspects[suspects["score"].notna() & (suspects["likely_class"] != suspects["class"])]
     if not len(doubtful):
-        best = suspects["score"].max()
-        found = (
-            f" (highest score {best:.2f}; from {_DOUBTFUL} on another label is likelier)" if np.isfinite(best) else ""
-        )
-        return [f"No real image of an over-sampled class has a doubtful label{found}."]
+        return [
+            "No real image of an over-sampled class has a doubtful label: a classifier that has not seen it finds its label the most "
+            "probable."
+        ]
     top = doubtful.head(_FIRST)
     counted = "1 real image has" if len(doubtful) == 1 else f"{len(doubtful)} real images have"
     said = [f"{counted} a doubtful label, of {len(suspects)} in the over-sampled classes. Look at these first:"]
     if len(doubtful) > len(suspects) / 2:
         said = [
-            f"{counted} a doubtful label, of {len(suspects)}: the network hardly knows these classes. The most doubtful:"
+            f"{counted} a doubtful label, of {len(suspects)}: the embeddings hardly tell these classes from others. The most doubtful:"
         ]
     reasons, names = suspect_reasons(inspection, top), file_names(inspection, top["index"])
     for name, label, reason in zip(names, top["class"], reasons, strict=True):

@@ -25,7 +25,7 @@ from clesmote_losses.inspection.images import (
 )
 from clesmote_losses.inspection.inspection import Inspection
 from clesmote_losses.inspection.rule import CapRule, cap_rule
-from clesmote_losses.inspection.suspicion import label_doubt
+from clesmote_losses.inspection.suspicion import LabelDoubt, label_doubt
 from clesmote_losses.inspection.wording import network_in_words
 from clesmote_losses.smote.base_dataset import image_path
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -136,7 +136,7 @@ def inspect_synthetic(
             "neighbor_cap": caps[at[neighbor]],
         }
     )
-    raised = np.isin(labels[real], train_set.oversampled_classes)
+    oversampled = np.isin(labels[real], train_set.oversampled_classes)
     doubt = from_rank_0(lambda: _doubt(embeddings, labels[real], train_set._groups, real))
     of_real = pd.DataFrame(
         {
@@ -147,9 +147,10 @@ def inspect_synthetic(
             "cap": caps[:first],
             "distance": distances[:first],
             "nearest_class": nearest[:first],
-            "oversampled": raised,
+            "oversampled": oversampled,
             "capped_blends": _share_capped(base, neighbor, capped, plan.num_real)[real],
-            "suspicion": np.where(raised, doubt, np.nan),
+            "suspicion": np.where(oversampled, doubt.score, np.nan),
+            "likely_class": np.where(oversampled, doubt.likely_class, -1),
         }
     )
     return Inspection(
@@ -158,7 +159,6 @@ def inspect_synthetic(
         real_embeddings=embeddings,
         synthetic_embeddings=images.embeddings[first:],
         centroids=centroids.numpy(),
-        known=~np.isnan(centroids.numpy()).any(1),
         class_names=_names(class_names, train_set, num_classes),
         beta=rule.beta,
         distance=rule.distance,
@@ -198,11 +198,12 @@ def _share_capped(base: Rows, neighbor: Rows, capped: NDArray[np.bool_], num_rea
     return np.where(counts > 0, share, np.nan)
 
 
-def _doubt(embeddings: NDArray[np.float32], labels: Rows, groups: Any, real: Rows) -> NDArray[np.float64]:
+def _doubt(embeddings: NDArray[np.float32], labels: Rows, groups: Any, real: Rows) -> LabelDoubt:
     """Return the doubt about each label; an image whose embedding is not finite is beyond doubt wrong."""
     finite = np.isfinite(embeddings).all(1)
-    doubt = np.ones(len(labels))
-    doubt[finite] = label_doubt(embeddings[finite], labels[finite], None if groups is None else groups[real][finite])
+    doubt = LabelDoubt(np.ones(len(labels)), np.full(len(labels), -1))
+    found = label_doubt(embeddings[finite], labels[finite], None if groups is None else groups[real][finite])
+    doubt.score[finite], doubt.likely_class[finite] = found
     return doubt
 
 

@@ -99,30 +99,39 @@ def with_suspicion(*scores, **columns):
     real = inspected().real.copy()
     rare = real.index[real["oversampled"]]
     real.loc[rare, ["suspicion", "loss", "capped_blends"]] = 0.1, 0.2, 0.0
+    real["likely_class"] = -1
+    real.loc[rare, "likely_class"] = 1
     real.loc[rare[: len(scores)], "suspicion"] = scores
+    real.loc[rare[: len(scores)], "likely_class"] = np.where(np.array(scores) > 0.5, 0, 1)
     for name, value in columns.items():
         real.loc[rare[0], name] = value
     return dataclasses.replace(inspected(), real=real)
 
 
 def test_the_first_looks_name_the_file_the_label_and_why():
-    inspection = with_suspicion(0.97, 0.6, loss=4.2, capped_blends=0.8, nearest_class=0)
+    inspection = with_suspicion(0.97, 0.6, loss=4.2, capped_blends=0.8)
     said = first_looks(inspection)
     assert said[0] == "2 real images have a doubtful label, of 24 in the over-sampled classes. Look at these first:"
     assert "060.png, labelled <script>" in said[1]
     assert said[1].endswith(
-        "A classifier that has not seen it gives its label 3.0 %; its loss of 4.20 nats is above the 0.69 of guessing; 80 % of its "
-        "blends are capped; the nearest other class is common."
+        "A classifier that has not seen it gives its label 3.0 %, and finds common more probable; its loss of 4.20 nats is above the 0.69 "
+        "of guessing; 80 % of its blends are capped."
     )
     assert len(said) == 3
 
 
 def test_without_a_doubtful_label_it_is_said_and_with_most_doubtful_too():
     assert first_looks(with_suspicion(0.31)) == [
-        "No real image of an over-sampled class has a doubtful label (highest score 0.31; from 0.5 on another label is likelier)."
+        "No real image of an over-sampled class has a doubtful label: a classifier that has not seen it finds its label the most probable."
     ]
-    assert "the network hardly knows these classes" in first_looks(with_suspicion(*[0.6] * 20))[0]
-    assert "has a doubtful label" in first_looks(with_suspicion(*[np.nan] * 24))[0]
+    assert "hardly tell these classes from others" in first_looks(with_suspicion(*[0.6] * 20))[0]
+
+
+def test_labels_that_were_not_checked_are_no_good_ones(monkeypatch):
+    unknown = with_suspicion(*[np.nan] * 24)
+    assert first_looks(unknown) == ["No label was checked: that needs two classes of two images (or groups) at least."]
+    monkeypatch.setattr("clesmote_losses.inspection.suspicion._WORK", 1000)
+    assert first_looks(unknown)[0].startswith("No label was checked: with 2 classes and embeddings of ")
 
 
 def test_an_image_without_a_fault_and_one_without_a_number_have_words_too():

@@ -138,11 +138,12 @@ def test_a_report_of_many_large_noisy_images_of_many_classes_is_below_five_megab
         inspected(),
         train_set=train_set,
         table=table,
-        real=samples[:count].assign(file=None, oversampled=True, capped_blends=0.5, suspicion=rng.uniform(0, 1, count)),
+        real=samples[:count].assign(
+            file=None, oversampled=True, capped_blends=0.5, suspicion=rng.uniform(0, 1, count), likely_class=0
+        ),
         real_embeddings=embeddings[:count],
         synthetic_embeddings=embeddings[count:],
         centroids=rng.normal(size=(classes, 8)).astype(np.float32),
-        known=np.ones(classes, dtype=bool),
         class_names=[f"class {'with a long name ' * 20}{i}" for i in range(classes)],
     )
     inspection.report(tmp_path / "report.html")
