@@ -1,6 +1,7 @@
 """Run the synthetic samples and their parents through a trained network, and judge them as the criterion does."""
 
 from collections.abc import Sequence
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from clesmote_losses.inspection.images import (
     warn_of_random_transform,
 )
 from clesmote_losses.inspection.inspection import Inspection
-from clesmote_losses.inspection.rule import CapRule, cap_rule
+from clesmote_losses.inspection.rule import CapRule, cap_rule, loss_options
 from clesmote_losses.inspection.suspicion import LabelDoubt, label_doubt
 from clesmote_losses.inspection.wording import network_in_words
 from clesmote_losses.smote.base_dataset import image_path
@@ -41,7 +42,7 @@ def inspect_synthetic(
     *,
     tracker: ClassCentroidTracker | None = None,
     beta: float | None = None,
-    distance: str | None = None,
+    distance: str | EllipsisType | None = ...,
     transform: Transform | None = None,
     class_names: Sequence[str] | None = None,
     batch_size: int | None = None,
@@ -65,7 +66,8 @@ def inspect_synthetic(
         criterion: The loss it was trained with: its beta, distance, class weights, smoothing, logit adjustment and tracker.
         tracker: In place of the criterion's: says which layer's input is the embedding, and what a centroid is. Without
             either, the layer is found as by :class:`ClassCentroidTracker`.
-        beta, distance: In place of the criterion's. Without a criterion they are 1.0 and ``"cosine"``.
+        beta, distance: In place of the criterion's; ``distance=None`` is a constant cap, as in :class:`CappedSMOTELoss`. Left
+            out, they are the criterion's, or without one 1.0 and ``"cosine"``.
         transform: Replaces the set's own. Pass the evaluation transform, without augmentation.
         class_names: Name of each class; by default those that the base data set has, else numbers.
         batch_size, num_workers: As of ``torch.utils.data.DataLoader``; 64 by default.
@@ -162,6 +164,7 @@ def inspect_synthetic(
         class_names=_names(class_names, train_set, num_classes),
         beta=rule.beta,
         distance=rule.distance,
+        loss_options=loss_options(criterion),
         network=network_in_words(model),
         train_set=train_set,
         transform=transform,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +41,8 @@ class Inspection:
         class_names: Name of each class.
         beta: Noise tolerance of the caps.
         distance: Distance that gives the cap; ``None`` for a constant one.
+        loss_options: ``gradient``, ``capped``, ``warmup_epochs`` and ``label_smoothing`` of the criterion, and whether it has
+            a ``weight`` and a ``logit_adjustment``; empty without a criterion.
         network: Name of the network and its number of parameters.
         train_set: The training set.
         transform: What replaced its transform; ``None`` if nothing did.
@@ -55,6 +57,7 @@ class Inspection:
     class_names: Sequence[str]
     beta: float
     distance: str | None
+    loss_options: Mapping[str, Any]
     network: str
     train_set: SMOTEDataset
     transform: Transform | None

@@ -39,6 +39,35 @@ def test_the_share_capped_has_a_meaning(count, meaning):
     assert found[1].startswith(meaning)
 
 
+@pytest.mark.parametrize(
+    ("gradient", "some", "most"),
+    [
+        ("stop", "The loss leaves out about 1 in 4 blends,", "hardly trained on by its blends"),
+        ("scale", "The loss lowers the gradient of about 1 in 4 blends,", "most blends train with a lowered gradient"),
+        ("flow", "The loss pushes about 1 in 4 blends away", "most blends are pushed away"),
+    ],
+)
+def test_what_the_cap_does_depends_on_the_gradient(gradient, some, most):
+    options = {"gradient": gradient}
+    assert cap_findings(with_capped(250, loss_options=options))[1].startswith(some)
+    assert most in cap_findings(with_capped(870, loss_options=options))[1]
+
+
+def test_a_cap_on_real_images_says_how_many_are_over_it():
+    inspection = with_capped(250, loss_options={"capped": "oversampled"})
+    real = inspection.real.assign(cap=1.0, loss=0.5)
+    real.loc[[0, 60, 61], "loss"] = 1.5  # the first is of the other class
+    said = cap_findings(dataclasses.replace(inspection, real=real))
+    assert "The cap applies to real images of the over-sampled classes too: 2 of 24 are over it now." in said
+
+
+def test_a_weighted_loss_is_not_compared_with_guessing():
+    inspection = with_suspicion(0.97, loss=4.2)
+    weighted = dataclasses.replace(inspection, loss_options={"weight": True})
+    reasons = [suspect_reasons(one, one.suspects())[0] for one in (inspection, weighted)]
+    assert ["of guessing" in reason for reason in reasons] == [True, False]
+
+
 @pytest.mark.parametrize("beta", [0.01, 100.0])
 def test_the_beta_that_is_named_caps_about_a_quarter(beta):
     inspection = inspected()
@@ -69,7 +98,10 @@ def test_classes_that_differ_are_named():
 
 
 def epoch(*classes):
-    return {"classes": {i: {"synthetic": n, "share_capped": share} for i, (n, share) in enumerate(classes)}}
+    return {
+        "epoch": None,
+        "classes": {i: {"synthetic": n, "share_capped": share} for i, (n, share) in enumerate(classes)},
+    }
 
 
 def test_the_history_says_what_the_cap_did_in_training():
@@ -78,7 +110,11 @@ def test_the_history_says_what_the_cap_did_in_training():
     )
     said = cap_findings(with_capped(3, history=history))[-1]
     assert said.startswith("In training, 30 % were capped in the first epoch and 2.0 % in the last of 2.")
-    assert said.endswith("What was left out in training is fitted now.")
+    assert said.endswith("What was capped in training is fitted now.")
+    for i, one in enumerate(history.epochs):
+        one["epoch"] = i
+    after = cap_findings(with_capped(3, history=history, loss_options={"warmup_epochs": 1}))[-1]
+    assert after.startswith("In training, 2.0 % were capped in the first epoch with caps.")
     nothing = types.SimpleNamespace(epochs=[epoch((0, None))])
     assert len(cap_findings(with_capped(3, history=nothing))) == len(cap_findings(with_capped(3)))
 
@@ -138,7 +174,7 @@ def test_an_image_without_a_fault_and_one_without_a_number_have_words_too():
     inspection = with_suspicion(np.nan, loss=np.nan)
     reasons = suspect_reasons(inspection, inspection.suspects())
     assert reasons[0] == "A classifier that has not seen it gives its label 90 %."
-    assert reasons[-1] == "Its loss of not a number nats is above the 0.69 of guessing."
+    assert reasons[-1] == "Its loss is not a number."
 
 
 def test_detectability_is_that_of_the_function_and_names_the_class():

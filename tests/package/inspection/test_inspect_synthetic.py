@@ -217,6 +217,18 @@ def test_options_take_the_place_of_those_of_the_criterion(model: nn.Module) -> N
     np.testing.assert_allclose(other.table["cap"], 0.5 / other.table["distance"], rtol=1e-5)
 
 
+def test_no_distance_is_a_constant_cap_as_in_the_loss_with_and_without_a_criterion(model: nn.Module) -> None:
+    train_set = smote(colors())
+    criterion = CappedSMOTELoss(tracker=ClassCentroidTracker(model, 2), gradient="scale", warmup_epochs=2)
+    for given in (None, criterion):
+        constant = inspect_synthetic(model, train_set, given, beta=5.0, distance=None)
+        assert set(constant.table["cap"]) == {5.0}
+        assert constant.distance is None
+    assert constant.loss_options["gradient"] == "scale"
+    assert constant.loss_options["warmup_epochs"] == 2
+    assert inspect_synthetic(model, train_set).distance == "cosine"
+
+
 def test_a_copy_of_the_tracked_model_is_read_at_the_layer_of_the_tracker(model: nn.Module) -> None:
     train_set, tracker = smote(colors()), ClassCentroidTracker(model, 2, classifier="layer4")
     ema = copy.deepcopy(model)
