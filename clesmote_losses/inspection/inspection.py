@@ -66,8 +66,7 @@ class Inspection:
     @property
     def known(self) -> NDArray[np.bool_]:
         """Return which classes have a centroid, bool, shape ``(C,)``."""
-        known: NDArray[np.bool_] = ~np.isnan(self.centroids).any(1)
-        return known
+        return np.asarray(~np.isnan(self.centroids).any(axis=1))
 
     def suspects(self) -> "DataFrame":
         """Return the real images of the over-sampled classes, those with the most doubtful label first.

@@ -43,16 +43,14 @@ _MEANINGS = {
 }
 
 
+_CHOICES = {  # of gradient and capped
+    "stop": "a blend over its cap has no gradient",
+    "scale": "the gradient of a blend over its cap is multiplied by cap / loss",
+    "flow": "a blend over its cap has the gradient of the cap, which pushes it away from the centroid of its class",
+    "synthetic": "the cap applies to synthetic images",
+    "oversampled": "the cap applies to all images of the over-sampled classes, real ones too",
+}
 _LOSS_MEANINGS = {
-    "gradient": {
-        "stop": "a blend over its cap has no gradient",
-        "scale": "the gradient of a blend over its cap is multiplied by cap / loss",
-        "flow": "a blend over its cap has the gradient of the cap, which pushes it away from the centroid of its class",
-    },
-    "capped": {
-        "synthetic": "the cap applies to synthetic images",
-        "oversampled": "the cap applies to all images of the over-sampled classes, real ones too",
-    },
     "warmup_epochs": "first epochs without caps",
     "label_smoothing": "share of each label that is spread over all classes",
     "weight": "class weights, by which loss and cap are multiplied",
@@ -124,9 +122,8 @@ def option_rows(inspection: "Inspection") -> list[tuple[str, str, str]]:
         ("distance", str(distance), cap.get(distance, "of the embedding to the centroid of its class")),
     ]  # fmt: skip
     for name, value in inspection.loss_options.items():
-        meaning = _LOSS_MEANINGS[name]
         said = ("given" if value else "none") if isinstance(value, bool) else str(value)
-        rows.append((name, said, meaning if isinstance(meaning, str) else meaning[value]))
+        rows.append((name, said, _LOSS_MEANINGS.get(name) or _CHOICES[value]))
     if not inspection.loss_options:
         rows.append(
             ("other options of the loss", "not known", "pass the criterion of the training to inspect_synthetic")
