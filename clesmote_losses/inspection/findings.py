@@ -69,7 +69,7 @@ def cap_findings(inspection: "Inspection") -> list[str]:
 
 def _training_findings(history: Any, share_now: float, warmup: int) -> list[str]:
     """Say what the cap did in training after its warm-up, which the trained network no longer shows."""
-    epochs = [one for one in getattr(history, "epochs", []) if one["epoch"] is None or one["epoch"] >= warmup]
+    epochs = [one for one in getattr(history, "epochs", []) if one["epoch"] >= warmup]
     shares = [share for epoch in epochs if (share := _share_capped(epoch)) is not None]
     if not shares:
         return []

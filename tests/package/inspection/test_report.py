@@ -91,7 +91,7 @@ def test_the_history_is_drawn_if_there_is_one(page, tmp_path):
         given.append(class_names)
         return new_figure(3, 2)[0]
 
-    history = types.SimpleNamespace(epochs=[{"classes": {}}], plot=plot)
+    history = types.SimpleNamespace(epochs=[{"epoch": 0, "classes": {}}], plot=plot)
     write_report(dataclasses.replace(inspected(), history=history), tmp_path / "report.html")
     assert 'class="history" src="data:image/png;base64,' in (tmp_path / "report.html").read_text()
     assert given[0][1].startswith("<script>")
