@@ -99,7 +99,7 @@ def test_classes_that_differ_are_named():
 
 def epoch(*classes):
     return {
-        "epoch": None,
+        "epoch": 0,
         "classes": {i: {"synthetic": n, "share_capped": share} for i, (n, share) in enumerate(classes)},
     }
 
