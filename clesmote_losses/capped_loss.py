@@ -47,7 +47,7 @@ class CappedSMOTELoss(KeepsHistory):
     Replaces :class:`torch.nn.CrossEntropyLoss` in a loop that trains on a :class:`SMOTEDataset`. In ``eval()`` mode it
     caps and adjusts nothing and needs no embedding: it is cross-entropy on decoded targets.
 
-    **Choosing beta.** A network that knows nothing costs :math:`\ln C` nats a sample: 0.69 for 2 classes, 2.30 for 10. The
+    **Choosing beta.** Uniform predictions have a cross-entropy of :math:`\ln C` nats: 0.69 for 2 classes, 2.30 for 10. The
     cosine cap is ``beta`` / distance, with a distance in ``[0, 2]``: it is never below ``beta / 2``. A sample that costs
     :math:`\ln C` is over its cap if its distance is above :math:`\beta / \ln C`: with ``beta=1`` 1.44 for 2 classes (hardly
     any sample) and 0.43 for 10, with ``beta=0.3`` 0.43 and 0.13. From ``beta`` = :math:`2 \ln C` on none is. With

@@ -252,7 +252,7 @@ class LossCounts:
             num_classes = len(self._loss_by_class())
             warn_user(
                 f"only {named}{', ...' if low[_NAMED:] else ''} still trains: raise beta (now {beta:g}), or leave the first epochs without "
-                f"caps (warmup_epochs=). A network that knows nothing costs ln({num_classes}) = {math.log(num_classes):.2f} nats a sample, "
+                f"caps (warmup_epochs=). Uniform predictions have a cross-entropy of ln({num_classes}) = {math.log(num_classes):.2f} nats, "
                 "so that a lower cap stops what is not learnt yet."
             )
 

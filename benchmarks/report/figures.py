@@ -144,6 +144,7 @@ def learning_curves(panels: Mapping[str, Mapping[str, list[Record]]], test: str,
         axis.set_xlabel(step)
     for axis in axes[:, 0]:
         axis.set_ylabel("Test AUROC")
+    title = title.replace("$", r"\$")  # two of them would begin a formula
     figure.suptitle(f"{title}\nline: mean over the runs; band: one standard deviation", fontsize=10)
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     if len({str(styles[name]) for name in names}) == len(names):

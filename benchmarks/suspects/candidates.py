@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from clesmote_losses import Inspection
+from clesmote_losses.inspection.suspicion import label_doubt
 
 Scores = NDArray[np.float64]
 _FOLDS = 5
@@ -54,6 +55,10 @@ def _logistic(strength: float) -> Callable[[Inspection], Scores]:
     return _doubt_of(LogisticRegression(C=strength, class_weight="balanced", max_iter=2000))
 
 
+def _head(inspection: Inspection) -> Scores:
+    return label_doubt(inspection.real_embeddings, inspection.real["class"].to_numpy()).score
+
+
 def _capped(inspection: Inspection) -> Scores:
     return np.asarray(inspection.real["capped_blends"].fillna(-1.0), dtype=np.float64)
 
@@ -69,12 +74,10 @@ def _blends_over_cap(inspection: Inspection) -> Scores:
     return found
 
 
-_HEAD = 1e-3  # C of rebalanced_head
-
 CANDIDATES: dict[str, Callable[[Inspection], Scores]] = {
     "loss": _loss,
     "distance": _distance,
-    "head": _logistic(_HEAD),
+    "head": _head,
     "head, C=1e-2": _logistic(1e-2),
     "cleanlab's default": _doubt_of(LogisticRegression(max_iter=2000)),
     "capped": _capped,

@@ -65,5 +65,4 @@ def task_of(record: Record) -> str:
 
 
 def _short(name: str, length: int = 14) -> str:
-    name = name.replace("$", r"\$")  # two of them would begin a formula
     return name if len(name) <= length else name[: length - 1] + "…"

@@ -84,7 +84,7 @@ def find_small_classes(
 
 
 def find_beta_faults(beta: float, num_classes: int) -> list[Finding]:
-    """Compare beta with the cross-entropy of a network that knows nothing, ln(C) nats.
+    """Compare beta with the cross-entropy of uniform predictions, ln(C) nats.
 
     A sample is capped where its cross-entropy is above ``beta / distance``, and a cosine distance is at most 2.
     """
@@ -92,8 +92,8 @@ def find_beta_faults(beta: float, num_classes: int) -> list[Finding]:
         return []
     chance = math.log(num_classes)
     distance = beta / chance
-    message = f"beta={beta:g} and {num_classes} classes: a network that knows nothing costs ln(C) = {chance:.2f} nats a sample, and a blend "
-    message += "of that cost is capped " + (
+    message = f"beta={beta:g} and {num_classes} classes: uniform predictions have a cross-entropy of ln(C) = {chance:.2f} nats, and a blend "
+    message += "with that loss is capped " + (
         "nowhere (a cosine distance is at most 2): this is plain SMOTE."
         if distance >= 2
         else f"where its cosine distance to its class is above {distance:.2f}."

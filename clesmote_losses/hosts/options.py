@@ -135,8 +135,8 @@ class Options:
     )
     smote_report: bool = _smote(
         False,
-        "write report.html (which synthetic images were not trusted, which real ones are doubtful) and suspects.csv into the folder "
-        "of the run at each best checkpoint and at the end; needs clesmote-losses[report]",
+        "write report-best.html (which synthetic images were not trusted, which real ones are doubtful) and suspects-best.csv into the "
+        "folder of the run at each best checkpoint, and report.html and suspects.csv at the end; needs clesmote-losses[report]",
     )
     cap: str = option(
         "cosine",

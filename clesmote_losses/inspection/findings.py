@@ -5,13 +5,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clesmote_losses.detectability import detect_blends
+from clesmote_losses.inspection.suspicion import fitted_images
 from clesmote_losses.inspection.wording import class_name, file_names, nats, percent, shorten
 
 if TYPE_CHECKING:
     from clesmote_losses.inspection.inspection import Inspection
 
 _NO_EFFECT, _MOST_CAPPED, _AIM = 0.01, 0.5, 0.25  # shares of the synthetic images
-_DOUBTFUL = 0.5  # score from which another label is likelier
+# by the gradient of a blend over its cap
+_EFFECT = {
+    "stop": "leaves out {}",
+    "scale": "lowers the gradient of {}",
+    "flow": "pushes {} away from the centroid of the class",
+}
+_MOST_EFFECT = {
+    "stop": "the rare class is hardly trained on by its blends",
+    "scale": "most blends train with a lowered gradient, their cap over their loss",
+    "flow": "most blends are pushed away from the centroid of their class, and not trained on by their label",
+}
 _FIRST = 3  # images that are named at the top
 _PROBED, _MEASURED = 300, 5  # most images of a class, and most classes, for the probes, which take a second each
 
@@ -21,7 +32,7 @@ def cap_findings(inspection: "Inspection") -> list[str]:
     table = inspection.table
     if not len(table):
         return ["There are no synthetic images: the sampler had nothing to raise."]
-    share = float(table["capped"].mean())
+    share, gradient = float(table["capped"].mean()), inspection.loss_options.get("gradient", "stop")
     found = [
         f"{int(table['capped'].sum())} of {len(table)} synthetic images ({percent(share)}) are over their cap now."
     ]
@@ -35,29 +46,37 @@ def cap_findings(inspection: "Inspection") -> list[str]:
         found.append(f"The cap binds on {percent(share)}: this is plain SMOTE. A lower beta caps more.{hint}")
     elif share >= _MOST_CAPPED:
         found.append(
-            f"{percent(share)} are capped: the rare class is hardly trained on by its blends. Raise beta, or train longer before "
-            f"the cap (warmup_epochs).{hint}"
+            f"{percent(share)} are capped: {_MOST_EFFECT[gradient]}. Raise beta, or train longer before the cap (warmup_epochs).{hint}"
         )
     else:
-        found.append(f"The loss leaves out about 1 in {round(1 / share)} blends, and trains on the others.")
+        found.append(
+            f"The loss {_EFFECT[gradient].format(f'about 1 in {round(1 / share)} blends')}, and trains on the others."
+        )
+    if inspection.loss_options.get("capped") == "oversampled":
+        rare = inspection.real[inspection.real["oversampled"]]
+        over = int((rare["loss"] > rare["cap"]).sum())
+        found.append(
+            f"The cap applies to real images of the over-sampled classes too: {over} of {len(rare)} are over it now."
+        )
     by_class = table.groupby("class")["capped"].mean().sort_values(ascending=False, kind="stable")
     if len(by_class) > 1 and by_class.iloc[0] - by_class.iloc[-1] >= 0.05:
         most, least = (
             f"{class_name(inspection, int(by_class.index[i]))} ({percent(by_class.iloc[i])})" for i in (0, -1)
         )
         found.append(f"Most are capped in the class {most}, fewest in {least}.")
-    return [*found, *_training_findings(inspection.history, share)]
+    return [*found, *_training_findings(inspection.history, share, inspection.loss_options.get("warmup_epochs", 0))]
 
 
-def _training_findings(history: Any, share_now: float) -> list[str]:
-    """Say what the cap did in training, which the trained network no longer shows."""
-    shares = [share for epoch in getattr(history, "epochs", []) if (share := _share_capped(epoch)) is not None]
+def _training_findings(history: Any, share_now: float, warmup: int) -> list[str]:
+    """Say what the cap did in training after its warm-up, which the trained network no longer shows."""
+    epochs = [one for one in getattr(history, "epochs", []) if one["epoch"] >= warmup]
+    shares = [share for epoch in epochs if (share := _share_capped(epoch)) is not None]
     if not shares:
         return []
-    text = f"In training, {percent(shares[0])} were capped in the first epoch"
+    text = f"In training, {percent(shares[0])} were capped in the first epoch{' with caps' if warmup else ''}"
     text += f" and {percent(shares[-1])} in the last of {len(shares)}." if len(shares) > 1 else "."
     if share_now < _NO_EFFECT <= max(shares):
-        text += " What was left out in training is fitted now."
+        text += " What was capped in training is fitted now."
     return [text]
 
 
@@ -75,18 +94,24 @@ def suspect_reasons(inspection: "Inspection", suspects: Any) -> list[str]:
         inspection: What :func:`inspect_synthetic` returned.
         suspects: Rows of :meth:`Inspection.suspects`.
     """
-    guessing = np.log(max(2, len(inspection.known)))
+    # a weight or an adjustment is in the loss, and guessing costs something else then
+    is_plain = not any(inspection.loss_options.get(name) for name in ("weight", "logit_adjustment"))
+    guessing = np.log(max(2, len(inspection.centroids)))
     reasons = []
     for row in suspects.to_dict("records"):
         parts = []
         if np.isfinite(row["score"]):
-            parts.append(f"a classifier that has not seen it gives its label {percent(1 - row['score'])}")
-        if row["loss"] > guessing or not np.isfinite(row["loss"]):
+            given = f"a classifier that has not seen it gives its label {percent(1 - row['score'])}"
+            is_other = row["likely_class"] not in (-1, row["class"])
+            parts.append(
+                f"{given}, and finds {class_name(inspection, row['likely_class'])} more probable" if is_other else given
+            )
+        if not np.isfinite(row["loss"]):
+            parts.append(f"its loss is {nats(row['loss'])}")
+        elif is_plain and row["loss"] > guessing:
             parts.append(f"its loss of {nats(row['loss'])} nats is above the {nats(guessing)} of guessing")
         if row["capped_blends"] > 0:
             parts.append(f"{percent(row['capped_blends'])} of its blends are capped")
-        if row["score"] >= _DOUBTFUL and row["nearest_class"] >= 0:
-            parts.append(f"the nearest other class is {class_name(inspection, row['nearest_class'])}")
         reasons.append("; ".join(parts) or "nothing speaks against its label")
     return [f"{reason[0].upper()}{reason[1:]}." for reason in reasons]
 
@@ -96,19 +121,26 @@ def first_looks(inspection: "Inspection") -> list[str]:
     suspects = inspection.suspects()
     if not len(suspects):
         return ["No class is over-sampled, so there is no rare image to doubt."]
-    doubtful = suspects[suspects["score"] >= _DOUBTFUL]
+    if suspects["score"].isna().all():
+        classes, width = inspection.real["class"].nunique(), inspection.real_embeddings.shape[1]
+        if not fitted_images(classes, width):
+            return [
+                f"No label was checked: with {classes} classes and embeddings of {width} numbers it would take too long. The real images "
+                "below are in the order of their loss."
+            ]
+        return ["No label was checked: that needs two classes of two images (or groups) at least."]
+    doubtful = suspects[suspects["score"].notna() & (suspects["likely_class"] != suspects["class"])]
     if not len(doubtful):
-        best = suspects["score"].max()
-        found = (
-            f" (highest score {best:.2f}; from {_DOUBTFUL} on another label is likelier)" if np.isfinite(best) else ""
-        )
-        return [f"No real image of an over-sampled class has a doubtful label{found}."]
+        return [
+            "No real image of an over-sampled class has a doubtful label: a classifier that has not seen it finds its label the most "
+            "probable."
+        ]
     top = doubtful.head(_FIRST)
     counted = "1 real image has" if len(doubtful) == 1 else f"{len(doubtful)} real images have"
     said = [f"{counted} a doubtful label, of {len(suspects)} in the over-sampled classes. Look at these first:"]
     if len(doubtful) > len(suspects) / 2:
         said = [
-            f"{counted} a doubtful label, of {len(suspects)}: the network hardly knows these classes. The most doubtful:"
+            f"{counted} a doubtful label, of {len(suspects)}: the embeddings hardly tell these classes from others. The most doubtful:"
         ]
     reasons, names = suspect_reasons(inspection, top), file_names(inspection, top["index"])
     for name, label, reason in zip(names, top["class"], reasons, strict=True):

@@ -1,6 +1,7 @@
 """Run the synthetic samples and their parents through a trained network, and judge them as the criterion does."""
 
 from collections.abc import Sequence
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ from clesmote_losses.inspection.images import (
     warn_of_random_transform,
 )
 from clesmote_losses.inspection.inspection import Inspection
-from clesmote_losses.inspection.rule import CapRule, cap_rule
-from clesmote_losses.inspection.suspicion import label_doubt
+from clesmote_losses.inspection.rule import CapRule, cap_rule, loss_options
+from clesmote_losses.inspection.suspicion import LabelDoubt, label_doubt
 from clesmote_losses.inspection.wording import network_in_words
 from clesmote_losses.smote.base_dataset import image_path
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -41,7 +42,7 @@ def inspect_synthetic(
     *,
     tracker: ClassCentroidTracker | None = None,
     beta: float | None = None,
-    distance: str | None = None,
+    distance: str | EllipsisType | None = ...,
     transform: Transform | None = None,
     class_names: Sequence[str] | None = None,
     batch_size: int | None = None,
@@ -65,7 +66,8 @@ def inspect_synthetic(
         criterion: The loss it was trained with: its beta, distance, class weights, smoothing, logit adjustment and tracker.
         tracker: In place of the criterion's: says which layer's input is the embedding, and what a centroid is. Without
             either, the layer is found as by :class:`ClassCentroidTracker`.
-        beta, distance: In place of the criterion's. Without a criterion they are 1.0 and ``"cosine"``.
+        beta, distance: In place of the criterion's; ``distance=None`` is a constant cap, as in :class:`CappedSMOTELoss`. Left
+            out, they are the criterion's, or without one 1.0 and ``"cosine"``.
         transform: Replaces the set's own. Pass the evaluation transform, without augmentation.
         class_names: Name of each class; by default those that the base data set has, else numbers.
         batch_size, num_workers: As of ``torch.utils.data.DataLoader``; 64 by default.
@@ -136,7 +138,7 @@ def inspect_synthetic(
             "neighbor_cap": caps[at[neighbor]],
         }
     )
-    raised = np.isin(labels[real], train_set.oversampled_classes)
+    oversampled = np.isin(labels[real], train_set.oversampled_classes)
     doubt = from_rank_0(lambda: _doubt(embeddings, labels[real], train_set._groups, real))
     of_real = pd.DataFrame(
         {
@@ -147,9 +149,10 @@ def inspect_synthetic(
             "cap": caps[:first],
             "distance": distances[:first],
             "nearest_class": nearest[:first],
-            "oversampled": raised,
+            "oversampled": oversampled,
             "capped_blends": _share_capped(base, neighbor, capped, plan.num_real)[real],
-            "suspicion": np.where(raised, doubt, np.nan),
+            "suspicion": np.where(oversampled, doubt.score, np.nan),
+            "likely_class": np.where(oversampled, doubt.likely_class, -1),
         }
     )
     return Inspection(
@@ -158,10 +161,10 @@ def inspect_synthetic(
         real_embeddings=embeddings,
         synthetic_embeddings=images.embeddings[first:],
         centroids=centroids.numpy(),
-        known=~np.isnan(centroids.numpy()).any(1),
         class_names=_names(class_names, train_set, num_classes),
         beta=rule.beta,
         distance=rule.distance,
+        loss_options=loss_options(criterion),
         network=network_in_words(model),
         train_set=train_set,
         transform=transform,
@@ -198,11 +201,12 @@ def _share_capped(base: Rows, neighbor: Rows, capped: NDArray[np.bool_], num_rea
     return np.where(counts > 0, share, np.nan)
 
 
-def _doubt(embeddings: NDArray[np.float32], labels: Rows, groups: Any, real: Rows) -> NDArray[np.float64]:
+def _doubt(embeddings: NDArray[np.float32], labels: Rows, groups: Any, real: Rows) -> LabelDoubt:
     """Return the doubt about each label; an image whose embedding is not finite is beyond doubt wrong."""
     finite = np.isfinite(embeddings).all(1)
-    doubt = np.ones(len(labels))
-    doubt[finite] = label_doubt(embeddings[finite], labels[finite], None if groups is None else groups[real][finite])
+    doubt = LabelDoubt(np.ones(len(labels)), np.full(len(labels), -1))
+    found = label_doubt(embeddings[finite], labels[finite], None if groups is None else groups[real][finite])
+    doubt.score[finite], doubt.likely_class[finite] = found
     return doubt
 
 

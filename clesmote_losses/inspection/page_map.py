@@ -70,9 +70,9 @@ def _chosen(inspection: "Inspection", images: Any, count: int) -> list[int]:
     suspects = inspection.suspects()["index"].head(count // 8)
     blends = choose_blends(inspection.table, count // 20, count // 40)
     shown = images["index"].isin([*suspects, *blends["index"], *blends["base"], *blends["neighbor"]])
-    raised = images["class"].isin(inspection.train_set.oversampled_classes)
+    oversampled = images["class"].isin(inspection.train_set.oversampled_classes)
     is_real = images["kind"] == "real"
-    groups = [images[is_real & ~raised], images[is_real & raised], images[~is_real]]
+    groups = [images[is_real & ~oversampled], images[is_real & oversampled], images[~is_real]]
     chosen = set(images[shown].index[:count])
     shuffled = [
         group.drop(index=list(chosen), errors="ignore").sample(frac=1, random_state=0).index for group in groups

@@ -138,8 +138,9 @@ def _suspects(inspection: "Inspection") -> dict[str, Any]:
         strict=True,
     )
     note = (
-        f"{len(shown)} of {len(suspects)} real images of the over-sampled classes (those with synthetic images). The score is from 0, the "
-        "label is surely right, to 1. It is a reason to look, not a proof; Inspection.suspects() has the whole list."
+        f"{len(shown)} of {len(suspects)} real images of the over-sampled classes (those with synthetic images). The score is one "
+        "less the probability of the label; with many classes it is high for right labels too. A label is doubtful where another class is "
+        "more probable. That is a reason to look, not a proof; Inspection.suspects() has the whole list."
     )
     return {
         "suspects_note": note if len(suspects) else "No class is over-sampled.",

@@ -1,5 +1,6 @@
 """The rule by which samples are capped: the options of a criterion, applied to rows that are computed already."""
 
+from types import EllipsisType
 from typing import Any, NamedTuple
 
 import torch
@@ -65,8 +66,8 @@ class CapRule(NamedTuple):
         return distances.masked_fill(~embeddings.isfinite().all(1, keepdim=True), torch.nan)
 
 
-def cap_rule(criterion: Any, tracker: Any, beta: float | None, distance: str | None) -> CapRule:
-    """Return the rule of a criterion; the other arguments replace what it says.
+def cap_rule(criterion: Any, tracker: Any, beta: float | None, distance: str | EllipsisType | None) -> CapRule:
+    """Return the rule of a criterion; the other arguments replace what it says. A ``distance`` of ``...`` replaces nothing.
 
     Raises:
         TypeError: If ``criterion`` is no :class:`CappedSMOTELoss`, or the tracker no :class:`ClassCentroidTracker`.
@@ -102,7 +103,16 @@ def cap_rule(criterion: Any, tracker: Any, beta: float | None, distance: str | N
         if not beta > 0:
             raise ValueError(f"beta must be positive; got {beta}.")
         rule = rule._replace(beta=float(beta))
-    if distance is not None:
-        check_choice("distance", distance, CAPS)
+    if not isinstance(distance, EllipsisType):
+        check_choice("distance", distance, (*CAPS, None))
         rule = rule._replace(distance=distance)
     return rule._replace(tracker=tracker)
+
+
+def loss_options(criterion: CappedSMOTELoss | None) -> dict[str, Any]:
+    """Return the other options of a loss, tensors as whether they are given; empty if the loss is not known."""
+    if criterion is None:
+        return {}
+    names = ("gradient", "capped", "warmup_epochs", "label_smoothing")
+    given = {name: getattr(criterion, name) is not None for name in ("weight", "logit_adjustment")}
+    return {name: getattr(criterion, name) for name in names} | given

@@ -43,18 +43,33 @@ _MEANINGS = {
 }
 
 
+_CHOICES = {  # of gradient and capped
+    "stop": "a blend over its cap has no gradient",
+    "scale": "the gradient of a blend over its cap is multiplied by cap / loss",
+    "flow": "a blend over its cap has the gradient of the cap, which pushes it away from the centroid of its class",
+    "synthetic": "the cap applies to synthetic images",
+    "oversampled": "the cap applies to all images of the over-sampled classes, real ones too",
+}
+_LOSS_MEANINGS = {
+    "warmup_epochs": "first epochs without caps",
+    "label_smoothing": "share of each label that is spread over all classes",
+    "weight": "class weights, by which loss and cap are multiplied",
+    "logit_adjustment": "what is added to the logits in training, such as the logarithm of the classes' shares",
+}
+
+
 def trained(inspection: "Inspection") -> list[str]:
     """Name network and training set."""
     train_set, real = inspection.train_set, inspection.real
-    raised = train_set.oversampled_classes
+    oversampled = train_set.oversampled_classes
     total = train_set.plan.num_real
     transform = train_set.transform if inspection.transform is None else inspection.transform
     said = [
         f"Network: {inspection.network}.",
         f"Training set: {type(train_set.base).__name__} of {total} real images, and {len(train_set) - total} samples added by "
         f"{train_set.plan.options['sampler']}.",
-        f"Over-sampled classes: {', '.join(class_name(inspection, c) for c in raised[:20])}{', …' if len(raised) > 20 else ''}."
-        if raised
+        f"Over-sampled classes: {', '.join(class_name(inspection, c) for c in oversampled[:20])}{', …' if len(oversampled) > 20 else ''}."
+        if oversampled
         else "No class is over-sampled.",
         f"Looked at through: {shorten(' '.join(str(transform).split()), 400)}."
         if transform is not None
@@ -106,6 +121,13 @@ def option_rows(inspection: "Inspection") -> list[tuple[str, str, str]]:
         ("beta", nats(inspection.beta), "noise tolerance: a higher one caps less"),
         ("distance", str(distance), cap.get(distance, "of the embedding to the centroid of its class")),
     ]  # fmt: skip
+    for name, value in inspection.loss_options.items():
+        said = ("given" if value else "none") if isinstance(value, bool) else str(value)
+        rows.append((name, said, _LOSS_MEANINGS.get(name) or _CHOICES[value]))
+    if not inspection.loss_options:
+        rows.append(
+            ("other options of the loss", "not known", "pass the criterion of the training to inspect_synthetic")
+        )
     if train_set._groups is not None:
         rows.append(("groups", "given", "no two images of one group, such as a patient, are blended"))
     if train_set._strata is not None:

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ from clesmote_losses.distributed import from_rank_0, get_rank, is_distributed
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform
 
-REPORT, SUSPECTS = "report.html", "suspects.csv"
+REPORT, SUSPECTS = "report{}.html", "suspects{}.csv"
+_BEST = "-best"  # in the names of the files of the best checkpoint
 _logger = logging.getLogger(__name__)
 
 
 class ReportStage:
     """Inspect the network after each epoch that is the best so far, and after the last.
 
-    The script chooses its best checkpoint after an epoch's validation, so the stage looks for it when the next epoch begins.
+    The files of the best have names of their own. The script chooses its best checkpoint after an epoch's validation, so the
+    stage looks for it when the next epoch begins. The network in training is inspected, not an average of its weights.
     """
 
     def __init__(self) -> None:
@@ -34,7 +36,7 @@ class ReportStage:
     def begin_epoch(
         self, arguments: Mapping[str, Any], criterion: Any, train_set: SMOTEDataset, transform: Transform | None
     ) -> None:
-        """Write the report if the epoch before was the best so far. Every rank calls it.
+        """Write the report of the best if the epoch before was the best so far. Every rank calls it.
 
         Args:
             arguments: Of the script's ``train_one_epoch``.
@@ -45,28 +47,32 @@ class ReportStage:
         before, self._arguments, self._inspected = self._arguments, arguments, (criterion, train_set, transform)
         best = from_rank_0(lambda: _stamp(arguments.get("output_dir")))
         if before and best is not None and best != self._best:
-            self._write(f"Network after epoch {before['epoch']}, the best checkpoint so far.")
+            self._write(f"Network after epoch {before['epoch']}, the best checkpoint so far.", [_BEST])
         self._best = best
 
     def finish(self) -> None:
         """Write the report on the network after the last epoch. A script that ended its process group leaves it to rank 0."""
         if self._arguments and (is_distributed() or getattr(self._arguments["args"], "rank", 0) == 0):
-            self._write(f"Network after the last epoch, {self._arguments['epoch']}.")
+            best = from_rank_0(lambda: _stamp(self._arguments.get("output_dir")))
+            is_best = best is not None and best != self._best
+            note = ", the best checkpoint" if is_best else ""
+            self._write(
+                f"Network after the last epoch, {self._arguments['epoch']}{note}.", ["", _BEST] if is_best else [""]
+            )
 
-    def _write(self, note: str) -> None:
-        """Inspect and write; an error is logged, since it must not end the training."""
+    def _write(self, note: str, kinds: Sequence[str]) -> None:
+        """Inspect and write the files of these kinds; an error is logged, since it must not end the training."""
         started = time.perf_counter()
         try:
-            self._inspect(note)
+            self._inspect(note, kinds)
         except Exception:
             _logger.exception("CLE-SMOTE: no report. The training goes on.")
         else:
             if get_rank() == 0:
-                _logger.info(
-                    "CLE-SMOTE: %s and %s written in %.1f s. %s", REPORT, SUSPECTS, time.perf_counter() - started, note
-                )
+                names = ", ".join(name.format(kind) for kind in kinds for name in (REPORT, SUSPECTS))
+                _logger.info("CLE-SMOTE: %s written in %.1f s. %s", names, time.perf_counter() - started, note)
 
-    def _inspect(self, note: str) -> None:
+    def _inspect(self, note: str, kinds: Sequence[str]) -> None:
         from clesmote_losses.inspection.inspect_synthetic import inspect_synthetic
         from clesmote_losses.inspection.report import write_report
 
@@ -85,9 +91,10 @@ class ReportStage:
             )
         folder = self._arguments.get("output_dir")
         if folder and get_rank() == 0:
-            write_report(inspection, Path(folder) / REPORT, note=note)
-            with atomic_write(Path(folder) / SUSPECTS) as path:
-                inspection.suspects().to_csv(path, index=False)
+            for kind in kinds:
+                write_report(inspection, Path(folder) / REPORT.format(kind), note=note)
+                with atomic_write(Path(folder) / SUSPECTS.format(kind)) as path:
+                    inspection.suspects().to_csv(path, index=False)
 
 
 def _stamp(folder: Any) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.cbook import is_math_text
 from PIL import Image
 
 from benchmarks.methods.registry import METHODS
@@ -52,6 +53,12 @@ def test_a_method_that_no_panel_names_is_drawn_too(kind, monkeypatch, tmp_path):
     figures.figures_of(groups_of(records)[0], tmp_path, "slug")
     (panels,) = drawn
     assert {title: list(lines) for title, lines in panels.items()} == {"Other methods": ["smote", "of-tomorrow"]}
+
+
+def test_dollar_signs_of_a_title_begin_no_formula(drawn, tmp_path):
+    figures.learning_curves({"": {"smote": [line("smote")]}}, "test", "a$b, c$d", tmp_path / "curves.png")
+    ((figure, _),) = drawn
+    assert not is_math_text(figure.get_suptitle())
 
 
 def test_rows_of_the_forest_stand_at_their_names(drawn, tmp_path):

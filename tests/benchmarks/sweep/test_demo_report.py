@@ -11,7 +11,7 @@ from benchmarks.data.experiments import of_classes
 from benchmarks.data.trials import draw
 from benchmarks.methods.networks import make_network
 from benchmarks.methods.registry import METHODS
-from benchmarks.sweep.demo_report import inspect_run, report_files
+from benchmarks.sweep.demo_report import inspect_run, report_files, task_of
 from benchmarks.training.controlled import Settings
 from benchmarks.training.evaluation import to_input
 from benchmarks.training.run import Run
@@ -58,3 +58,8 @@ def test_loss_and_cap_are_those_of_the_library_and_no_file_is_written_without_a_
     np.testing.assert_allclose(
         kept["synthetic_cap"], cosine_cap(embeddings, labels, centroids, run.method.beta), rtol=1e-3
     )
+
+
+def test_a_long_name_is_cut_and_a_dollar_sign_is_itself():
+    experiment = {"source": "mine", "counts": {"a$b": 3, "a name that is long": 4}}
+    assert task_of({"config": {"experiment": experiment}}) == "mine, training images a$b=3, a name that i…=4"

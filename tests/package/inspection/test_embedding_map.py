@@ -46,7 +46,9 @@ def test_embeddings_that_are_not_finite_and_unknown_centroids_are_left_out():
     inspection = inspected()
     broken = inspection.real_embeddings.copy()
     broken[3, 0], broken[5, 1] = np.nan, np.inf
-    found = map_points(dataclasses.replace(inspection, real_embeddings=broken, known=np.array([True, False])))
+    centroids = inspection.centroids.copy()
+    centroids[1] = np.nan
+    found = map_points(dataclasses.replace(inspection, real_embeddings=broken, centroids=centroids))
     left_out = set(range(84)) - set(found.loc[found["kind"] == "real", "index"])
     assert left_out == {3, 5}
     assert (found["kind"] == "centroid").sum() == 1

@@ -39,6 +39,35 @@ def test_the_share_capped_has_a_meaning(count, meaning):
     assert found[1].startswith(meaning)
 
 
+@pytest.mark.parametrize(
+    ("gradient", "some", "most"),
+    [
+        ("stop", "The loss leaves out about 1 in 4 blends,", "hardly trained on by its blends"),
+        ("scale", "The loss lowers the gradient of about 1 in 4 blends,", "most blends train with a lowered gradient"),
+        ("flow", "The loss pushes about 1 in 4 blends away", "most blends are pushed away"),
+    ],
+)
+def test_what_the_cap_does_depends_on_the_gradient(gradient, some, most):
+    options = {"gradient": gradient}
+    assert cap_findings(with_capped(250, loss_options=options))[1].startswith(some)
+    assert most in cap_findings(with_capped(870, loss_options=options))[1]
+
+
+def test_a_cap_on_real_images_says_how_many_are_over_it():
+    inspection = with_capped(250, loss_options={"capped": "oversampled"})
+    real = inspection.real.assign(cap=1.0, loss=0.5)
+    real.loc[[0, 60, 61], "loss"] = 1.5  # the first is of the other class
+    said = cap_findings(dataclasses.replace(inspection, real=real))
+    assert "The cap applies to real images of the over-sampled classes too: 2 of 24 are over it now." in said
+
+
+def test_a_weighted_loss_is_not_compared_with_guessing():
+    inspection = with_suspicion(0.97, loss=4.2)
+    weighted = dataclasses.replace(inspection, loss_options={"weight": True})
+    reasons = [suspect_reasons(one, one.suspects())[0] for one in (inspection, weighted)]
+    assert ["of guessing" in reason for reason in reasons] == [True, False]
+
+
 @pytest.mark.parametrize("beta", [0.01, 100.0])
 def test_the_beta_that_is_named_caps_about_a_quarter(beta):
     inspection = inspected()
@@ -69,7 +98,10 @@ def test_classes_that_differ_are_named():
 
 
 def epoch(*classes):
-    return {"classes": {i: {"synthetic": n, "share_capped": share} for i, (n, share) in enumerate(classes)}}
+    return {
+        "epoch": 0,
+        "classes": {i: {"synthetic": n, "share_capped": share} for i, (n, share) in enumerate(classes)},
+    }
 
 
 def test_the_history_says_what_the_cap_did_in_training():
@@ -78,7 +110,11 @@ def test_the_history_says_what_the_cap_did_in_training():
     )
     said = cap_findings(with_capped(3, history=history))[-1]
     assert said.startswith("In training, 30 % were capped in the first epoch and 2.0 % in the last of 2.")
-    assert said.endswith("What was left out in training is fitted now.")
+    assert said.endswith("What was capped in training is fitted now.")
+    for i, one in enumerate(history.epochs):
+        one["epoch"] = i
+    after = cap_findings(with_capped(3, history=history, loss_options={"warmup_epochs": 1}))[-1]
+    assert after.startswith("In training, 2.0 % were capped in the first epoch with caps.")
     nothing = types.SimpleNamespace(epochs=[epoch((0, None))])
     assert len(cap_findings(with_capped(3, history=nothing))) == len(cap_findings(with_capped(3)))
 
@@ -99,37 +135,46 @@ def with_suspicion(*scores, **columns):
     real = inspected().real.copy()
     rare = real.index[real["oversampled"]]
     real.loc[rare, ["suspicion", "loss", "capped_blends"]] = 0.1, 0.2, 0.0
+    real["likely_class"] = -1
+    real.loc[rare, "likely_class"] = 1
     real.loc[rare[: len(scores)], "suspicion"] = scores
+    real.loc[rare[: len(scores)], "likely_class"] = np.where(np.array(scores) > 0.5, 0, 1)
     for name, value in columns.items():
         real.loc[rare[0], name] = value
     return dataclasses.replace(inspected(), real=real)
 
 
 def test_the_first_looks_name_the_file_the_label_and_why():
-    inspection = with_suspicion(0.97, 0.6, loss=4.2, capped_blends=0.8, nearest_class=0)
+    inspection = with_suspicion(0.97, 0.6, loss=4.2, capped_blends=0.8)
     said = first_looks(inspection)
     assert said[0] == "2 real images have a doubtful label, of 24 in the over-sampled classes. Look at these first:"
     assert "060.png, labelled <script>" in said[1]
     assert said[1].endswith(
-        "A classifier that has not seen it gives its label 3.0 %; its loss of 4.20 nats is above the 0.69 of guessing; 80 % of its "
-        "blends are capped; the nearest other class is common."
+        "A classifier that has not seen it gives its label 3.0 %, and finds common more probable; its loss of 4.20 nats is above the 0.69 "
+        "of guessing; 80 % of its blends are capped."
     )
     assert len(said) == 3
 
 
 def test_without_a_doubtful_label_it_is_said_and_with_most_doubtful_too():
     assert first_looks(with_suspicion(0.31)) == [
-        "No real image of an over-sampled class has a doubtful label (highest score 0.31; from 0.5 on another label is likelier)."
+        "No real image of an over-sampled class has a doubtful label: a classifier that has not seen it finds its label the most probable."
     ]
-    assert "the network hardly knows these classes" in first_looks(with_suspicion(*[0.6] * 20))[0]
-    assert "has a doubtful label" in first_looks(with_suspicion(*[np.nan] * 24))[0]
+    assert "hardly tell these classes from others" in first_looks(with_suspicion(*[0.6] * 20))[0]
+
+
+def test_labels_that_were_not_checked_are_no_good_ones(monkeypatch):
+    unknown = with_suspicion(*[np.nan] * 24)
+    assert first_looks(unknown) == ["No label was checked: that needs two classes of two images (or groups) at least."]
+    monkeypatch.setattr("clesmote_losses.inspection.suspicion._WORK", 1000)
+    assert first_looks(unknown)[0].startswith("No label was checked: with 2 classes and embeddings of ")
 
 
 def test_an_image_without_a_fault_and_one_without_a_number_have_words_too():
     inspection = with_suspicion(np.nan, loss=np.nan)
     reasons = suspect_reasons(inspection, inspection.suspects())
     assert reasons[0] == "A classifier that has not seen it gives its label 90 %."
-    assert reasons[-1] == "Its loss of not a number nats is above the 0.69 of guessing."
+    assert reasons[-1] == "Its loss is not a number."
 
 
 def test_detectability_is_that_of_the_function_and_names_the_class():

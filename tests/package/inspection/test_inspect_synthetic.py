@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from imblearn.over_sampling import SMOTE, BorderlineSMOTE, RandomOverSampler
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from clesmote_losses import (
     CappedSMOTELoss,
@@ -22,6 +22,7 @@ from clesmote_losses import (
     inspect_synthetic,
     log_prior,
 )
+from clesmote_losses.inspection.findings import first_looks
 from clesmote_losses.restore import random_states
 from tests.support.colored_blobs import FREQUENT, RARE, colors, smote, trained
 from tests.support.gloo import in_two_processes
@@ -108,6 +109,38 @@ def test_a_clean_set_has_neither_capped_blends_nor_doubtful_images(model: nn.Mod
     assert (inspection.suspects()["score"] < 0.5).all()
 
 
+def of_ten_classes(wrong: int) -> Inspection:
+    """Ten clouds; the last class is rare, and its first images may be of the first class. The network fits the right labels."""
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.arange(10).repeat_interleave(torch.tensor([40] * 9 + [20]))
+    labels = truth.clone()
+    truth[360 : 360 + wrong] = 0
+    images = torch.randn(10, 64, generator=generator)[truth] + 0.7 * torch.randn(380, 64, generator=generator)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        mlp = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    optimizer = torch.optim.Adam(mlp.parameters(), 1e-2)
+    for _ in range(100):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(mlp(images), truth).backward()
+        optimizer.step()
+    assert (mlp(images).argmax(1) == truth).all()
+    tracker = ClassCentroidTracker(nn.Sequential(nn.Flatten(), mlp), 10, classifier="1.2")
+    return inspect_synthetic(tracker.model, smote(TensorDataset(images.view(-1, 1, 8, 8), labels)), tracker=tracker)
+
+
+@pytest.mark.parametrize("wrong", [0, 3])
+def test_of_ten_classes_exactly_the_wrong_labels_are_doubtful(wrong: int) -> None:
+    inspection = of_ten_classes(wrong)
+    suspects = inspection.suspects()
+    doubtful = suspects[suspects["likely_class"] != suspects["class"]]
+    assert sorted(doubtful["index"]) == list(range(360, 360 + wrong))
+    assert doubtful["likely_class"].tolist() == [0] * wrong
+    said = first_looks(inspection)
+    assert len(said) == 1 + wrong
+    assert said[0].startswith("3 real images have a doubtful label, of 20" if wrong else "No real image")
+
+
 def test_a_row_names_its_parents_and_repeats_their_losses(planted: Inspection) -> None:
     table, real = planted.table, planted.real.set_index("index")
     for row in table.itertuples():
@@ -157,8 +190,8 @@ def test_everything_is_left_as_it_was(model: nn.Module) -> None:
         modes = [part.training for part in model.modules()]
         gradients = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
         tensors = [*model.state_dict().values(), *criterion.state_dict().values(), *tracker.state_dict().values()]
-        plan = train_set.plan
-        return [random_states(), hooks, modes, criterion.training, vars(train_set).keys()], [
+        plan, own = train_set.plan, sorted(set(vars(train_set)) - {"_has_own_labels"})  # which is cached
+        return [random_states(), hooks, modes, criterion.training, own], [
             *(t.clone().nan_to_num() for t in [*tensors, *gradients] if isinstance(t, Tensor)),
             *(torch.from_numpy(part) for part in (plan.base, plan.neighbor, plan.lam)),
             *(value.nan_to_num() for value in criterion.stats.values()),
@@ -182,6 +215,18 @@ def test_options_take_the_place_of_those_of_the_criterion(model: nn.Module) -> N
     assert (as_trained.beta, wider.beta) == (0.5, 1.0)
     other = inspect_synthetic(model, train_set, criterion, distance="euclidean")
     np.testing.assert_allclose(other.table["cap"], 0.5 / other.table["distance"], rtol=1e-5)
+
+
+def test_no_distance_is_a_constant_cap_as_in_the_loss_with_and_without_a_criterion(model: nn.Module) -> None:
+    train_set = smote(colors())
+    criterion = CappedSMOTELoss(tracker=ClassCentroidTracker(model, 2), gradient="scale", warmup_epochs=2)
+    for given in (None, criterion):
+        constant = inspect_synthetic(model, train_set, given, beta=5.0, distance=None)
+        assert set(constant.table["cap"]) == {5.0}
+        assert constant.distance is None
+    assert constant.loss_options["gradient"] == "scale"
+    assert constant.loss_options["warmup_epochs"] == 2
+    assert inspect_synthetic(model, train_set).distance == "cosine"
 
 
 def test_a_copy_of_the_tracked_model_is_read_at_the_layer_of_the_tracker(model: nn.Module) -> None:

@@ -1,5 +1,6 @@
 """Suspects in order, and as a file."""
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,13 @@ def inspection() -> Inspection:
             "oversampled": [False, True, True, True, True],
             "capped_blends": [np.nan, 0.0, 1.0, 0.5, 0.0],
             "suspicion": [np.nan, 0.7, 0.2, 0.7, np.nan],
+            "likely_class": [-1, 0, 1, 0, -1],
         }
     )
     empty = np.empty((0, 2), np.float32)
     return Inspection(
         table=pd.DataFrame(), real=real, real_embeddings=empty, synthetic_embeddings=empty, centroids=empty,
-        known=np.ones(2, bool), class_names=["red", "blue"], beta=1.0, distance="cosine", network="", train_set=smote(colors()), transform=None,
+        class_names=["red", "blue"], beta=1.0, distance="cosine", loss_options={}, network="", train_set=smote(colors()), transform=None,
         history=None,
     )  # fmt: skip
 
@@ -40,6 +42,7 @@ def test_the_most_doubtful_comes_first_and_of_equals_the_one_with_the_larger_los
     assert suspects["score"].tolist()[:3] == [0.7, 0.7, 0.2]
     assert set(suspects["class_name"]) == {"blue"}
     assert suspects["nearest_class_name"].tolist() == ["", "red", "red", "red"]
+    assert suspects["likely_class_name"].tolist() == ["red", "red", "blue", ""]
     assert suspects.columns[:5].tolist() == ["index", "file", "class", "class_name", "score"]
 
 
@@ -54,12 +57,10 @@ def test_the_table_is_written_and_read_again(tmp_path: Path) -> None:
 def test_pages_are_made_by_the_functions_of_their_modules(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from importlib import import_module
-
     name = {"gallery": "draw_gallery", "embedding_map": "draw_embedding_map", "report": "write_report"}[method]
-    module = pytest.importorskip(f"clesmote_losses.inspection.{method}", exc_type=ImportError)
     calls = []
-    monkeypatch.setattr(import_module(module.__name__), name, lambda *arguments: calls.append(arguments))
-    made = inspection()
-    getattr(made, method)(tmp_path / "page")
-    assert calls == [(made, tmp_path / "page")]
+    module = import_module(f"clesmote_losses.inspection.{method}")
+    monkeypatch.setattr(module, name, lambda *arguments, **options: calls.append((*arguments, options)))
+    made, options = inspection(), {"method": "umap"} if method == "embedding_map" else {}
+    getattr(made, method)(tmp_path / "page", **options)
+    assert calls == [(made, tmp_path / "page", options)]

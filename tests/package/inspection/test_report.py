@@ -91,7 +91,7 @@ def test_the_history_is_drawn_if_there_is_one(page, tmp_path):
         given.append(class_names)
         return new_figure(3, 2)[0]
 
-    history = types.SimpleNamespace(epochs=[{"classes": {}}], plot=plot)
+    history = types.SimpleNamespace(epochs=[{"epoch": 0, "classes": {}}], plot=plot)
     write_report(dataclasses.replace(inspected(), history=history), tmp_path / "report.html")
     assert 'class="history" src="data:image/png;base64,' in (tmp_path / "report.html").read_text()
     assert given[0][1].startswith("<script>")
@@ -138,11 +138,12 @@ def test_a_report_of_many_large_noisy_images_of_many_classes_is_below_five_megab
         inspected(),
         train_set=train_set,
         table=table,
-        real=samples[:count].assign(file=None, oversampled=True, capped_blends=0.5, suspicion=rng.uniform(0, 1, count)),
+        real=samples[:count].assign(
+            file=None, oversampled=True, capped_blends=0.5, suspicion=rng.uniform(0, 1, count), likely_class=0
+        ),
         real_embeddings=embeddings[:count],
         synthetic_embeddings=embeddings[count:],
         centroids=rng.normal(size=(classes, 8)).astype(np.float32),
-        known=np.ones(classes, dtype=bool),
         class_names=[f"class {'with a long name ' * 20}{i}" for i in range(classes)],
     )
     inspection.report(tmp_path / "report.html")

@@ -20,6 +20,6 @@ def test_distances_are_to_every_known_centroid() -> None:
 
 
 def test_a_constant_cap_is_beta_times_the_weight_of_the_class() -> None:
-    rule = cap_rule(CappedSMOTELoss(0.5, distance=None, weight=torch.tensor([1.0, 3.0, 2.0])), None, None, None)
+    rule = cap_rule(CappedSMOTELoss(0.5, distance=None, weight=torch.tensor([1.0, 3.0, 2.0])), None, None, ...)
     assert rule.caps(ROWS, torch.tensor([0, 1, 2]), CENTROIDS).tolist() == [0.5, 1.5, 1.0]
     np.testing.assert_allclose(rule.distances(ROWS, CENTROIDS), CapRule().distances(ROWS, CENTROIDS))

@@ -6,14 +6,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
-from clesmote_losses.inspection.suspicion import label_doubt
+from clesmote_losses.inspection import suspicion
+from clesmote_losses.inspection.suspicion import fitted_images, label_doubt
 
 
 def clouds(counts: list[int], distance: float = 2.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """One cloud for each class, in ten dimensions."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(counts)), counts)
-    return (rng.normal(size=(len(labels), 10)) + distance * rng.normal(size=(3, 10))[labels]).astype(np.float32), labels
+    return (rng.normal(size=(len(labels), 10)) + distance * rng.normal(size=(max(3, len(counts)), 10))[labels]).astype(
+        np.float32
+    ), labels
 
 
 def test_the_doubt_is_of_a_classifier_that_has_not_seen_the_image() -> None:
@@ -25,14 +28,14 @@ def test_the_doubt_is_of_a_classifier_that_has_not_seen_the_image() -> None:
         head.fit(scaler.transform(rows[known].astype(np.float64)), labels[known])
         probabilities = head.predict_proba(scaler.transform(rows[held].astype(np.float64)))
         expected[held] = 1 - probabilities[np.arange(len(held)), labels[held]]
-    np.testing.assert_allclose(label_doubt(rows, labels), expected, atol=1e-6)
+    np.testing.assert_allclose(label_doubt(rows, labels).score, expected, atol=1e-6)
 
 
 def test_wrong_labels_of_a_rare_class_come_first() -> None:
     rows, truth = clouds([200, 20])
     labels = truth.copy()
     labels[:3] = 1
-    doubt = label_doubt(rows, labels)
+    doubt = label_doubt(rows, labels).score
     assert sorted(np.flatnonzero(labels == 1)[np.argsort(-doubt[labels == 1])][:3]) == [0, 1, 2]
 
 
@@ -42,21 +45,56 @@ def test_a_patient_does_not_vouch_for_itself() -> None:
     rows[:10, 0] += 20.0  # what this patient's images have in common
     labels, groups = truth.copy(), np.arange(len(truth))
     labels[:10], groups[:10] = 1, 0
-    apart, together = (label_doubt(rows, labels, of_image)[:10].mean() for of_image in (None, groups))
+    apart, together = (label_doubt(rows, labels, of_image).score[:10].mean() for of_image in (None, groups))
     assert together > 0.7 > 0.6 > apart
 
 
 @pytest.mark.parametrize("groups", [None, np.arange(44)])
 def test_an_image_alone_in_its_class_has_no_doubt_and_does_not_disturb_the_others(groups: np.ndarray | None) -> None:
     rows, labels = clouds([40, 3, 1])
-    doubt = label_doubt(rows, labels, groups)
-    assert np.isnan(doubt).tolist() == [False] * 43 + [True]
+    doubt, likely = label_doubt(rows, labels, groups)
+    assert np.isnan(doubt).tolist() == (likely == -1).tolist() == [False] * 43 + [True]
     assert doubt[:40].mean() < 0.5
     np.testing.assert_array_equal(
-        doubt[:43], label_doubt(rows[:43], labels[:43], None if groups is None else groups[:43])
+        doubt[:43], label_doubt(rows[:43], labels[:43], None if groups is None else groups[:43]).score
     )
 
 
 def test_one_class_alone_has_no_doubt() -> None:
     rows, labels = clouds([7])
-    assert np.isnan(label_doubt(rows, labels)).all()
+    assert np.isnan(label_doubt(rows, labels).score).all()
+
+
+def test_of_ten_clean_classes_every_label_is_the_most_probable_though_most_scores_are_above_a_half() -> None:
+    rows, labels = clouds([40] * 9 + [20], distance=4.0)
+    doubt, likely = label_doubt(rows, labels)
+    assert likely.tolist() == labels.tolist()
+    assert (doubt > 0.5).mean() > 0.5
+
+
+def test_of_ten_classes_wrong_labels_are_those_where_the_true_class_is_more_probable() -> None:
+    rows, truth = clouds([40] * 9 + [20], distance=6.0)
+    labels = truth * 2 + 1  # class indices with gaps
+    labels[[3, 50, 90]] = 19
+    likely = label_doubt(rows, labels).likely_class
+    assert np.flatnonzero(likely != labels).tolist() == [3, 50, 90]
+    assert likely[[3, 50, 90]].tolist() == [1, 3, 5]
+
+
+def test_with_many_classes_some_images_are_fitted_and_with_more_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, labels = clouds([200, 100, 30], distance=4.0)
+    whole = label_doubt(rows, labels)
+    monkeypatch.setattr(suspicion, "_WORK", 20 * 3**2 * 10)
+    some = label_doubt(rows, labels)
+    assert not np.array_equal(some.score, whole.score)
+    assert (some.likely_class == labels).mean() > 0.98
+    monkeypatch.setattr(suspicion, "_WORK", 9 * 3**2 * 10)
+    assert np.isnan(label_doubt(rows, labels).score).all()
+
+
+@pytest.mark.parametrize(
+    ("classes", "width", "images"), [(2, 1280, 2000), (10, 2048, 2000), (100, 2048, 97), (1000, 2048, 0)]
+)
+def test_few_classes_are_fitted_whole_and_a_thousand_not_at_all(classes: int, width: int, images: int) -> None:
+    """2,000 images of a class that is not over-sampled are run."""
+    assert min(fitted_images(classes, width), 2000) == images

@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from imblearn.over_sampling import SMOTE
 
-from clesmote_losses import SMOTEDataset
-from clesmote_losses.inspection.training_facts import WORDS, class_rows, option_rows, trained
+from clesmote_losses import CappedSMOTELoss, SMOTEDataset
+from clesmote_losses.inspection.rule import loss_options
+from clesmote_losses.inspection.training_facts import class_rows, option_rows, trained
 from tests.support.inspections import NAMES, Digits, as_input, inspected
 
 
@@ -53,5 +55,23 @@ def test_options_have_a_meaning_and_those_of_other_sets_are_told_too():
     assert rare["total"] == 24 + rare["copies"] + rare["synthetic"] == 60
 
 
-def test_words_are_explained():
-    assert {"Loss", "Cap", "Embedding", "Centroid"} <= {word for word, _ in WORDS}
+def test_options_of_the_loss_have_the_meaning_of_their_value():
+    def rows_of(criterion):
+        inspection = dataclasses.replace(inspected(), loss_options=loss_options(criterion))
+        return {name: (value, meaning) for name, value, meaning in option_rows(inspection)}
+
+    rows = rows_of(CappedSMOTELoss(distance=None))
+    assert rows["gradient"] == ("stop", "a blend over its cap has no gradient")
+    assert rows["capped"] == ("synthetic", "the cap applies to synthetic images")
+    assert [rows[name][0] for name in ("warmup_epochs", "label_smoothing", "weight", "logit_adjustment")] == [
+        "0", "0.0", "none", "none"
+    ]  # fmt: skip
+    rows = rows_of(
+        CappedSMOTELoss(
+            distance=None, gradient="scale", capped="oversampled", weight=torch.ones(2), logit_adjustment=torch.ones(2), warmup_epochs=3
+        )
+    )  # fmt: skip
+    assert rows["gradient"] == ("scale", "the gradient of a blend over its cap is multiplied by cap / loss")
+    assert "real ones too" in rows["capped"][1]
+    assert [rows[name][0] for name in ("warmup_epochs", "weight", "logit_adjustment")] == ["3", "given", "given"]
+    assert rows_of(None)["other options of the loss"][0] == "not known"

@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,9 @@ import pytest
 import torch
 
 from clesmote_losses.hosts.timm import main
+from clesmote_losses.hosts.timm.report import ReportStage
 from clesmote_losses.inspection import report
+from tests.support.colored_blobs import colors, smote, trained
 from tests.support.gloo import launch
 from tests.support.timm_runs import KINDS, SMOTE, command, losses, run
 
@@ -37,9 +40,33 @@ def test_reports_are_written_at_each_best_checkpoint_and_at_the_end_and_do_not_c
     assert notes[-1] is not None
     assert notes[-1][1].startswith("Network after the last epoch")
     assert notes[-1][1] in (folder / "report.html").read_text()
-    suspects = pd.read_csv(folder / "suspects.csv")
-    assert suspects["score"].is_monotonic_decreasing
-    assert all(Path(file).is_file() for file in suspects["file"])
+    of_best = [note[1] for note in notes if note is not None and "best checkpoint" in note[1]]
+    assert of_best[-1] in (folder / "report-best.html").read_text()
+    for name in ("suspects.csv", "suspects-best.csv"):
+        suspects = pd.read_csv(folder / name)
+        assert suspects["score"].is_monotonic_decreasing
+        assert all(Path(file).is_file() for file in suspects["file"])
+
+
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_the_report_of_the_best_checkpoint_is_kept_beside_that_of_the_last_epoch(
+    best: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three epochs, of which each up to the best is better than that before."""
+    monkeypatch.setattr(report, "write_report", lambda inspection, path, note: Path(path).write_text(note))
+    stage = ReportStage()
+    train_set, arguments = smote(colors()), Namespace(batch_size=16, workers=0)
+    for epoch in range(3):
+        given = {"epoch": epoch, "args": arguments, "model": trained(), "output_dir": str(tmp_path)}
+        stage.begin_epoch(given, None, train_set, None)
+        if epoch <= best:
+            (tmp_path / "model_best.pth.tar").write_bytes(b"w" * (epoch + 1))
+    stage.finish()
+    last = "Network after the last epoch, 2, the best checkpoint." if best == 2 else "Network after the last epoch, 2."
+    assert (tmp_path / "report.html").read_text() == last
+    of_best = last if best == 2 else f"Network after epoch {best}, the best checkpoint so far."
+    assert (tmp_path / "report-best.html").read_text() == of_best
+    assert {path.name for path in tmp_path.glob("suspects*")} == {"suspects.csv", "suspects-best.csv"}
 
 
 def test_a_report_that_fails_is_logged_and_the_training_goes_on(
