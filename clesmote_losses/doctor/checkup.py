@@ -20,7 +20,7 @@ from clesmote_losses.doctor.costs import describe_costs
 from clesmote_losses.doctor.findings import Report
 from clesmote_losses.doctor.image_facts import require_imagehash
 from clesmote_losses.doctor.image_findings import find_image_faults
-from clesmote_losses.doctor.part import Part, class_names, look_at_part
+from clesmote_losses.doctor.part import Part, class_names, look_at_part, match_classes
 from clesmote_losses.errors import check_numbers
 from clesmote_losses.hosts.strata_file import read_groups, read_table
 from clesmote_losses.restore import preserved_rng
@@ -84,7 +84,7 @@ def check(
     train = look_at_part("training", train_set, labels, num_workers=num_workers)
     held_out = None if validation is None else look_at_part("validation", validation, num_workers=num_workers)
     parts = [train] if held_out is None else [train, held_out]
-    names = class_names(train_set, np.concatenate([part.labels for part in parts]))
+    names = class_names(train_set, train.labels) if held_out is None else match_classes(train, held_out)
     network, input_size = _network(model, len(names))
     if network is not None and num_classes is None:
         num_classes = len(names) if isinstance(model, str) else getattr(network, "num_classes", None)

@@ -249,6 +249,22 @@ def test_a_subset_names_its_classes(folders: tuple[Path, Path]) -> None:
     assert found(report, "warning") == ["classes"]  # no rare image to validate on
 
 
+@pytest.mark.parametrize("wrap", [lambda base: base, lambda base: Subset(base, range(len(base)))])
+def test_classes_are_counted_by_name_where_validation_lacks_a_folder(tmp_path: Path, wrap: Any) -> None:
+    train = write_pictures(tmp_path / "train", {"a": 9, "b": 8, "c": 7})
+    validation = write_pictures(tmp_path / "validation", {"b": 4, "c": 2, "new": 1}, first_seed=100)
+    report = check(*(wrap(ImageFolder(str(folder))) for folder in (train, validation)))
+    counts = {name: (count["training"], count["validation"]) for name, count in report.counts.items()}
+    assert counts == {"a": (9, 0), "b": (8, 4), "c": (7, 2), "new": (0, 1)}
+    index, untrained, unscored = (finding for finding in report.findings if finding.topic == "classes")
+    assert index.evidence == (
+        "b: 0 in validation, 1 in training",
+        "c: 1 in validation, 2 in training",
+        "new: 2 in validation, missing in training",
+    )
+    assert (untrained.evidence, unscored.evidence) == (("new",), ("a",))
+
+
 def test_what_is_no_data_set_is_refused() -> None:
     with pytest.raises(TypeError, match="map-style data set"):
         check(iter([]))
