@@ -20,6 +20,7 @@ from clesmote_losses.doctor.costs import describe_costs
 from clesmote_losses.doctor.findings import Report
 from clesmote_losses.doctor.image_facts import require_imagehash
 from clesmote_losses.doctor.image_findings import find_image_faults
+from clesmote_losses.doctor.input_findings import find_input_faults
 from clesmote_losses.doctor.part import Part, class_names, look_at_part, match_classes
 from clesmote_losses.errors import check_numbers
 from clesmote_losses.hosts.strata_file import read_groups, read_table
@@ -98,6 +99,7 @@ def check(
     blended = [] if k is None else [label for label, count in added.items() if count]
     for part in parts:
         find_image_faults(part, blended, is_blendable=isinstance(train_set, SMOTEDataset))
+    find_input_faults(train, held_out, network)
     copies = find_copies(train, held_out, blended)
     if train_groups is not None and held_out_groups is not None:
         copies += find_shared_groups(train_groups, held_out_groups)
