@@ -20,7 +20,8 @@ from clesmote_losses.doctor.costs import describe_costs
 from clesmote_losses.doctor.findings import Report
 from clesmote_losses.doctor.image_facts import require_imagehash
 from clesmote_losses.doctor.image_findings import find_image_faults
-from clesmote_losses.doctor.part import Part, class_names, look_at_part
+from clesmote_losses.doctor.input_findings import find_input_faults
+from clesmote_losses.doctor.part import Part, class_names, look_at_part, match_classes
 from clesmote_losses.errors import check_numbers
 from clesmote_losses.hosts.strata_file import read_groups, read_table
 from clesmote_losses.restore import preserved_rng
@@ -45,8 +46,8 @@ def check(
 ) -> Report:
     """Check a data set before training, and say in words what was found and what to do.
 
-    Every image is read and decoded once; files are read in several processes. No file is changed, and no random number of
-    the global generators is drawn.
+    Every image is read and decoded once; files are read in several processes. Copies that are mirrored, cropped or rotated
+    are not looked for. No file is changed, and no random number of the global generators is drawn.
 
     Args:
         train_set: Map-style data set of ``(image, label)``, as :class:`SMOTEDataset` takes it, or a :class:`SMOTEDataset`.
@@ -75,6 +76,7 @@ def check(
         small class
     """
     require_imagehash()
+    _check_data_sets(training=train_set, validation=validation)
     check_numbers(beta=beta, batch_size=batch_size)
     if not beta > 0 or not batch_size >= 1:
         raise ValueError(f"beta must be above 0 and batch_size 1 or more; got {beta} and {batch_size}.")
@@ -84,19 +86,21 @@ def check(
     train = look_at_part("training", train_set, labels, num_workers=num_workers)
     held_out = None if validation is None else look_at_part("validation", validation, num_workers=num_workers)
     parts = [train] if held_out is None else [train, held_out]
-    names = class_names(train_set, np.concatenate([part.labels for part in parts]))
+    names = class_names(train_set, train.labels) if held_out is None else match_classes(train, held_out)
     network, input_size = _network(model, len(names))
     if network is not None and num_classes is None:
         num_classes = len(names) if isinstance(model, str) else getattr(network, "num_classes", None)
     train_groups, held_out_groups = _groups_of(parts, groups, validation_groups)
     find_class_faults(train, held_out, names, num_classes)
     options, added = _sampling(train, sampler)
-    oversampled = [label for label, count in added.items() if count]
     if options is not None and not isinstance(train_set, SMOTEDataset):  # which has refused them
         find_small_classes(train, options, names, train_groups)
+    k = None if options is None else options["k_neighbors"]
+    blended = [] if k is None else [label for label, count in added.items() if count]
     for part in parts:
-        find_image_faults(part, oversampled, is_blendable=isinstance(train_set, SMOTEDataset))
-    copies = find_copies(train, held_out, oversampled)
+        find_image_faults(part, blended, is_blendable=isinstance(train_set, SMOTEDataset))
+    find_input_faults(train, held_out, network)
+    copies = find_copies(train, held_out, blended)
     if train_groups is not None and held_out_groups is not None:
         copies += find_shared_groups(train_groups, held_out_groups)
     elif held_out is not None and not any(
@@ -105,11 +109,23 @@ def check(
         train.add("note", "groups", *_missing_groups(train_groups, held_out_groups))
     if network is not None:
         find_model_faults(network, num_classes or len(names), input_size, train)
-    k = None if options is None else options["k_neighbors"]
     costs = [describe_costs(train, added, k, batch_size)] if options is not None else []
-    betas = find_beta_faults(float(beta), num_classes or len(names))
+    is_capped = options is None or k is not None  # copies of the RandomOverSampler are real samples, without a cap
+    betas = find_beta_faults(float(beta), num_classes or len(names)) if is_capped else []
     findings = [finding for part in parts for finding in part.findings]
     return Report(_counts(parts, names, added), (*copies, *findings, *costs, *betas))
+
+
+def _check_data_sets(**data_sets: Any) -> None:
+    """Raise ``TypeError`` for paths, since a string is a list of characters, and ``ValueError`` for sets without an image."""
+    for title, dataset in data_sets.items():
+        if isinstance(dataset, str | os.PathLike):
+            raise TypeError(
+                f"the {title} set must be a data set; got the path {os.fspath(dataset)!r}. Pass ImageFolder(path) of torchvision, or use the "
+                "command clesmote-doctor, which reads folders."
+            )
+        if dataset is not None and hasattr(dataset, "__len__") and len(dataset) == 0:
+            raise ValueError(f"the {title} set is empty: {type(dataset).__name__} of length 0. Pass one with images.")
 
 
 def _network(model: nn.Module | str | None, num_classes: int) -> tuple[nn.Module | None, tuple[int, int] | None]:

@@ -10,9 +10,8 @@ from torch import nn
 
 from clesmote_losses.classifier import find_classifier
 from clesmote_losses.doctor.findings import Finding, counted
-from clesmote_losses.doctor.part import Part
+from clesmote_losses.doctor.part import Part, differing_classes
 from clesmote_losses.errors import ArgumentError
-from clesmote_losses.hosts.recipe import check_class_indices
 from clesmote_losses.smote.samplers import check_group_sizes
 
 
@@ -47,7 +46,10 @@ def find_class_faults(train: Part, validation: Part | None, names: Mapping[int, 
         remedy = "give a validation set too: copies and patients on both sides are only found with it."
         train.add("note", "validation", "No validation set was looked at.", remedy)
         return
-    train.attempt("classes", lambda: check_class_indices(train.dataset, validation.dataset))
+    if wrong := differing_classes(train, validation):
+        remedy = "give both the same class folders, each with an image. The table counts by name."
+        message = f"With another index in validation than in training: {counted(len(wrong), 'name')} of classes. One class would be "
+        train.add("error", "classes", f"{message}trained, and another one scored.", remedy, tuple(wrong))
     scored = set(np.unique(validation.labels[validation.labels >= 0]).tolist())
     if scored and (unscored := sorted(present - scored)):
         lines = tuple(names[i] for i in unscored)

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="clesmote-doctor",
         description="Check a folder of images before training: duplicates (also between training and validation), patients on both "
-        "sides, unreadable files, small or missing classes, sizes, modes, tags, and what SMOTE would cost. No file is changed.",
+        "sides, unreadable files, small or missing classes, sizes, modes, tags, and what SMOTE would cost. Copies that are mirrored, cropped or rotated are not looked for. No file is changed.",
         epilog="Exit code: 0 without errors, 1 if there is an error (with --strict: or a warning), 2 if the command line is wrong.",
         allow_abbrev=False,
     )

@@ -12,12 +12,12 @@ from clesmote_losses.doctor.findings import Finding, Severity, counted
 from clesmote_losses.doctor.part import Part
 
 
-def find_copies(train: Part, validation: Part | None, oversampled: Collection[int]) -> list[Finding]:
+def find_copies(train: Part, validation: Part | None, blended: Collection[int]) -> list[Finding]:
     """Find images that are there twice.
 
     Args:
         train, validation: The parts.
-        oversampled: Classes whose images are blended: SMOTE takes copies for neighbours.
+        blended: Classes whose images are blended: SMOTE takes copies for neighbours.
     """
     parts = [train] if validation is None else [train, validation]
     names = [name for part in parts for name in part.names]
@@ -25,13 +25,13 @@ def find_copies(train: Part, validation: Part | None, oversampled: Collection[in
     held_out = np.repeat([part is validation for part in parts], [len(part) for part in parts])
     found = find_duplicates([facts for part in parts for facts in part.facts], held_out)
     return [
-        *_exact(found, names, labels, held_out, oversampled),
-        *_near(found, names, labels, held_out, oversampled),
+        *_exact(found, names, labels, held_out, blended),
+        *_near(found, names, labels, held_out, blended),
     ]
 
 
 def _exact(
-    found: Duplicates, names: Sequence[str], labels: NDArray[Any], held_out: NDArray[Any], oversampled: Collection[int]
+    found: Duplicates, names: Sequence[str], labels: NDArray[Any], held_out: NDArray[Any], blended: Collection[int]
 ) -> list[Finding]:
     def add(severity: Severity, groups: Sequence[list[int]], message: str, remedy: str) -> None:
         if groups:
@@ -50,19 +50,24 @@ def _exact(
     )
     torn = [group for group in found.exact if len(_known(labels[group])) > 1]
     add("error", torn, "With the same pixels and different labels: {}.", "look at them: one of the labels is wrong.")
-    trained = [kept for group in found.exact if len(kept := [i for i in group if not held_out[i]]) > 1]
-    is_rare = [not _known(labels[group]).isdisjoint(oversampled) for group in trained]
+    by_class = (
+        [i for i in group if not held_out[i] and labels[i] == label]
+        for group in found.exact
+        for label in np.unique(labels[group])
+    )
+    trained = [group for group in by_class if len(group) > 1]
+    is_rare = [labels[group[0]] in blended for group in trained]
     add(
         "warning",
         list(compress(trained, is_rare)),
-        "More than once in over-sampled classes: {}. Copies take the place of neighbours, and a blend of two is the same "
+        "More than once in a class that is blended: {}. Copies take the place of neighbours, and a blend of two is the same "
         "image again.",
         "keep one of each.",
     )
     add(
         "note",
         [group for group, rare in zip(trained, is_rare, strict=True) if not rare],
-        "More than once in other training classes: {}.",
+        "More than once in a training class that is not blended: {}.",
         "keep one of each.",
     )
     validated = [kept for group in found.exact if len(kept := [i for i in group if held_out[i]]) > 1]
@@ -76,7 +81,7 @@ def _exact(
 
 
 def _near(
-    found: Duplicates, names: Sequence[str], labels: NDArray[Any], held_out: NDArray[Any], oversampled: Collection[int]
+    found: Duplicates, names: Sequence[str], labels: NDArray[Any], held_out: NDArray[Any], blended: Collection[int]
 ) -> list[Finding]:
     def add(severity: Severity, pairs: Sequence[tuple[int, int, int]], message: str, remedy: str) -> None:
         if pairs:
@@ -106,17 +111,17 @@ def _near(
         for pair, torn in zip(found.near, is_torn, strict=True)
         if not (torn or held_out[pair[0]] or held_out[pair[1]])
     ]
-    is_rare = np.isin(labels[[pair[0] for pair in trained]], list(oversampled))
+    is_rare = np.isin(labels[[pair[0] for pair in trained]], list(blended))
     add(
         "warning",
         list(compress(trained, is_rare)),
-        "Look the same in over-sampled classes: {}. A blend of the two is nearly the same image.",
+        "Look the same in classes that are blended: {}. A blend of the two is nearly the same image.",
         "look at them; keep one of each, or give both one group (groups=), since images of one group are not blended.",
     )
     add(
         "note",
         list(compress(trained, ~is_rare)),
-        "Look the same in other training classes: {}.",
+        "Look the same in training classes that are not blended: {}.",
         "",
     )
     return findings

@@ -48,7 +48,7 @@ def describe_costs(train: Part, added: Mapping[int, int], k: int | None, batch_s
             )
         decoded += _OVERHEAD * len(facts)
         lines.append(
-            f"cache: the {len(facts):,} images that are blended take {_size(decoded)} decoded; cache_mb={_CACHE_MB} keeps "
+            f"cache: the {len(facts):,} images that are {'copied' if k is None else 'blended'} take {_size(decoded)} decoded; cache_mb={_CACHE_MB} keeps "
             f"{min(1.0, _CACHE_MB * 2**20 / decoded):.0%} of them in each worker"
         )
     message = f"{real:,} real + {new:,} synthetic samples: {counted(after, 'step')} an epoch at batch size {batch_size}, {before:,} without SMOTE."

@@ -75,7 +75,9 @@ def find_image_faults(part: Part, oversampled: Collection[int], *, is_blendable:
         blended,
         lambda one: one.shape,
         _as_size,
-        "pass image_size=(height, width) to SMOTEDataset (--smote-image-size), or resize the files.",
+        "let the transform for evaluation resize them, or they fit in no batch."
+        if part.title == "validation"
+        else "pass image_size=(height, width) to SMOTEDataset (--smote-image-size), or resize the files.",
     )
     _add_difference(
         part,

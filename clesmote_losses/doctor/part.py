@@ -12,6 +12,7 @@ from torch.utils.data import Subset
 from clesmote_losses.doctor.findings import Finding, Severity, counted
 from clesmote_losses.doctor.image_facts import ImageFacts
 from clesmote_losses.doctor.reading import Label, look_at_files, look_at_items
+from clesmote_losses.hosts.recipe import class_to_index
 from clesmote_losses.restore import preserved_rng
 from clesmote_losses.smote.base_dataset import attribute_of, check_base, image_path
 from clesmote_losses.smote.base_transform import split_transform
@@ -69,11 +70,43 @@ class Part:
 
 def class_names(dataset: Any, labels: Labels) -> dict[int, str]:
     """Return the name of each class, as the data set has it; ``"class 3"`` where it has none."""
-    names: dict[int, str] = {}
-    with suppress(AttributeError):  # no names, or those of the parts differ
-        names = {int(index): str(name) for name, index in attribute_of(dataset, "class_to_idx").items()}
+    names = {index: name for name, index in _class_indices(dataset).items()}
     indices = sorted({*names, *np.unique(labels[labels >= 0]).tolist()})
     return {index: names.get(index, f"class {index}") for index in indices}
+
+
+def _class_indices(dataset: Any) -> dict[str, int]:
+    with suppress(AttributeError):  # no names, or those of the parts of a ConcatDataset differ
+        return {str(name): int(index) for name, index in attribute_of(dataset, "class_to_idx").items()}
+    return class_to_index(dataset)
+
+
+def differing_classes(train: Part, validation: Part) -> list[str]:
+    """Say of each class of validation that has another index in training, or none, what it is in both."""
+    trained, evaluated = _class_indices(train.dataset), _class_indices(validation.dataset)
+    return [
+        f"{name}: {index} in validation, {trained.get(name, 'missing')} in training"
+        for name, index in evaluated.items()
+        if trained and trained.get(name) != index
+    ]
+
+
+def match_classes(train: Part, validation: Part) -> dict[int, str]:
+    """Give the classes of validation the indices that their names have in training, where both know them; return all names.
+
+    A name that training lacks gets an index after all others.
+    """
+    trained, evaluated = _class_indices(train.dataset), _class_indices(validation.dataset)
+    if not trained or not evaluated:
+        return class_names(train.dataset, np.concatenate([train.labels, validation.labels]))
+    names = class_names(train.dataset, train.labels)
+    own, matched = validation.labels, validation.labels.copy()
+    for index, name in class_names(validation.dataset, own).items():
+        place = trained.get(name, max(names, default=-1) + 1)
+        names.setdefault(place, name)
+        matched[own == index] = place
+    validation.labels = matched
+    return names
 
 
 def look_at_part(title: str, dataset: Any, labels: Any = None, *, num_workers: int | None = None) -> Part:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from imblearn.over_sampling import SMOTE
+from imblearn.over_sampling import SMOTE, RandomOverSampler
 from PIL import Image
 from torch.utils.data import Dataset, Subset, TensorDataset
 from torchvision.datasets import ImageFolder
@@ -214,7 +214,6 @@ def test_tensors_and_arrays_are_looked_at() -> None:
     assert found(report, "error") == ["duplicates"]
     assert report.with_severity("error")[0].evidence == ("training image 3 = training image 20",)
     assert [(f.topic, f.evidence) for f in report.with_severity("warning")] == [
-        ("duplicates", ("training image 3 = training image 20",)),
         ("constant", ("training image 5",)),
     ]
 
@@ -247,6 +246,44 @@ def test_a_subset_names_its_classes(folders: tuple[Path, Path]) -> None:
     report = check(Subset(base, range(3, 21)), Subset(base, range(3)))
     assert list(report.counts) == ["common", "rare"]
     assert found(report, "warning") == ["classes"]  # no rare image to validate on
+
+
+@pytest.mark.parametrize("wrap", [lambda base: base, lambda base: Subset(base, range(len(base)))])
+def test_classes_are_counted_by_name_where_validation_lacks_a_folder(tmp_path: Path, wrap: Any) -> None:
+    train = write_pictures(tmp_path / "train", {"a": 9, "b": 8, "c": 7})
+    validation = write_pictures(tmp_path / "validation", {"b": 4, "c": 2, "new": 1}, first_seed=100)
+    report = check(*(wrap(ImageFolder(str(folder))) for folder in (train, validation)))
+    counts = {name: (count["training"], count["validation"]) for name, count in report.counts.items()}
+    assert counts == {"a": (9, 0), "b": (8, 4), "c": (7, 2), "new": (0, 1)}
+    index, untrained, unscored = (finding for finding in report.findings if finding.topic == "classes")
+    assert index.evidence == (
+        "b: 0 in validation, 1 in training",
+        "c: 1 in validation, 2 in training",
+        "new: 2 in validation, missing in training",
+    )
+    assert (untrained.evidence, unscored.evidence) == (("new",), ("a",))
+
+
+def test_copies_of_the_random_over_sampler_are_not_called_blends(folders: tuple[Path, Path]) -> None:
+    picture(14).save(folders[0] / "rare" / "copy.png")  # that of rare/0.png
+    picture(50, size=(60, 40)).save(folders[0] / "rare" / "4.png")
+    blends, copies = (check_folders(*folders, sampler=sampler) for sampler in (SMOTE(), RandomOverSampler()))
+    assert sorted(found(blends, "warning")) == ["duplicates", "size"]
+    assert "8 images that are blended" in str(blends)
+    assert "beta" in found(blends, "note")
+    assert found(copies, "warning") == []
+    assert "8 images that are copied" in str(copies)
+    assert "beta" not in found(copies, "note")
+
+
+def test_a_path_and_an_empty_set_are_refused(folders: tuple[Path, Path]) -> None:
+    train, validation = folders
+    with pytest.raises(TypeError, match=r"training set must be a data set.* Pass ImageFolder\(path\).*clesmote-doctor"):
+        check(str(train), str(validation))
+    with pytest.raises(TypeError, match="the validation set must be a data set"):
+        check(ImageFolder(str(train)), validation)
+    with pytest.raises(ValueError, match="the validation set is empty"):
+        check(ImageFolder(str(train)), [])
 
 
 def test_what_is_no_data_set_is_refused() -> None:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from clesmote_losses.doctor.command import main
 from tests.support.class_folders import picture, state_of, write_pictures
@@ -98,3 +99,15 @@ def test_without_imagehash_the_message_says_what_to_install(
     monkeypatch.setitem(sys.modules, "imagehash", None)
     assert run(data) == 2
     assert 'pip install "clesmote-losses[report]"' in capsys.readouterr().err
+
+
+def test_the_help_says_which_copies_are_not_looked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    assert "mirrored, cropped or rotated are not looked for" in " ".join(capsys.readouterr().out.split())
+
+
+def test_another_mode_in_validation_is_a_warning(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (data / "val").rglob("*.png"):
+        Image.open(path).convert("L").save(path)
+    assert (run(data), run(data, "--strict")) == (0, 1)
+    assert "validation: L" in capsys.readouterr().out

@@ -45,3 +45,13 @@ def test_a_difference_is_a_warning_where_images_are_blended() -> None:
     assert faults(small, is_blendable=True) == [("note", "size", sizes)]
     assert faults({"profile": "abc"}) == [("warning", "colour profile", ("none: 4 images", "abc: 1 image"))]
     assert faults({"kind": "L"}) == [("note", "mode", ("RGB: 4 images", "L: 1 image"))]
+
+
+def test_validation_images_that_differ_in_size_are_resized_by_the_transform() -> None:
+    # SMOTEDataset does not touch them
+    facts = [PLAIN, dataclasses.replace(PLAIN, shape=(8, 6))]
+    for title, remedy in (("validation", "transform for evaluation"), ("training", "image_size=")):
+        part = Part(title, None, labels=np.array([0, 1]), facts=facts, names=["a", "b"])
+        find_image_faults(part, [1], is_blendable=False)
+        (finding,) = part.findings
+        assert remedy in finding.remedy
