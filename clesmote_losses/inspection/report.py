@@ -140,7 +140,8 @@ def _suspects(inspection: "Inspection") -> dict[str, Any]:
     note = (
         f"{len(shown)} of {len(suspects)} real images of the over-sampled classes (those with synthetic images). The score is one "
         "less the probability of the label; with many classes it is high for right labels too. A label is doubtful where another class is "
-        "more probable. That is a reason to look, not a proof; Inspection.suspects() has the whole list."
+        "more probable. That is a reason to look, not a proof. The network itself was trained on the image, so labels that it has "
+        "memorised look right. Inspection.suspects() has the whole list."
     )
     return {
         "suspects_note": note if len(suspects) else "No class is over-sampled.",
