@@ -148,20 +148,20 @@ def first_looks(inspection: "Inspection") -> list[str]:
             ]
         return ["No label was checked: that needs two classes of two images (or groups) at least."]
     doubtful = suspects[suspects["score"].notna() & (suspects["likely_class"] != suspects["class"])]
-    unchecked = _unchecked_classes(inspection)
+    unchecked, warning = _unchecked_classes(inspection), _chance_warning(inspection)
     if not len(doubtful):
         return [
-            "No real image of an over-sampled class has a doubtful label: a linear classifier on the embeddings, fitted without the "
+            f"{warning}No real image of an over-sampled class has a doubtful label: a linear classifier on the embeddings, fitted without the "
             f"image, finds its label the most probable.{unchecked}"
         ]
     top = doubtful.head(_FIRST)
     counted = "1 real image has" if len(doubtful) == 1 else f"{len(doubtful)} real images have"
     said = [
-        f"{counted} a doubtful label, of {len(suspects)} in the over-sampled classes.{unchecked} Look at these first:"
+        f"{warning}{counted} a doubtful label, of {len(suspects)} in the over-sampled classes.{unchecked} Look at these first:"
     ]
     if len(doubtful) > len(suspects) / 2:
         said = [
-            f"{counted} a doubtful label, of {len(suspects)}: the embeddings hardly tell these classes from others.{unchecked} "
+            f"{warning}{counted} a doubtful label, of {len(suspects)}: the embeddings hardly tell these classes from others.{unchecked} "
             "The most doubtful:"
         ]
     reasons, names = suspect_reasons(inspection, top), file_names(inspection, top["index"])
@@ -178,6 +178,17 @@ def _unchecked_classes(inspection: "Inspection") -> str:
     names = ", ".join(class_name(inspection, label) for label in others[:_FIRST])
     more = f" and {len(others) - _FIRST} more classes" if len(others) > _FIRST else ""
     return f" Labels of {names}{more} were not checked: only those of the over-sampled classes are."
+
+
+def _chance_warning(inspection: "Inspection") -> str:
+    """Say that the doubts mean little if their classifier hardly finds the labels of any images."""
+    accuracy = inspection.doubt_accuracy
+    if accuracy is None or not accuracy.is_near_chance:
+        return ""
+    return (
+        "The list of doubtful labels means little: the linear classifier behind it has a balanced accuracy of "
+        f"{percent(accuracy.balanced)}, and guessing has {percent(accuracy.chance)}. "
+    )
 
 
 def blame_findings(inspection: "Inspection") -> list[str]:

@@ -15,6 +15,7 @@ from clesmote_losses.inspection.findings import (
     first_looks,
     suspect_reasons,
 )
+from clesmote_losses.inspection.suspicion import DoubtAccuracy
 from tests.support.inspections import Digits, as_input, inspected
 
 
@@ -188,6 +189,15 @@ def test_without_a_doubtful_label_it_is_said_and_with_most_doubtful_too():
         "finds its label the most probable. Labels of common were not checked: only those of the over-sampled classes are."
     ]
     assert "hardly tell these classes from others" in first_looks(with_suspicion(*[0.6] * 20))[0]
+
+
+@pytest.mark.parametrize("scores", [[0.97], [0.31], [0.6] * 20])
+def test_a_classifier_that_guesses_is_warned_of_first(scores):
+    warning = "The list of doubtful labels means little: the linear classifier behind it has a balanced accuracy of 55 %, and guessing has 50 %. "
+    for balanced, is_warned in ((0.55, True), (0.61, False)):
+        accuracy = DoubtAccuracy(balanced, 0.5, 0.05)
+        said = first_looks(dataclasses.replace(with_suspicion(*scores), doubt_accuracy=accuracy))
+        assert said[0].startswith(warning) == is_warned
 
 
 def test_labels_that_were_not_checked_are_no_good_ones(monkeypatch):
