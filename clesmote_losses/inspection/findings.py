@@ -129,7 +129,9 @@ def suspect_reasons(inspection: "Inspection", suspects: Any) -> list[str]:
         elif is_plain and row["loss"] > guessing:
             parts.append(f"its loss of {nats(row['loss'])} nats is above the {nats(guessing)} of guessing")
         if row["capped_blends"] > 0:
-            parts.append(f"{percent(row['capped_blends'])} of its blends are capped")
+            parts.append(
+                f"{percent(row['capped_blends'])} of its {'copies' if has_copies(inspection) else 'blends'} are capped"
+            )
         reasons.append("; ".join(parts) or "nothing speaks against its label")
     return [f"{reason[0].upper()}{reason[1:]}." for reason in reasons]
 
@@ -194,7 +196,7 @@ def _chance_warning(inspection: "Inspection") -> str:
 def blame_findings(inspection: "Inspection") -> list[str]:
     """Say of how many capped blends a parent is over its cap too."""
     capped = inspection.table[inspection.table["capped"]]
-    if not len(capped):
+    if not len(capped) or has_copies(inspection):  # a copy has the loss of its image
         return []
     bad = (capped["base_loss"] > capped["base_cap"]) | (capped["neighbor_loss"] > capped["neighbor_cap"])
     said = [f"In {bad.sum()} of the {len(capped)} capped blends a parent is over its cap too: look at the parent."]

@@ -22,7 +22,7 @@ from clesmote_losses.inspection.gallery import gallery_rows, gallery_summary
 from clesmote_losses.inspection.page_map import page_map
 from clesmote_losses.inspection.thumbnails import ImageReader, data_uri
 from clesmote_losses.inspection.training_facts import WORDS, class_rows, option_rows, trained
-from clesmote_losses.inspection.wording import class_name, file_names, shorten
+from clesmote_losses.inspection.wording import class_name, file_names, has_copies, shorten
 
 if TYPE_CHECKING:
     from clesmote_losses.inspection.inspection import Inspection
@@ -104,6 +104,7 @@ def _fixed_parts(inspection: "Inspection") -> dict[str, Any]:
         "looks": first_looks(inspection),
         **_suspects(inspection),
         "gallery_note": gallery_summary(inspection),
+        "are_copies": has_copies(inspection),
         "blame": blame_findings(inspection),
         "gallery": [
             {

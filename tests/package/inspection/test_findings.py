@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from imblearn.over_sampling import RandomOverSampler
 
-from clesmote_losses import SMOTEDataset, blend_detectability
+from clesmote_losses import blend_detectability
 from clesmote_losses.inspection.findings import (
     blame_findings,
     cap_findings,
@@ -16,7 +16,7 @@ from clesmote_losses.inspection.findings import (
     suspect_reasons,
 )
 from clesmote_losses.inspection.suspicion import DoubtAccuracy
-from tests.support.inspections import Digits, as_input, inspected
+from tests.support.inspections import as_input, inspected
 
 
 def with_capped(count, **more):
@@ -96,9 +96,10 @@ def test_no_beta_is_named_since_it_would_be_one_for_losses_after_training():
 
 
 def test_copies_are_not_called_smote():
-    copies = dataclasses.replace(
-        inspected(), train_set=SMOTEDataset(Digits(), sampler=RandomOverSampler(random_state=0), transform=as_input)
-    )
+    copies = inspected(RandomOverSampler)
+    assert blame_findings(copies) == []
+    worst = copies.suspects().sort_values("capped_blends", na_position="first")
+    assert suspect_reasons(copies, worst)[-1].endswith("of its copies are capped.")
     uncapped = dataclasses.replace(copies, table=copies.table.assign(cap=np.inf, capped=False))
     assert cap_findings(uncapped)[1] == "No synthetic image has a cap: this is plain over-sampling with copies."
 
