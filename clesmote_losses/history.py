@@ -86,14 +86,14 @@ class LossHistory:
 
         Args:
             path: File to write, whole or not at all, in a format that matplotlib writes, such as ``"history.png"``.
-            class_names: Name of each class, such as ``train_set.classes``; by default its index.
+            class_names: Name of each class, such as ``train_set.classes``, or of some by index; by default its index.
 
         Returns:
             A ``matplotlib.figure.Figure``.
 
         Raises:
             ImportError: If matplotlib is not installed.
-            ValueError: If no epoch has ended.
+            ValueError: If no epoch has ended, or a list of names has too few.
         """
         from clesmote_losses.drawing import save
         from clesmote_losses.history_figure import draw_history

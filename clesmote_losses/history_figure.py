@@ -33,6 +33,10 @@ def draw_history(epochs: Sequence[dict[str, Any]], class_names: Sequence[str] | 
         raise ValueError(
             "the history has no epoch yet: call end_epoch(criterion), or criterion.reset_stats(), after the first one."
         )
+    if class_names is not None and not isinstance(class_names, Mapping):
+        count = 1 + max(label for row in epochs for label in row["classes"])
+        if len(class_names) < count or isinstance(class_names, str):
+            raise ValueError(f"class_names must hold {count} names, one for each class; got {class_names!r}.")
     chosen, others = _chosen_classes(epochs)
     figure, panels = new_figure(8.5, 6.2, 2, 2, sharex=True)
     panels[1, 0].sharey(panels[1, 1])

@@ -6,12 +6,12 @@ import numpy as np
 
 from clesmote_losses.detectability import detect_blends
 from clesmote_losses.inspection.suspicion import fitted_images
-from clesmote_losses.inspection.wording import class_name, file_names, nats, percent, shorten
+from clesmote_losses.inspection.wording import class_name, file_names, has_copies, nats, percent, shorten
 
 if TYPE_CHECKING:
     from clesmote_losses.inspection.inspection import Inspection
 
-_NO_EFFECT, _MOST_CAPPED, _AIM = 0.01, 0.5, 0.25  # shares of the synthetic images
+_NO_EFFECT, _MOST_CAPPED = 0.01, 0.5  # shares of the synthetic images
 # by the gradient of a blend over its cap
 _EFFECT = {
     "stop": "leaves out {}",
@@ -37,16 +37,12 @@ def cap_findings(inspection: "Inspection") -> list[str]:
         f"{int(table['capped'].sum())} of {len(table)} synthetic images ({percent(share)}) are over their cap now."
     ]
     if not np.isfinite(table["cap"]).any():
-        return [*found, "No synthetic image has a cap: this is plain SMOTE."]
-    # the cap grows with beta, so a quantile of loss / cap tells the beta of another share
-    usage = np.nan_to_num((table["loss"] / table["cap"]).to_numpy(), nan=np.inf, posinf=np.inf)
-    other = inspection.beta * float(np.quantile(usage, 1 - _AIM, method="lower"))
-    hint = f" With beta {other:.2g}, about a quarter of them would be." if np.isfinite(other) and other > 0 else ""
+        return [*found, f"No synthetic image has a cap: this is {_without_caps(inspection)}."]
     if share < _NO_EFFECT:
-        found.append(f"The cap binds on {percent(share)}: this is plain SMOTE. A lower beta caps more.{hint}")
+        found.append(f"The cap binds on {percent(share)} {_training_without_caps(inspection)}")
     elif share >= _MOST_CAPPED:
         found.append(
-            f"{percent(share)} are capped: {_MOST_EFFECT[gradient]}. Raise beta, or train longer before the cap (warmup_epochs).{hint}"
+            f"{percent(share)} are capped: {_MOST_EFFECT[gradient]}. Raise beta, or train longer before the cap (warmup_epochs)."
         )
     else:
         found.append(
@@ -64,15 +60,37 @@ def cap_findings(inspection: "Inspection") -> list[str]:
             f"{class_name(inspection, int(by_class.index[i]))} ({percent(by_class.iloc[i])})" for i in (0, -1)
         )
         found.append(f"Most are capped in the class {most}, fewest in {least}.")
-    return [*found, *_training_findings(inspection.history, share, inspection.loss_options.get("warmup_epochs", 0))]
+    return [*found, *_training_findings(inspection, share)]
 
 
-def _training_findings(history: Any, share_now: float, warmup: int) -> list[str]:
-    """Say what the cap did in training after its warm-up, which the trained network no longer shows."""
-    epochs = [one for one in getattr(history, "epochs", []) if one["epoch"] >= warmup]
-    shares = [share for epoch in epochs if (share := _share_capped(epoch)) is not None]
+def _without_caps(inspection: "Inspection") -> str:
+    return "plain over-sampling with copies" if has_copies(inspection) else "plain SMOTE"
+
+
+def _training_without_caps(inspection: "Inspection") -> str:
+    """Say what it means that nothing is capped now: only the epochs tell whether the cap did nothing in training too."""
+    shares = _shares_in_training(inspection)
+    if not inspection.loss_options:
+        return "now. What a cap did in training is not known: pass the criterion of the training to inspect_synthetic."
     if not shares:
+        return "now. What it did in training is not known: the loss kept no epoch with caps."
+    if max(shares) >= _NO_EFFECT:
+        return "now, after training; it did more in training."
+    return f"now, and did so in training: this is {_without_caps(inspection)}. A lower beta caps more."
+
+
+def _shares_in_training(inspection: "Inspection") -> list[float]:
+    """Return the share of the synthetic samples that were capped in each epoch after the warm-up of the cap."""
+    warmup = inspection.loss_options.get("warmup_epochs", 0)
+    epochs = [one for one in getattr(inspection.history, "epochs", []) if one["epoch"] >= warmup]
+    return [share for epoch in epochs if (share := _share_capped(epoch)) is not None]
+
+
+def _training_findings(inspection: "Inspection", share_now: float) -> list[str]:
+    """Say what the cap did in training after its warm-up, which the trained network no longer shows."""
+    if not (shares := _shares_in_training(inspection)):
         return []
+    warmup = inspection.loss_options.get("warmup_epochs", 0)
     text = f"In training, {percent(shares[0])} were capped in the first epoch{' with caps' if warmup else ''}"
     text += f" and {percent(shares[-1])} in the last of {len(shares)}." if len(shares) > 1 else "."
     if share_now < _NO_EFFECT <= max(shares):
@@ -101,7 +119,7 @@ def suspect_reasons(inspection: "Inspection", suspects: Any) -> list[str]:
     for row in suspects.to_dict("records"):
         parts = []
         if np.isfinite(row["score"]):
-            given = f"a classifier that has not seen it gives its label {percent(1 - row['score'])}"
+            given = f"a linear classifier on the embeddings, fitted without this image, gives its label {percent(1 - row['score'])}"
             is_other = row["likely_class"] not in (-1, row["class"])
             parts.append(
                 f"{given}, and finds {class_name(inspection, row['likely_class'])} more probable" if is_other else given
@@ -111,7 +129,9 @@ def suspect_reasons(inspection: "Inspection", suspects: Any) -> list[str]:
         elif is_plain and row["loss"] > guessing:
             parts.append(f"its loss of {nats(row['loss'])} nats is above the {nats(guessing)} of guessing")
         if row["capped_blends"] > 0:
-            parts.append(f"{percent(row['capped_blends'])} of its blends are capped")
+            parts.append(
+                f"{percent(row['capped_blends'])} of its {'copies' if has_copies(inspection) else 'blends'} are capped"
+            )
         reasons.append("; ".join(parts) or "nothing speaks against its label")
     return [f"{reason[0].upper()}{reason[1:]}." for reason in reasons]
 
@@ -130,17 +150,21 @@ def first_looks(inspection: "Inspection") -> list[str]:
             ]
         return ["No label was checked: that needs two classes of two images (or groups) at least."]
     doubtful = suspects[suspects["score"].notna() & (suspects["likely_class"] != suspects["class"])]
+    unchecked, warning = _unchecked_classes(inspection), _chance_warning(inspection)
     if not len(doubtful):
         return [
-            "No real image of an over-sampled class has a doubtful label: a classifier that has not seen it finds its label the most "
-            "probable."
+            f"{warning}No real image of an over-sampled class has a doubtful label: a linear classifier on the embeddings, fitted without the "
+            f"image, finds its label the most probable.{unchecked}"
         ]
     top = doubtful.head(_FIRST)
     counted = "1 real image has" if len(doubtful) == 1 else f"{len(doubtful)} real images have"
-    said = [f"{counted} a doubtful label, of {len(suspects)} in the over-sampled classes. Look at these first:"]
+    said = [
+        f"{warning}{counted} a doubtful label, of {len(suspects)} in the over-sampled classes.{unchecked} Look at these first:"
+    ]
     if len(doubtful) > len(suspects) / 2:
         said = [
-            f"{counted} a doubtful label, of {len(suspects)}: the embeddings hardly tell these classes from others. The most doubtful:"
+            f"{warning}{counted} a doubtful label, of {len(suspects)}: the embeddings hardly tell these classes from others.{unchecked} "
+            "The most doubtful:"
         ]
     reasons, names = suspect_reasons(inspection, top), file_names(inspection, top["index"])
     for name, label, reason in zip(names, top["class"], reasons, strict=True):
@@ -148,10 +172,31 @@ def first_looks(inspection: "Inspection") -> list[str]:
     return said
 
 
+def _unchecked_classes(inspection: "Inspection") -> str:
+    """Name the classes whose labels no score is for, since they are not over-sampled."""
+    others = np.unique(inspection.real.loc[~inspection.real["oversampled"], "class"]).tolist()
+    if not others:
+        return ""
+    names = ", ".join(class_name(inspection, label) for label in others[:_FIRST])
+    more = f" and {len(others) - _FIRST} more classes" if len(others) > _FIRST else ""
+    return f" Labels of {names}{more} were not checked: only those of the over-sampled classes are."
+
+
+def _chance_warning(inspection: "Inspection") -> str:
+    """Say that the doubts mean little if their classifier hardly finds the labels of any images."""
+    accuracy = inspection.doubt_accuracy
+    if accuracy is None or not accuracy.is_near_chance:
+        return ""
+    return (
+        "The list of doubtful labels means little: the linear classifier behind it has a balanced accuracy of "
+        f"{percent(accuracy.balanced)}, and guessing has {percent(accuracy.chance)}. "
+    )
+
+
 def blame_findings(inspection: "Inspection") -> list[str]:
     """Say of how many capped blends a parent is over its cap too."""
     capped = inspection.table[inspection.table["capped"]]
-    if not len(capped):
+    if not len(capped) or has_copies(inspection):  # a copy has the loss of its image
         return []
     bad = (capped["base_loss"] > capped["base_cap"]) | (capped["neighbor_loss"] > capped["neighbor_cap"])
     said = [f"In {bad.sum()} of the {len(capped)} capped blends a parent is over its cap too: look at the parent."]

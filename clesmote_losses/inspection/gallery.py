@@ -7,7 +7,7 @@ import numpy as np
 
 from clesmote_losses.drawing import new_figure, save
 from clesmote_losses.inspection.thumbnails import ImageReader
-from clesmote_losses.inspection.wording import class_name, file_names, loss_in_words, nats, percent, shorten
+from clesmote_losses.inspection.wording import class_name, file_names, has_copies, loss_in_words, nats, percent, shorten
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,13 +19,13 @@ _PARTS = ("first parent (base)", "blend", "second parent (neighbor)")
 
 
 class GalleryRow(NamedTuple):
-    """A blend between its parents, in words and pictures.
+    """A blend between its parents, or a copy, in words and pictures.
 
     Attributes:
         title: Class and verdict on the blend.
         advice: What to look at: the blend or a parent.
         capped: Whether the loss of the blend is over its cap.
-        pictures: First parent, blend, second parent.
+        pictures: First parent, blend, second parent; of a copy the one image.
         captions: Of each picture: its file or what it is, and a line on loss and cap.
     """
 
@@ -69,18 +69,20 @@ def gallery_rows(inspection: "Inspection", capped: int = 12, trusted: int = 4, s
         capped, trusted: As in :func:`choose_blends`.
         size: Longest side of a picture, in pixels.
     """
-    reader = ImageReader(inspection)
+    reader, are_copies = ImageReader(inspection), has_copies(inspection)
     rows = []
     for row in choose_blends(inspection.table, capped, trusted).to_dict("records"):
         indices = [row["base"], row["index"], row["neighbor"]]
         files = file_names(inspection, [row["base"], row["neighbor"]])
         losses = [loss_in_words(row[f"{part}loss"], row[f"{part}cap"]) for part in ("base_", "", "neighbor_")]
         names = [shorten(files[0]), f"λ {row['lam']:.2f}: {100 * row['lam']:.0f} % of the second", shorten(files[1])]
+        if are_copies:
+            indices, losses, names = indices[:1], losses[1:2], names[:1]
         verdict = "not trusted" if row["capped"] else "trusted"
         rows.append(
             GalleryRow(
                 title=f"{class_name(inspection, row['class'])}: {verdict}",
-                advice=_advice(row, files),
+                advice=_advice(row, files, are_copies),
                 capped=bool(row["capped"]),
                 pictures=reader.thumbnails(indices, size),
                 captions=list(zip(names, losses, strict=True)),
@@ -89,10 +91,12 @@ def gallery_rows(inspection: "Inspection", capped: int = 12, trusted: int = 4, s
     return rows
 
 
-def _advice(row: dict[str, Any], files: list[str]) -> str:
+def _advice(row: dict[str, Any], files: list[str], is_copy: bool) -> str:
     """Say whether the blend is bad or a parent is."""
     if not row["capped"]:
         return "Within its cap: it trains the network as a real image does."
+    if is_copy:
+        return f"Look at {shorten(files[0])}: this is a copy of it."
     parts = ("base", "neighbor")
     bad = [file for file, part in zip(files, parts, strict=True) if row[f"{part}_loss"] > row[f"{part}_cap"]]
     if not bad:
@@ -137,13 +141,15 @@ def draw_gallery(inspection: "Inspection", path: str | os.PathLike[str]) -> None
         axis.spines[:].set_visible(False)
     for i, row in enumerate(rows):
         line, block = divmod(i, _BLOCKS)
-        for part, (picture, (name, loss)) in enumerate(zip(row.pictures, row.captions, strict=True)):
+        first = len(row.pictures) == 1  # a copy is in the middle
+        for part, (picture, (name, loss)) in enumerate(zip(row.pictures, row.captions, strict=True), first):
             axis = axes[line, 4 * block + part]
             axis.imshow(np.asarray(picture), interpolation="nearest")
             axis.set_title(_plain(row.title if part == 1 else _PARTS[part]), fontsize=9)
             axis.set_xlabel(_plain(f"{shorten(name, 28)}\n{loss}".replace(", ", ",\n")), fontsize=8)
+    made = "plain copies of real images" if has_copies(inspection) else "blend = (1 - λ) base + λ neighbor"
     figure.suptitle(
-        f"{gallery_summary(inspection)}\nblend = (1 - λ) base + λ neighbor; loss and cap in nats, beta {nats(inspection.beta)}",
+        f"{gallery_summary(inspection)}\n{made}; loss and cap in nats, beta {nats(inspection.beta)}",
         fontsize=10,
     )
     save(figure, path)

@@ -26,7 +26,7 @@ from clesmote_losses.inspection.images import (
 )
 from clesmote_losses.inspection.inspection import Inspection
 from clesmote_losses.inspection.rule import CapRule, cap_rule, loss_options
-from clesmote_losses.inspection.suspicion import LabelDoubt, label_doubt
+from clesmote_losses.inspection.suspicion import LabelDoubt, doubt_accuracy, label_doubt
 from clesmote_losses.inspection.wording import network_in_words
 from clesmote_losses.smote.base_dataset import image_path
 from clesmote_losses.smote.dataset import SMOTEDataset
@@ -139,7 +139,8 @@ def inspect_synthetic(
         }
     )
     oversampled = np.isin(labels[real], train_set.oversampled_classes)
-    doubt = from_rank_0(lambda: _doubt(embeddings, labels[real], train_set._groups, real))
+    groups = None if train_set._groups is None else train_set._groups[real]
+    doubt = from_rank_0(lambda: _doubt(embeddings, labels[real], groups))
     of_real = pd.DataFrame(
         {
             "index": real,
@@ -161,6 +162,7 @@ def inspect_synthetic(
         real_embeddings=embeddings,
         synthetic_embeddings=images.embeddings[first:],
         centroids=centroids.numpy(),
+        doubt_accuracy=doubt_accuracy(doubt.likely_class, labels[real], groups),
         class_names=_names(class_names, train_set, num_classes),
         beta=rule.beta,
         distance=rule.distance,
@@ -201,11 +203,11 @@ def _share_capped(base: Rows, neighbor: Rows, capped: NDArray[np.bool_], num_rea
     return np.where(counts > 0, share, np.nan)
 
 
-def _doubt(embeddings: NDArray[np.float32], labels: Rows, groups: Any, real: Rows) -> LabelDoubt:
+def _doubt(embeddings: NDArray[np.float32], labels: Rows, groups: NDArray[Any] | None) -> LabelDoubt:
     """Return the doubt about each label; an image whose embedding is not finite is beyond doubt wrong."""
     finite = np.isfinite(embeddings).all(1)
     doubt = LabelDoubt(np.ones(len(labels)), np.full(len(labels), -1))
-    found = label_doubt(embeddings[finite], labels[finite], None if groups is None else groups[real][finite])
+    found = label_doubt(embeddings[finite], labels[finite], None if groups is None else groups[finite])
     doubt.score[finite], doubt.likely_class[finite] = found
     return doubt
 

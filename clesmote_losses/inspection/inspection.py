@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clesmote_losses.inspection.suspicion import DoubtAccuracy
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform
 
@@ -38,6 +39,8 @@ class Inspection:
         real_embeddings: Rows of ``real``, float32, shape ``(R, D)``.
         synthetic_embeddings: Rows of ``table``, float32, shape ``(S, D)``.
         centroids: Mean embedding of each class, float32, shape ``(C, D)``; NaN where no image was run.
+        doubt_accuracy: How well the classifier behind ``suspicion`` finds the labels of all classes; ``None`` if nothing is
+            checked.
         class_names: Name of each class.
         beta: Noise tolerance of the caps.
         distance: Distance that gives the cap; ``None`` for a constant one.
@@ -54,6 +57,7 @@ class Inspection:
     real_embeddings: NDArray[np.float32]
     synthetic_embeddings: NDArray[np.float32]
     centroids: NDArray[np.float32]
+    doubt_accuracy: DoubtAccuracy | None
     class_names: Sequence[str]
     beta: float
     distance: str | None

@@ -22,7 +22,7 @@ from clesmote_losses.inspection.gallery import gallery_rows, gallery_summary
 from clesmote_losses.inspection.page_map import page_map
 from clesmote_losses.inspection.thumbnails import ImageReader, data_uri
 from clesmote_losses.inspection.training_facts import WORDS, class_rows, option_rows, trained
-from clesmote_losses.inspection.wording import class_name, file_names, shorten
+from clesmote_losses.inspection.wording import class_name, file_names, has_copies, shorten
 
 if TYPE_CHECKING:
     from clesmote_losses.inspection.inspection import Inspection
@@ -104,6 +104,7 @@ def _fixed_parts(inspection: "Inspection") -> dict[str, Any]:
         "looks": first_looks(inspection),
         **_suspects(inspection),
         "gallery_note": gallery_summary(inspection),
+        "are_copies": has_copies(inspection),
         "blame": blame_findings(inspection),
         "gallery": [
             {
@@ -140,7 +141,8 @@ def _suspects(inspection: "Inspection") -> dict[str, Any]:
     note = (
         f"{len(shown)} of {len(suspects)} real images of the over-sampled classes (those with synthetic images). The score is one "
         "less the probability of the label; with many classes it is high for right labels too. A label is doubtful where another class is "
-        "more probable. That is a reason to look, not a proof; Inspection.suspects() has the whole list."
+        "more probable. That is a reason to look, not a proof. The network itself was trained on the image, so labels that it has "
+        "memorised look right. Inspection.suspects() has the whole list."
     )
     return {
         "suspects_note": note if len(suspects) else "No class is over-sampled.",

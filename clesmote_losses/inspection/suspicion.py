@@ -24,6 +24,46 @@ class LabelDoubt(NamedTuple):
     likely_class: NDArray[np.int64]
 
 
+class DoubtAccuracy(NamedTuple):
+    """How well that classifier finds the labels, and how well chance would.
+
+    Attributes:
+        balanced: Mean over the classes of the share of their labels that it finds, in ``[0, 1]``.
+        chance: One over the number of classes.
+        error: Standard error of the balanced accuracy of guessing.
+    """
+
+    balanced: float
+    chance: float
+    error: float
+
+    @property
+    def is_near_chance(self) -> bool:
+        """Return whether it is at most two standard errors above chance."""
+        return self.balanced <= self.chance + 2 * self.error
+
+
+def doubt_accuracy(
+    likely_class: NDArray[np.int64], labels: NDArray[np.int64], groups: NDArray[Any] | None = None
+) -> DoubtAccuracy | None:
+    """Compare the most probable classes with the labels; ``None`` if fewer than two classes have any.
+
+    Args:
+        likely_class: As in :class:`LabelDoubt`; images with -1 are left out.
+        labels: Class indices, shape ``(N,)``.
+        groups: As in :func:`label_doubt`: images of one group count as one for the standard error.
+    """
+    known = np.flatnonzero(likely_class >= 0)
+    of_image = np.arange(len(labels)) if groups is None else groups
+    rows = [known[labels[known] == label] for label in np.unique(labels[known])]
+    if len(rows) < 2:
+        return None
+    chance = 1 / len(rows)
+    variance = sum(chance * (1 - chance) / len(np.unique(of_image[of_class])) for of_class in rows)
+    balanced = np.mean([(likely_class[of_class] == labels[of_class]).mean() for of_class in rows])
+    return DoubtAccuracy(float(balanced), chance, float(variance**0.5 * chance))
+
+
 def fitted_images(num_classes: int, width: int) -> int:
     """Return to how many images of each class the classifier is fitted; 0 if it would take too long.
 

@@ -34,6 +34,11 @@ def class_name(inspection: "Inspection", label: int, length: int = 40) -> str:
     return shorten(str(names[label]) if 0 <= label < len(names) else str(label), length)
 
 
+def has_copies(inspection: "Inspection") -> bool:
+    """Return whether the synthetic images are plain copies of real ones, not blends."""
+    return bool(inspection.train_set.plan.options["sampler"] == "RandomOverSampler")
+
+
 def nats(value: float) -> str:
     """Write a loss or cap with as many digits as tell something."""
     if not np.isfinite(value):

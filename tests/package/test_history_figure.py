@@ -45,6 +45,12 @@ def test_each_panel_has_a_line_of_the_numbers_of_each_raised_class() -> None:
     assert legend(shown.plot(class_names={1: "dog"})) == ["dog", "class 2"]
 
 
+@pytest.mark.parametrize("names", [["cat", "dog"], "a cat"])
+def test_too_few_names_are_refused(names: Any) -> None:
+    with pytest.raises(ValueError, match=r"class_names must hold 3 names, one for each class; got"):
+        history(3).plot(class_names=names)
+
+
 def test_without_synthetic_samples_all_classes_are_drawn_and_empty_panels_say_so() -> None:
     figure = history(3, epochs=1, raised=0).plot()
     assert legend(figure) == ["class 0", "class 1", "class 2"]

@@ -46,9 +46,9 @@ def as_input(image: Any) -> Tensor:
 
 
 @functools.cache
-def inspected() -> Inspection:
+def inspected(sampler: type[Any] = SMOTE) -> Inspection:
     """Inspect it with a beta at which half of the synthetic images are capped. Do not change what is returned."""
-    train_set = SMOTEDataset(Digits(), sampler=SMOTE(random_state=0), transform=as_input)
+    train_set = SMOTEDataset(Digits(), sampler=sampler(random_state=0), transform=as_input)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = timm.create_model("test_resnet", num_classes=2)

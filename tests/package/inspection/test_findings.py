@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+from imblearn.over_sampling import RandomOverSampler
 
 from clesmote_losses import blend_detectability
 from clesmote_losses.inspection.findings import (
@@ -14,6 +15,7 @@ from clesmote_losses.inspection.findings import (
     first_looks,
     suspect_reasons,
 )
+from clesmote_losses.inspection.suspicion import DoubtAccuracy
 from tests.support.inspections import as_input, inspected
 
 
@@ -28,7 +30,7 @@ def with_capped(count, **more):
 @pytest.mark.parametrize(
     ("count", "meaning"),
     [
-        (3, "The cap binds on 0.3 %: this is plain SMOTE."),
+        (3, "The cap binds on 0.3 % now. What a cap did in training is not known: pass the criterion"),
         (870, "87 % are capped: the rare class is hardly trained on by its blends. Raise beta"),
         (250, "The loss leaves out about 1 in 4 blends, and trains on the others."),
     ],
@@ -68,15 +70,38 @@ def test_a_weighted_loss_is_not_compared_with_guessing():
     assert ["of guessing" in reason for reason in reasons] == [True, False]
 
 
-@pytest.mark.parametrize("beta", [0.01, 100.0])
-def test_the_beta_that_is_named_caps_about_a_quarter(beta):
-    inspection = inspected()
-    table = inspection.table
-    cap = table["cap"] * beta / inspection.beta
-    changed = table.assign(cap=cap, capped=table["loss"] > cap)
-    hint = cap_findings(dataclasses.replace(inspection, table=changed, beta=beta))[1]
-    named = float(hint.split("With beta ")[1].split(",")[0])
-    assert (table["loss"] > table["cap"] * named / inspection.beta).mean() == pytest.approx(0.25, abs=0.05)
+@pytest.mark.parametrize(
+    ("options", "shares", "meaning"),
+    [
+        ({}, [], "What a cap did in training is not known: pass the criterion"),
+        ({"warmup_epochs": 2}, [0.6, 0.6], "What it did in training is not known: the loss kept no epoch with caps."),
+        ({"warmup_epochs": 0}, [0.6, 0.077], "0.3 % now, after training; it did more in training."),
+        (
+            {"warmup_epochs": 0},
+            [0.0, 0.001],
+            "now, and did so in training: this is plain SMOTE. A lower beta caps more.",
+        ),
+    ],
+)
+def test_a_cap_that_binds_on_nothing_now_is_plain_smote_only_if_it_was_so_in_training(options, shares, meaning):
+    epochs = [{**epoch((0, None), (100, share)), "epoch": i} for i, share in enumerate(shares)]
+    said = cap_findings(with_capped(3, loss_options=options, history=types.SimpleNamespace(epochs=epochs)))
+    assert meaning in said[1]
+    assert ("plain SMOTE" in " ".join(said)) == ("plain SMOTE" in meaning)
+
+
+def test_no_beta_is_named_since_it_would_be_one_for_losses_after_training():
+    for count in (3, 250, 870):
+        assert "With beta" not in " ".join(cap_findings(with_capped(count)))
+
+
+def test_copies_are_not_called_smote():
+    copies = inspected(RandomOverSampler)
+    assert blame_findings(copies) == []
+    worst = copies.suspects().sort_values("capped_blends", na_position="first")
+    assert suspect_reasons(copies, worst)[-1].endswith("of its copies are capped.")
+    uncapped = dataclasses.replace(copies, table=copies.table.assign(cap=np.inf, capped=False))
+    assert cap_findings(uncapped)[1] == "No synthetic image has a cap: this is plain over-sampling with copies."
 
 
 def test_without_caps_or_samples_it_is_said():
@@ -147,20 +172,33 @@ def with_suspicion(*scores, **columns):
 def test_the_first_looks_name_the_file_the_label_and_why():
     inspection = with_suspicion(0.97, 0.6, loss=4.2, capped_blends=0.8)
     said = first_looks(inspection)
-    assert said[0] == "2 real images have a doubtful label, of 24 in the over-sampled classes. Look at these first:"
+    assert said[0] == (
+        "2 real images have a doubtful label, of 24 in the over-sampled classes. Labels of common were not checked: only those of the "
+        "over-sampled classes are. Look at these first:"
+    )
     assert "060.png, labelled <script>" in said[1]
     assert said[1].endswith(
-        "A classifier that has not seen it gives its label 3.0 %, and finds common more probable; its loss of 4.20 nats is above the 0.69 "
-        "of guessing; 80 % of its blends are capped."
+        "A linear classifier on the embeddings, fitted without this image, gives its label 3.0 %, and finds common more probable; its "
+        "loss of 4.20 nats is above the 0.69 of guessing; 80 % of its blends are capped."
     )
     assert len(said) == 3
 
 
 def test_without_a_doubtful_label_it_is_said_and_with_most_doubtful_too():
     assert first_looks(with_suspicion(0.31)) == [
-        "No real image of an over-sampled class has a doubtful label: a classifier that has not seen it finds its label the most probable."
+        "No real image of an over-sampled class has a doubtful label: a linear classifier on the embeddings, fitted without the image, "
+        "finds its label the most probable. Labels of common were not checked: only those of the over-sampled classes are."
     ]
     assert "hardly tell these classes from others" in first_looks(with_suspicion(*[0.6] * 20))[0]
+
+
+@pytest.mark.parametrize("scores", [[0.97], [0.31], [0.6] * 20])
+def test_a_classifier_that_guesses_is_warned_of_first(scores):
+    warning = "The list of doubtful labels means little: the linear classifier behind it has a balanced accuracy of 55 %, and guessing has 50 %. "
+    for balanced, is_warned in ((0.55, True), (0.61, False)):
+        accuracy = DoubtAccuracy(balanced, 0.5, 0.05)
+        said = first_looks(dataclasses.replace(with_suspicion(*scores), doubt_accuracy=accuracy))
+        assert said[0].startswith(warning) == is_warned
 
 
 def test_labels_that_were_not_checked_are_no_good_ones(monkeypatch):
@@ -173,7 +211,7 @@ def test_labels_that_were_not_checked_are_no_good_ones(monkeypatch):
 def test_an_image_without_a_fault_and_one_without_a_number_have_words_too():
     inspection = with_suspicion(np.nan, loss=np.nan)
     reasons = suspect_reasons(inspection, inspection.suspects())
-    assert reasons[0] == "A classifier that has not seen it gives its label 90 %."
+    assert reasons[0] == "A linear classifier on the embeddings, fitted without this image, gives its label 90 %."
     assert reasons[-1] == "Its loss is not a number."
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from imblearn.over_sampling import RandomOverSampler
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -137,3 +138,23 @@ def test_a_set_without_synthetic_images_has_an_empty_gallery(tmp_path):
 
 def test_the_class_is_named_in_the_title():
     assert gallery_rows(inspected(), 1, 0)[0].title.startswith(NAMES[1])
+
+
+def test_copies_are_shown_once_and_called_copies(tmp_path, monkeypatch):
+    titles = []
+    monkeypatch.setattr(Figure, "suptitle", lambda self, text, **style: titles.append(text))
+    copies = inspected(RandomOverSampler)
+    rows = gallery_rows(copies)
+    files = [row.captions[0][0] for row in rows]
+    assert len(set(files)) == len(files) > 4
+    assert {(len(row.pictures), len(row.captions)) for row in rows} == {(1, 1)}
+    assert {row.advice for row in rows if row.capped} == {
+        f"Look at {file}: this is a copy of it." for row, file in zip(rows, files, strict=True) if row.capped
+    }
+    copies.gallery(tmp_path / "gallery.png")
+    assert "plain copies of real images; loss and cap" in titles[0]
+    copies.report(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "Each is a copy of a real image" in page
+    gallery = page[page.index("which are copies</h2>") : page.index("<h2>Map of")]
+    assert not any(word in gallery for word in ("blend of", "λ", "parent"))

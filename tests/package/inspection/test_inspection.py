@@ -30,7 +30,7 @@ def inspection() -> Inspection:
     )
     empty = np.empty((0, 2), np.float32)
     return Inspection(
-        table=pd.DataFrame(), real=real, real_embeddings=empty, synthetic_embeddings=empty, centroids=empty,
+        table=pd.DataFrame(), real=real, real_embeddings=empty, synthetic_embeddings=empty, centroids=empty, doubt_accuracy=None,
         class_names=["red", "blue"], beta=1.0, distance="cosine", loss_options={}, network="", train_set=smote(colors()), transform=None,
         history=None,
     )  # fmt: skip

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
 from clesmote_losses.inspection import suspicion
-from clesmote_losses.inspection.suspicion import fitted_images, label_doubt
+from clesmote_losses.inspection.suspicion import doubt_accuracy, fitted_images, label_doubt
 
 
 def clouds(counts: list[int], distance: float = 2.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -98,3 +99,27 @@ def test_with_many_classes_some_images_are_fitted_and_with_more_none(monkeypatch
 def test_few_classes_are_fitted_whole_and_a_thousand_not_at_all(classes: int, width: int, images: int) -> None:
     """2,000 images of a class that is not over-sampled are run."""
     assert min(fitted_images(classes, width), 2000) == images
+
+
+def test_the_accuracy_is_the_balanced_one_of_scikit_learn_and_its_error_that_of_guessing() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 2, 3], [300, 60, 20])
+    likely = np.where(rng.random(380) < 0.7, labels, rng.choice([0, 2, 3], 380))
+    accuracy = doubt_accuracy(np.append(likely, -1), np.append(labels, 2))
+    assert accuracy is not None
+    assert accuracy.balanced == pytest.approx(balanced_accuracy_score(labels, likely))
+    guesses = [balanced_accuracy_score(labels, rng.choice([0, 2, 3], 380)) for _ in range(1000)]
+    assert accuracy.chance == pytest.approx(np.mean(guesses), abs=0.01)
+    assert accuracy.error == pytest.approx(np.std(guesses), rel=0.1)
+    grouped = doubt_accuracy(likely, labels, np.arange(380) // 4)
+    assert grouped is not None
+    assert grouped.error == pytest.approx(2 * accuracy.error)  # four images of a patient are as good as one
+    assert doubt_accuracy(np.array([-1, 1, 1]), np.array([0, 1, 1])) is None
+
+
+@pytest.mark.parametrize(("distance", "is_near_chance"), [(0.0, True), (2.0, False)])
+def test_noise_is_told_from_classes(distance: float, is_near_chance: bool) -> None:
+    rows, labels = clouds([80, 40], distance)
+    accuracy = doubt_accuracy(label_doubt(rows, labels).likely_class, labels)
+    assert accuracy is not None
+    assert accuracy.is_near_chance == is_near_chance

@@ -1,5 +1,6 @@
 """The report that a run of timm's script leaves in its folder."""
 
+import csv
 import logging
 import re
 import sys
@@ -86,6 +87,14 @@ def test_a_report_that_fails_is_logged_and_the_training_goes_on(
 def test_a_run_without_a_cap_has_a_report_that_says_so(data: Path, tmp_path: Path) -> None:
     run(KINDS[-1], data, tmp_path, ["--smote", "smote", "--smote-report", "--cap", "none"])
     assert "No synthetic image has a cap: this is plain SMOTE." in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_classes_have_the_names_of_their_folders(data: Path, tmp_path: Path) -> None:
+    run(KINDS[-1], data, tmp_path, REPORT)
+    with (tmp_path / "run" / "suspects.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["class_name"] for row in rows} == {Path(row["file"]).parent.name for row in rows}
+    assert f", labelled {rows[0]['class_name']}" in (tmp_path / "run" / "report.html").read_text()
 
 
 def train(rank: int, arguments: list[str]) -> list[str]:
