@@ -112,7 +112,13 @@ SILENT = {
 }
 
 
-@pytest.mark.parametrize("name", [*LOUD, *SILENT])
+_IMPORTS_LONG = "torchmetrics' AUROC"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == _IMPORTS_LONG)) for name in (*LOUD, *SILENT)],
+)
 def test_what_does_not_decode_is_loud_or_silent_as_the_module_says_and_right_after_decoding(name: str) -> None:
     consume: Any = {**LOUD, **SILENT}[name]
     label, _ = decode_target(TARGET)
