@@ -26,6 +26,11 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **o
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
+def plain_text(text: str) -> str:
+    """Return text that matplotlib draws as it is: two dollar signs would begin a formula."""
+    return text.replace("$", r"\$")
+
+
 def save(figure: Any, path: str | os.PathLike[str]) -> None:
     """Write a file of the kind that its ending names (PNG without one), without date and version of matplotlib."""
     kind = Path(path).suffix.lower().lstrip(".") or "png"

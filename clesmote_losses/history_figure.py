@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clesmote_losses.drawing import new_figure
+from clesmote_losses.drawing import new_figure, plain_text
 
 # of Okabe and Ito, for the colour-blind; marker and dashes tell the lines apart in black and white
 _STYLES: tuple[dict[str, Any], ...] = (
@@ -58,9 +58,9 @@ def _chosen_classes(epochs: Sequence[dict[str, Any]]) -> tuple[list[int], list[i
     for row in epochs:
         for label, numbers in row["classes"].items():
             found.setdefault(label, []).append(numbers)
-    raised = [label for label in found if any(numbers["synthetic"] for numbers in found[label])]
+    blended = [label for label in found if any(numbers["synthetic"] for numbers in found[label])]
     share = {label: sum(numbers["share_capped"] or 0 for numbers in found[label]) for label in found}
-    ranked = sorted(raised or found, key=lambda label: (-share[label], label))
+    ranked = sorted(blended or found, key=lambda label: (-share[label], label))
     return sorted(ranked[: len(_STYLES)]), ranked[len(_STYLES) :]
 
 
@@ -109,5 +109,5 @@ def _name(label: int, class_names: Sequence[str] | Mapping[int, str] | None) -> 
         name = f"class {label}" if class_names is None else str(class_names[label])
     except LookupError:
         name = f"class {label}"
-    name = name.lstrip("_").replace("$", r"\$")  # which matplotlib would hide, or read as a formula
+    name = plain_text(name.lstrip("_"))  # matplotlib hides a name that begins with it
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

@@ -13,7 +13,7 @@ from benchmarks.methods.registry import CLE_SMOTE
 from benchmarks.report.groups import Group, baselines_of, title_of
 from benchmarks.report.statistics import differences
 from benchmarks.training.run import Record
-from clesmote_losses.drawing import new_figure, save
+from clesmote_losses.drawing import new_figure, plain_text, save
 
 _Content = TypeVar("_Content")
 # Okabe and Ito's colours, which readers of any colour vision can tell apart; dashes and markers for print in grey. Methods
@@ -144,7 +144,7 @@ def learning_curves(panels: Mapping[str, Mapping[str, list[Record]]], test: str,
         axis.set_xlabel(step)
     for axis in axes[:, 0]:
         axis.set_ylabel("Test AUROC")
-    title = title.replace("$", r"\$")  # two of them would begin a formula
+    title = plain_text(title)
     figure.suptitle(f"{title}\nline: mean over the runs; band: one standard deviation", fontsize=10)
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     if len({str(styles[name]) for name in names}) == len(names):

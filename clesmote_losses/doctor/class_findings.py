@@ -10,8 +10,9 @@ from torch import nn
 
 from clesmote_losses.classifier import find_classifier
 from clesmote_losses.doctor.findings import Finding, counted
-from clesmote_losses.doctor.part import Part, differing_classes
+from clesmote_losses.doctor.part import Part
 from clesmote_losses.errors import ArgumentError
+from clesmote_losses.smote.class_names import differing_classes
 from clesmote_losses.smote.samplers import check_group_sizes
 
 
@@ -46,10 +47,13 @@ def find_class_faults(train: Part, validation: Part | None, names: Mapping[int, 
         remedy = "give a validation set too: copies and patients on both sides are only found with it."
         train.add("note", "validation", "No validation set was looked at.", remedy)
         return
-    if wrong := differing_classes(train, validation):
+    if wrong := differing_classes(train.dataset, validation.dataset):
+        lines = tuple(
+            f"{name}: {index} in validation, {trained} in training" for name, (index, trained) in wrong.items()
+        )
         remedy = "give both the same class folders, each with an image. The table counts by name."
         message = f"With another index in validation than in training: {counted(len(wrong), 'name')} of classes. One class would be "
-        train.add("error", "classes", f"{message}trained, and another one scored.", remedy, tuple(wrong))
+        train.add("error", "classes", f"{message}trained, and another one scored.", remedy, lines)
     scored = set(np.unique(validation.labels[validation.labels >= 0]).tolist())
     if scored and (unscored := sorted(present - scored)):
         lines = tuple(names[i] for i in unscored)

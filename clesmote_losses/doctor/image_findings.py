@@ -26,8 +26,8 @@ def find_image_faults(part: Part, oversampled: Collection[int], *, is_blendable:
     def images(indices: Sequence[int]) -> str:
         return counted(len(indices), f"{part.title} image")
 
-    def names(indices: Iterable[int], told: Callable[[ImageFacts], str] | None = None) -> tuple[str, ...]:
-        return tuple(part.names[i] + (f": {told(facts[i])}" if told else "") for i in indices)
+    def names(indices: Iterable[int], describe: Callable[[ImageFacts], str] | None = None) -> tuple[str, ...]:
+        return tuple(part.names[i] + (f": {describe(facts[i])}" if describe else "") for i in indices)
 
     if unreadable := [i for i, one in enumerate(facts) if one.error]:
         part.add(
@@ -108,7 +108,7 @@ def _add_difference(
     read: Sequence[int],
     blended: Sequence[int],
     value_of: Callable[[ImageFacts], Any],
-    told: Callable[[Any], str],
+    describe: Callable[[Any], str],
     remedy: str,
 ) -> None:
     """Add a finding if images differ: a warning if images of a class that is blended do."""
@@ -116,7 +116,7 @@ def _add_difference(
     if len(counts) < 2:
         return
     differ = len({value_of(part.facts[i]) for i in blended}) > 1
-    lines = tuple(f"{told(value)}: {counted(count, 'image')}" for value, count in counts.most_common())
+    lines = tuple(f"{describe(value)}: {counted(count, 'image')}" for value, count in counts.most_common())
     where = "The images of the over-sampled classes" if differ else f"The {part.title} images"
     part.add("warning" if differ else "note", name, f"{where} differ in {name}.", remedy, lines)
 

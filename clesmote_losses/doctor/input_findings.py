@@ -41,12 +41,12 @@ def find_input_faults(train: Part, validation: Part | None, model: nn.Module | N
         return
     shapes = {"training": trained[0].shape, "validation": evaluated[0].shape}
     if len({shape[0] for shape in shapes.values()}) > 1:
-        told = {title: "x".join(map(str, shape)) for title, shape in shapes.items()}
-        _add_difference(train, "number of channels", told, "let both transforms return the same number of channels.")
+        values = {title: "x".join(map(str, shape)) for title, shape in shapes.items()}
+        _add_difference(train, "number of channels", values, "let both transforms return the same number of channels.")
     low, high = sorted(_spread(images) for images in (trained, evaluated))
     if high > _OTHER_SCALE * low > 0:
-        told = {"training": _range(trained), "validation": _range(evaluated)}
-        _add_difference(train, "range of values", told, "scale and normalise both in the same way.")
+        values = {"training": _range(trained), "validation": _range(evaluated)}
+        _add_difference(train, "range of values", values, "scale and normalise both in the same way.")
 
 
 def _compare_with_model(train: Part, images: list[Tensor], model: nn.Module) -> None:
@@ -99,6 +99,6 @@ def _range(images: list[Tensor]) -> str:
     return f"{values.min():.3g} to {values.max():.3g}, standard deviation {values.std(correction=0):.3g}"
 
 
-def _add_difference(train: Part, name: str, told: dict[str, str], remedy: str) -> None:
-    lines = tuple(f"{title}: {value}" for title, value in told.items())
+def _add_difference(train: Part, name: str, values: dict[str, str], remedy: str) -> None:
+    lines = tuple(f"{title}: {value}" for title, value in values.items())
     train.add("warning", "input", f"Training and validation differ in {name}.", remedy, lines)

@@ -12,10 +12,10 @@ from torch.utils.data import Subset
 from clesmote_losses.doctor.findings import Finding, Severity, counted
 from clesmote_losses.doctor.image_facts import ImageFacts
 from clesmote_losses.doctor.reading import Label, look_at_files, look_at_items
-from clesmote_losses.hosts.recipe import class_to_index
 from clesmote_losses.restore import preserved_rng
-from clesmote_losses.smote.base_dataset import attribute_of, check_base, image_path
+from clesmote_losses.smote.base_dataset import check_base, image_path
 from clesmote_losses.smote.base_transform import split_transform
+from clesmote_losses.smote.class_names import class_to_index, names_by_index
 from clesmote_losses.smote.clipped_images import clipped_image
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.decoding import decode
@@ -70,25 +70,9 @@ class Part:
 
 def class_names(dataset: Any, labels: Labels) -> dict[int, str]:
     """Return the name of each class, as the data set has it; ``"class 3"`` where it has none."""
-    names = {index: name for name, index in _class_indices(dataset).items()}
+    names = names_by_index(dataset)
     indices = sorted({*names, *np.unique(labels[labels >= 0]).tolist()})
     return {index: names.get(index, f"class {index}") for index in indices}
-
-
-def _class_indices(dataset: Any) -> dict[str, int]:
-    with suppress(AttributeError):  # no names, or those of the parts of a ConcatDataset differ
-        return {str(name): int(index) for name, index in attribute_of(dataset, "class_to_idx").items()}
-    return class_to_index(dataset)
-
-
-def differing_classes(train: Part, validation: Part) -> list[str]:
-    """Say of each class of validation that has another index in training, or none, what it is in both."""
-    trained, evaluated = _class_indices(train.dataset), _class_indices(validation.dataset)
-    return [
-        f"{name}: {index} in validation, {trained.get(name, 'missing')} in training"
-        for name, index in evaluated.items()
-        if trained and trained.get(name) != index
-    ]
 
 
 def match_classes(train: Part, validation: Part) -> dict[int, str]:
@@ -96,7 +80,7 @@ def match_classes(train: Part, validation: Part) -> dict[int, str]:
 
     A name that training lacks gets an index after all others.
     """
-    trained, evaluated = _class_indices(train.dataset), _class_indices(validation.dataset)
+    trained, evaluated = class_to_index(train.dataset), class_to_index(validation.dataset)
     if not trained or not evaluated:
         return class_names(train.dataset, np.concatenate([train.labels, validation.labels]))
     names = class_names(train.dataset, train.labels)

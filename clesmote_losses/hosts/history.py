@@ -6,7 +6,7 @@ from pathlib import Path
 from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.distributed import from_rank_0
 from clesmote_losses.history import LossHistory
-from clesmote_losses.hosts.recipe import class_to_index
+from clesmote_losses.smote.class_names import names_by_index
 from clesmote_losses.smote.dataset import SMOTEDataset
 
 HISTORY_FILE = "smote-history.json"  # in the folder of a run
@@ -16,8 +16,7 @@ _COLUMNS = ("share_capped", "mean_cap", "loss_synthetic", "loss_real")
 
 def classes_with_columns(train_set: SMOTEDataset) -> dict[int, str]:
     """Return the names of the classes with over-sampled or synthetic samples; none if there are over :data:`MOST_CLASSES`."""
-    names = {index: name for name, index in class_to_index(train_set.base).items()}
-    classes = sorted({*train_set.oversampled_classes, *train_set.blended_classes})
+    names, classes = names_by_index(train_set.base), train_set.capped_classes
     return {} if len(classes) > MOST_CLASSES else {label: names.get(label, str(label)) for label in classes}
 
 

@@ -18,6 +18,7 @@ from clesmote_losses.distributed import from_rank_0
 from clesmote_losses.errors import Argument, ArgumentError
 from clesmote_losses.hosts.options import Options
 from clesmote_losses.hosts.strata_file import read_groups
+from clesmote_losses.smote.class_names import class_to_index, differing_classes, names_by_index
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.labels import find_labels
 from clesmote_losses.smote.plan import SMOTEPlan
@@ -95,36 +96,25 @@ def check_same_classes(train_set: Any, evaluation_set: Any) -> None:
     """Warn of classes without an image to evaluate on, where both data sets know the names of their classes.
 
     Raises:
-        ValueError: As :func:`check_class_indices`.
-    """
-    check_class_indices(train_set, evaluation_set)
-    trained, evaluated = class_to_index(train_set), class_to_index(evaluation_set)
-    if evaluated and (missing := sorted(trained.keys() - evaluated.keys())):
-        _logger.warning("the validation set has no image of class %s.", ", ".join(missing))
-
-
-def check_class_indices(train_set: Any, evaluation_set: Any) -> None:
-    """Check that classes have the same index in both data sets, where both know the names of their classes.
-
-    Raises:
         ValueError: If a class has another index in the two, which would train one class and score another.
     """
-    trained, evaluated = class_to_index(train_set), class_to_index(evaluation_set)
     wrong = [
-        f"{name!r} is {index} there and {trained.get(name, 'missing')} in training"
-        for name, index in evaluated.items()
-        if trained and trained.get(name) != index
+        f"{name!r} is {index} there and {in_training} in training"
+        for name, (index, in_training) in differing_classes(train_set, evaluation_set).items()
     ]
     if wrong:
         raise ValueError(
             f"the validation set has other classes than the training set: {'; '.join(wrong[:20])}. Give both the same class folders, "
             "each with an image, or list the classes in a file for --class-map."
         )
+    trained, evaluated = class_to_index(train_set), class_to_index(evaluation_set)
+    if evaluated and (missing := sorted(trained.keys() - evaluated.keys())):
+        _logger.warning("the validation set has no image of class %s.", ", ".join(missing))
 
 
 def description(train_set: SMOTEDataset) -> str:
     """Describe how many real samples, copies that stay real, and synthetic samples each class has."""
-    names = {index: name for name, index in class_to_index(train_set.base).items()}
+    names = names_by_index(train_set.base)
     counts = train_set.counts_by_class()
     real, copies, synthetic = (sum(count) for count in zip(*counts.values(), strict=True))
     each = [
@@ -274,14 +264,6 @@ def _strategy(text: str, base: Any, groups: NDArray[Any]) -> Any:
             raise wrong(f" {pair!r}: {name} has {sizes[names[name]]} images already.")
         strategy[names[name]] = int(count)
     return strategy
-
-
-def class_to_index(base: Any) -> dict[str, int]:
-    """Return the index of each class by the name of its folder; nothing if the data set does not know the names."""
-    for holder in (base, getattr(base, "reader", None)):
-        if isinstance(found := getattr(holder, "class_to_idx", None), dict):
-            return {str(name): int(index) for name, index in found.items()}
-    return {}
 
 
 def _class_names(base: Any) -> str:

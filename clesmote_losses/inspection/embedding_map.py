@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from clesmote_losses.drawing import new_figure, save
+from clesmote_losses.drawing import new_figure, plain_text, save
 from clesmote_losses.errors import check_choice
 from clesmote_losses.inspection.wording import class_name
 
@@ -142,8 +142,7 @@ def _add_legend(axis: Any, inspection: "Inspection", colors: dict[int, str]) -> 
     from matplotlib.lines import Line2D
 
     def handle(marker: str, color: str, text: str, **style: Any) -> Any:
-        text = text.replace("$", r"\$")
-        return Line2D([], [], marker=marker, color=color, linestyle="", label=text, **style)
+        return Line2D([], [], marker=marker, color=color, linestyle="", label=plain_text(text), **style)
 
     handles = [handle("s", color, class_name(inspection, c, 30)) for c, color in list(colors.items())[: len(COLORS)]]
     if len(colors) > len(COLORS):

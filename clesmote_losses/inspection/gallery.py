@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from clesmote_losses.drawing import new_figure, save
+from clesmote_losses.drawing import new_figure, plain_text, save
 from clesmote_losses.inspection.thumbnails import ImageReader
 from clesmote_losses.inspection.wording import class_name, file_names, has_copies, loss_in_words, nats, percent, shorten
 
@@ -145,15 +145,11 @@ def draw_gallery(inspection: "Inspection", path: str | os.PathLike[str]) -> None
         for part, (picture, (name, loss)) in enumerate(zip(row.pictures, row.captions, strict=True), first):
             axis = axes[line, 4 * block + part]
             axis.imshow(np.asarray(picture), interpolation="nearest")
-            axis.set_title(_plain(row.title if part == 1 else _PARTS[part]), fontsize=9)
-            axis.set_xlabel(_plain(f"{shorten(name, 28)}\n{loss}".replace(", ", ",\n")), fontsize=8)
+            axis.set_title(plain_text(row.title if part == 1 else _PARTS[part]), fontsize=9)
+            axis.set_xlabel(plain_text(f"{shorten(name, 28)}\n{loss}".replace(", ", ",\n")), fontsize=8)
     made = "plain copies of real images" if has_copies(inspection) else "blend = (1 - λ) base + λ neighbor"
     figure.suptitle(
         f"{gallery_summary(inspection)}\n{made}; loss and cap in nats, beta {nats(inspection.beta)}",
         fontsize=10,
     )
     save(figure, path)
-
-
-def _plain(text: str) -> str:
-    return text.replace("$", r"\$")  # two of them would begin a formula

@@ -29,6 +29,7 @@ from clesmote_losses.inspection.rule import CapRule, cap_rule, loss_options
 from clesmote_losses.inspection.suspicion import LabelDoubt, doubt_accuracy, label_doubt
 from clesmote_losses.inspection.wording import network_in_words
 from clesmote_losses.smote.base_dataset import image_path
+from clesmote_losses.smote.class_names import names_by_index
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform
 
@@ -214,11 +215,11 @@ def _doubt(embeddings: NDArray[np.float32], labels: Rows, groups: NDArray[Any] |
 
 def _names(given: Sequence[str] | None, train_set: SMOTEDataset, num_classes: int) -> list[str]:
     if given is None:
-        try:
-            given = train_set.classes
-        except AttributeError:
-            given = []
-        return [*map(str, given), *map(str, range(len(given), num_classes))]
+        given, by_index = (
+            list(getattr(train_set, "classes", ())),
+            names_by_index(train_set.base),
+        )  # timm's sets have no classes
+        return [*map(str, given), *(by_index.get(label, str(label)) for label in range(len(given), num_classes))]
     if len(given) < num_classes or isinstance(given, str):
         raise ValueError(f"class_names must hold {num_classes} names, one for each class; got {given!r}.")
     return list(map(str, given))

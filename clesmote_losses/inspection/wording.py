@@ -1,13 +1,12 @@
 """How the pictures and the report write names, numbers and shares."""
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import nn
 
-from clesmote_losses.smote.base_dataset import image_path
+from clesmote_losses.smote.base_dataset import folder_and_name, image_path
 
 if TYPE_CHECKING:
     from clesmote_losses.inspection.inspection import Inspection
@@ -22,10 +21,7 @@ def shorten(name: str, length: int = 40) -> str:
 def file_names(inspection: "Inspection", indices: Sequence[int]) -> list[str]:
     """Return folder and name of the files of some real images; where the data set knows none, their index."""
     paths = (image_path(inspection.train_set.base, int(index)) for index in indices)
-    return [
-        "/".join(path.replace(os.sep, "/").split("/")[-2:]) if path else f"image {index}"
-        for path, index in zip(paths, indices, strict=True)
-    ]
+    return [folder_and_name(path) if path else f"image {index}" for path, index in zip(paths, indices, strict=True)]
 
 
 def class_name(inspection: "Inspection", label: int, length: int = 40) -> str:

@@ -121,5 +121,9 @@ def image_names(dataset: "Dataset[Any]") -> list[str] | None:
     """Return folder and name of every image's file, ``"virus/person1.jpeg"``; ``None`` if the data set knows no files."""
     if len(dataset) == 0 or image_path(dataset, 0) is None:  # type: ignore[arg-type]
         return None
-    paths = (image_path(dataset, i) or "" for i in range(len(dataset)))  # type: ignore[arg-type]
-    return ["/".join(path.replace(os.sep, "/").split("/")[-2:]) for path in paths]
+    return [folder_and_name(image_path(dataset, i) or "") for i in range(len(dataset))]  # type: ignore[arg-type]
+
+
+def folder_and_name(path: str) -> str:
+    """Return the last folder and the name of a file, ``"virus/person1.jpeg"``."""
+    return "/".join(path.replace(os.sep, "/").split("/")[-2:])

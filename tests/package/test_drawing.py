@@ -5,7 +5,7 @@ import sys
 import pytest
 from PIL import Image
 
-from clesmote_losses.drawing import new_figure, save
+from clesmote_losses.drawing import new_figure, plain_text, save
 
 
 def test_axes_come_in_rows_and_columns_and_equal_pictures_are_equal_files(tmp_path):
@@ -31,3 +31,10 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r'pip install "clesmote-losses\[report\]"'):
         new_figure(2, 2)
+
+
+def test_a_dollar_sign_is_drawn_as_it_is_and_begins_no_formula(tmp_path):
+    figure, axes = new_figure(2, 2)
+    title = axes[0, 0].set_title(plain_text(r"US$ and A$ \no"))
+    save(figure, tmp_path / "a.png")
+    assert not title.get_text().replace(r"\$", "").count("$")

@@ -14,13 +14,14 @@ from imblearn.over_sampling import ADASYN, SMOTE, SMOTENC, SVMSMOTE, KMeansSMOTE
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset, TensorDataset
 from torchvision.datasets import FakeData, ImageFolder
 from torchvision.transforms import v2
 
 import clesmote_losses as c
 from clesmote_losses.rebalanced_head import rebalanced_head
 from clesmote_losses.smote.blending import blend
+from tests.support.user_datasets import GivenItems
 
 torch.manual_seed(0)
 IMAGES, LABELS = torch.rand(30, 3, 32, 32), torch.tensor([0] * 20 + [1] * 10)
@@ -46,22 +47,7 @@ def of_another_model() -> None:
     criterion(LOGITS, LABELS)
 
 
-class Items(Dataset[Any]):
-    """A data set of the given items."""
-
-    def __init__(self, items: list[Any], **attributes: Any) -> None:
-        self.items = items
-        self.__dict__.update(attributes)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> Any:
-        item = self.items[index]
-        return item() if callable(item) else item
-
-
-class Transformed(Items):
+class Transformed(GivenItems):
     """Calls its transform last."""
 
     def __init__(self, images: torch.Tensor, labels: torch.Tensor, transform: Any) -> None:
@@ -86,12 +72,12 @@ class Endless(IterableDataset[Any]):
         return iter([])
 
 
-def items(image: Callable[[int], Any], **attributes: Any) -> Items:
-    return Items([(image(i), int(i >= 20)) for i in range(30)], targets=[0] * 20 + [1] * 10, **attributes)
+def items(image: Callable[[int], Any], **attributes: Any) -> GivenItems:
+    return GivenItems([(image(i), int(i >= 20)) for i in range(30)], targets=[0] * 20 + [1] * 10, **attributes)
 
 
-def noisy() -> Items:
-    return Items([lambda i=i: (torch.rand(3, 8, 8), int(i >= 20)) for i in range(30)], targets=LABELS)
+def noisy() -> GivenItems:
+    return GivenItems([lambda i=i: (torch.rand(3, 8, 8), int(i >= 20)) for i in range(30)], targets=LABELS)
 
 
 def stale_loss() -> Any:
@@ -186,7 +172,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "labels of ndarray are not found.*labels=",
     ),
-    "no data": (lambda: c.SMOTEDataset(Items([], targets=[])), ValueError, "base is empty"),
+    "no data": (lambda: c.SMOTEDataset(GivenItems([], targets=[])), ValueError, "base is empty"),
     "SMOTE of SMOTE": (lambda: c.SMOTEDataset(smote()), TypeError, "Pass the real data set"),
     "labels unknown": (lambda: c.SMOTEDataset(FakeData(30)), ValueError, "labels of FakeData are not found.*labels="),
     "too few labels": (lambda: smote(labels=[0, 1]), ValueError, r"labels must have shape \(30,\).*got \(2,\)"),
@@ -195,12 +181,12 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "names as labels": (lambda: smote(labels=["a"] * 30), TypeError, "map names to indices"),
     "negative label": (lambda: smote(labels=[*[0] * 29, -1]), ValueError, "sample 29 has -1"),
     "labels in another order": (
-        lambda: c.SMOTEDataset(Items([(IMAGES[i], 0) for i in range(30)], targets=LABELS)),
+        lambda: c.SMOTEDataset(GivenItems([(IMAGES[i], 0) for i in range(30)], targets=LABELS)),
         ValueError,
         "real sample 20 has label 0, but.*says 1",
     ),
     "one-hot items": (
-        lambda: c.SMOTEDataset(Items([(IMAGES[i], torch.eye(2)[LABELS[i]]) for i in range(30)], targets=LABELS)),
+        lambda: c.SMOTEDataset(GivenItems([(IMAGES[i], torch.eye(2)[LABELS[i]]) for i in range(30)], targets=LABELS)),
         ValueError,
         "labels of another kind, pass labels=",
     ),
@@ -251,12 +237,12 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "redraw without a seed": (lambda: smote(sampler=SMOTE(), redraw="epoch"), ValueError, "int random_state"),
     "redraw of a loaded plan": (lambda: smote(plan=smote().plan, redraw="epoch"), ValueError, "needs sampler too"),
     "three-item samples": (
-        lambda: c.SMOTEDataset(Items([(i, 0, 0) for i in range(30)], targets=LABELS)),
+        lambda: c.SMOTEDataset(GivenItems([(i, 0, 0) for i in range(30)], targets=LABELS)),
         TypeError,
         "must give .image, label.; item 20 is a tuple of 3.*class Pairs",
     ),
     "dict samples": (
-        lambda: c.SMOTEDataset(Items([{"image": i} for i in range(30)], targets=LABELS)),
+        lambda: c.SMOTEDataset(GivenItems([{"image": i} for i in range(30)], targets=LABELS)),
         TypeError,
         "item 20 is a dict of 'image'.*class Pairs",
     ),
@@ -604,17 +590,17 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "image_size must be .height, width.*got 8.5",
     ),
     "labels one short": (
-        lambda: c.SMOTEDataset(Subset(Items([(IMAGES[i], 0) for i in range(30)], labels=LABELS[1:]), range(20))),
+        lambda: c.SMOTEDataset(Subset(GivenItems([(IMAGES[i], 0) for i in range(30)], labels=LABELS[1:]), range(20))),
         ValueError,
-        "Items.labels holds 29 values for 30 samples.*Pass labels=",
+        "GivenItems.labels holds 29 values for 30 samples.*Pass labels=",
     ),
     "label before image": (
-        lambda: c.SMOTEDataset(Items([(int(LABELS[i]), IMAGES[i]) for i in range(30)], targets=LABELS)),
+        lambda: c.SMOTEDataset(GivenItems([(int(LABELS[i]), IMAGES[i]) for i in range(30)], targets=LABELS)),
         TypeError,
         r"item 20 is a tuple of 2 whose second is the image.*item\[1\], item\[0\]",
     ),
     "label before image, with passed labels": (
-        lambda: c.SMOTEDataset(Items([(LABELS[i], IMAGES[i]) for i in range(30)]), labels=LABELS),
+        lambda: c.SMOTEDataset(GivenItems([(LABELS[i], IMAGES[i]) for i in range(30)]), labels=LABELS),
         TypeError,
         r"real image 20: an image must have rows and columns; got a single number. Are the items \(label, image\)",
     ),

@@ -21,6 +21,21 @@ AUGMENT = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomCrop((10, 8)), *TO_FLO
 CHECKED = [*np.flatnonzero(LABELS == 1)[:3].tolist(), *np.flatnonzero(LABELS == 0)[:3].tolist()]
 
 
+class GivenItems(Dataset[Any]):
+    """A data set of the given items; one that is a function is called for each reading."""
+
+    def __init__(self, items: list[Any], **attributes: Any) -> None:
+        self.items = items
+        self.__dict__.update(attributes)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        item = self.items[index]
+        return item() if callable(item) else item
+
+
 class Scans(Dataset[Any]):
     """The usual data set: a list of labels, a transform, images that are loaded when they are asked for."""
 

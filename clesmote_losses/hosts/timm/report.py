@@ -1,6 +1,5 @@
 """Write the report on the synthetic and the doubtful images into the folder of the run."""
 
-import dataclasses
 import logging
 import math
 import time
@@ -14,7 +13,6 @@ from clesmote_losses.atomic_write import atomic_write
 from clesmote_losses.capped_loss import CappedSMOTELoss
 from clesmote_losses.classifier import unwrap
 from clesmote_losses.distributed import from_rank_0, get_rank, is_distributed
-from clesmote_losses.hosts.recipe import class_to_index
 from clesmote_losses.smote.dataset import SMOTEDataset
 from clesmote_losses.smote.transform_probe import Transform
 
@@ -91,10 +89,6 @@ class ReportStage:
                 batch_size=getattr(args, "validation_batch_size", None) or args.batch_size,
                 num_workers=args.workers,
             )
-        names = {index: name for name, index in class_to_index(train_set.base).items()}  # timm's sets have no classes
-        inspection = dataclasses.replace(
-            inspection, class_names=[names.get(label, name) for label, name in enumerate(inspection.class_names)]
-        )
         folder = self._arguments.get("output_dir")
         if folder and get_rank() == 0:
             for kind in kinds:

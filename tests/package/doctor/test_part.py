@@ -5,24 +5,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import ConcatDataset, Dataset, TensorDataset
+from torch.utils.data import ConcatDataset, TensorDataset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from clesmote_losses.doctor.part import class_names, look_at_part
 from tests.support.class_folders import picture, write_pictures
-
-
-class Items(Dataset[Any]):
-    def __init__(self, items: list[Any], **attributes: Any) -> None:
-        self.items = items
-        self.__dict__.update(attributes)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.items[index]
+from tests.support.user_datasets import GivenItems
 
 
 def test_files_are_read_as_they_are_and_named_from_the_common_folder(tmp_path: Path) -> None:
@@ -44,14 +33,14 @@ def test_names_differ_where_the_files_of_a_set_lie_in_several_folders(tmp_path: 
 
 
 def test_labels_that_no_list_holds_are_read_from_the_items() -> None:
-    part = look_at_part("training", Items([(picture(seed), seed % 2) for seed in range(6)]))
+    part = look_at_part("training", GivenItems([(picture(seed), seed % 2) for seed in range(6)]))
     assert part.labels.tolist() == [0, 1, 0, 1, 0, 1]
     assert [(finding.severity, finding.topic) for finding in part.findings] == [("error", "labels")]
 
 
 def test_items_that_contradict_the_list_are_all_named() -> None:
     items = [(picture(seed), seed % 2) for seed in range(6)]
-    (finding,) = look_at_part("validation", Items(items, targets=[1, 1, 0, 0, 0, 1])).findings
+    (finding,) = look_at_part("validation", GivenItems(items, targets=[1, 1, 0, 0, 0, 1])).findings
     assert finding.evidence == (
         "validation image 0: 0 read, 1 in the list",
         "validation image 3: 1 read, 0 in the list",
@@ -61,7 +50,7 @@ def test_items_that_contradict_the_list_are_all_named() -> None:
 def test_an_item_that_cannot_be_read_is_named_and_the_others_are_read() -> None:
     items: list[Any] = [(picture(seed), seed % 2) for seed in range(6)]
     items[3] = ("no image", 1)
-    part = look_at_part("validation", Items(items, targets=[0, 1] * 3))
+    part = look_at_part("validation", GivenItems(items, targets=[0, 1] * 3))
     assert [bool(facts.error) for facts in part.facts] == [False, False, False, True, False, False]
 
 
@@ -82,7 +71,7 @@ def test_files_of_16_bits_that_are_read_as_white_are_an_error(tmp_path: Path) ->
 def test_a_set_that_is_augmented_by_its_transform_is_seen_without_it() -> None:
     images = [np.asarray(picture(seed)) for seed in range(4)]
 
-    class Arrays(Items):
+    class Arrays(GivenItems):
         transform = staticmethod(v2.RandomErasing(p=1))
 
         def __getitem__(self, index: int) -> Any:
